@@ -1,0 +1,117 @@
+// swift-tools-version: 6.2
+// The folder tree is the architecture: each target lists exactly what it may import (see ARCHITECTURE.md).
+import PackageDescription
+
+// Debian's libtorch unless LIBTORCH names another (for instance a pip wheel's `torch` folder, which makes GPUs usable).
+let libtorch = Context.environment["LIBTORCH"]
+let torchFlags: [String] = libtorch.map { ["-I\($0)/include", "-I\($0)/include/torch/csrc/api/include"] } ?? []
+let torchLinkFlags: [String] = libtorch.map { ["-L\($0)/lib", "-Xlinker", "-rpath", "-Xlinker", "\($0)/lib"] } ?? []
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "pleach",
+    products: [.executable(name: "pleach", targets: ["pleach"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+    ],
+    targets: [
+        // Leaves: system libraries and plain C or C++.
+        .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "CLZ4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(
+            name: "CTorch",
+            cxxSettings: [.unsafeFlags(torchFlags + ["-Wno-everything"])],
+            linkerSettings: [
+                .unsafeFlags(torchLinkFlags),
+                .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
+            ]),
+        .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"])]),
+
+        // Values and formats.
+        .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
+        .target(name: "UpdateCodec", dependencies: ["Tensors", "CKernels", "CLZ4"], swiftSettings: strict),
+        .target(
+            name: "ModelGraph",
+            dependencies: ["Tensors", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            swiftSettings: strict),
+
+        // Numerics.
+        .target(name: "Engine", dependencies: ["Tensors", "ModelGraph", "CTorch"], swiftSettings: strict),
+        .target(name: "Compression", dependencies: ["Tensors", "ModelGraph", "Engine"], swiftSettings: strict),
+
+        // The protocol as pure values.
+        .target(
+            name: "Federation",
+            dependencies: [
+                "Tensors", "UpdateCodec", "Yams",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+
+        // Input and output.
+        .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: strict),
+        .target(
+            name: "Ledger",
+            dependencies: [
+                "Federation", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Monitor",
+            dependencies: [
+                "Federation", .product(name: "FlyingFox", package: "FlyingFox"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
+        // Shells and the command line.
+        .target(
+            name: "Coordinator",
+            dependencies: [
+                "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger",
+                "Monitor",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Worker",
+            dependencies: [
+                "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger",
+                "Monitor",
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "pleach",
+            dependencies: [
+                "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger",
+                "Monitor", "Coordinator", "Worker",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        // Tests.
+        .target(name: "Simulation", dependencies: ["Federation"], path: "Tests/Simulation", swiftSettings: strict),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+        .testTarget(name: "UpdateCodecTests", dependencies: ["UpdateCodec"]),
+        .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),
+        .testTarget(name: "EngineTests", dependencies: ["Engine"]),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression"]),
+        .testTarget(name: "FederationTests", dependencies: ["Federation", "Simulation"]),
+        .testTarget(name: "TransportTests", dependencies: ["Transport"]),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
+        .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
+        .testTarget(
+            name: "SystemTests",
+            dependencies: ["pleach", "Coordinator", "Worker", "ModelGraph", "Engine", "Transport", "Ledger"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: libtorch == nil ? .cxx17 : .cxx20
+)

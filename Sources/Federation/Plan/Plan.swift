@@ -1,0 +1,260 @@
+import UpdateCodec
+
+/// A run as its user wrote it: what to compress, with whom, over which wire, in which stages. See `protocols/plan.md`.
+public struct Plan: Sendable, Equatable {
+    public var name: String
+    public var seed: UInt64
+    public var model: ModelSource
+    /// The data SPEC that `pleach run` hands to its workers (a shard is added); workers started by hand bring their own.
+    public var data: String?
+    public var fleet: FleetRules
+    public var wire: WireRules
+    public var stages: [StagePlan]
+    public var export: ExportPlan
+}
+
+/// Where the model to compress comes from.
+public enum ModelSource: Sendable, Equatable {
+    /// A bundled architecture, built from the plan's seed: it costs no bytes on the wire.
+    case architecture(name: String, options: ArchitectureOptions)
+    /// An ONNX file on the coordinator.
+    case file(String)
+}
+
+/// Parameters of a bundled architecture; nil means the architecture's own default.
+public struct ArchitectureOptions: Sendable, Equatable {
+    /// Channels, height, width; or a single extent for `mlp`.
+    public var inputShape: [Int]?
+    public var classes: Int?
+    public var width: Int?
+
+    public init(inputShape: [Int]? = nil, classes: Int? = nil, width: Int? = nil) {
+        self.inputShape = inputShape
+        self.classes = classes
+        self.width = width
+    }
+}
+
+/// Who takes part in a round and how long the coordinator waits.
+public struct FleetRules: Sendable, Equatable {
+    /// Workers asked in each round.
+    public var workers: Int
+    /// Contributions that suffice at the deadline; at most `workers`.
+    public var quorum: Int
+    /// A round with its quorum closes at this age at the latest.
+    public var deadlineSeconds: Double
+    /// How long a round may lack its quorum (or the run its workers) before the run gives up, resumable.
+    public var waitSeconds: Double
+    /// A task whose worker is silent this long is lost.
+    public var leaseSeconds: Double
+    public var heartbeatSeconds: Double
+    /// libtorch threads per worker that `pleach run` starts.
+    public var threads: Int
+
+    public init(
+        workers: Int = 2, quorum: Int? = nil, deadlineSeconds: Double = 600, waitSeconds: Double = 120,
+        leaseSeconds: Double = 30, heartbeatSeconds: Double = 5, threads: Int = 1
+    ) {
+        self.workers = workers
+        self.quorum = quorum ?? workers
+        self.deadlineSeconds = deadlineSeconds
+        self.waitSeconds = waitSeconds
+        self.leaseSeconds = leaseSeconds
+        self.heartbeatSeconds = heartbeatSeconds
+        self.threads = threads
+    }
+}
+
+/// How updates (up) and snapshot deltas (down) are compressed.
+public struct WireRules: Sendable, Equatable {
+    public var up: WireScheme
+    public var down: WireScheme
+    /// A contribution whose L2 norm exceeds this multiple of the snapshot's own norm is refused.
+    public var maximumNormRatio: Double
+
+    public init(up: WireScheme = WireScheme(), down: WireScheme = WireScheme(), maximumNormRatio: Double = 10) {
+        self.up = up
+        self.down = down
+        self.maximumNormRatio = maximumNormRatio
+    }
+}
+
+/// One step of the plan.
+public enum StagePlan: Sendable, Equatable {
+    case train(TrainPlan)
+    case distill(DistillPlan)
+    case prune(PrunePlan)
+    case quantize(QuantizePlan)
+    case evaluate(EvaluatePlan)
+
+    /// The word used in plans, logs and reports.
+    public var kind: String {
+        switch self {
+        case .train: "train"
+        case .distill: "distill"
+        case .prune: "prune"
+        case .quantize: "quantize"
+        case .evaluate: "evaluate"
+        }
+    }
+}
+
+public enum OptimizerKind: String, Sendable, Equatable, CaseIterable {
+    case sgd
+    case adamw
+}
+
+public enum LearningRateSchedule: String, Sendable, Equatable, CaseIterable {
+    case constant
+    /// Half a cosine from the initial rate down to 1 % of it over the stage's rounds.
+    case cosine
+}
+
+/// What a worker does with its shard in one training round.
+public struct TrainingRecipe: Sendable, Equatable {
+    /// Passes over the shard per round; fractions are allowed (0.5 is every other batch of a shuffled pass).
+    public var epochs: Double
+    public var batch: Int
+    public var optimizer: OptimizerKind
+    public var learningRate: Double
+    public var schedule: LearningRateSchedule
+    public var momentum: Double
+    public var weightDecay: Double
+
+    public init(
+        epochs: Double = 1, batch: Int = 64, optimizer: OptimizerKind = .sgd, learningRate: Double = 0.05,
+        schedule: LearningRateSchedule = .constant, momentum: Double = 0.9, weightDecay: Double = 0
+    ) {
+        self.epochs = epochs
+        self.batch = batch
+        self.optimizer = optimizer
+        self.learningRate = learningRate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.weightDecay = weightDecay
+    }
+}
+
+/// `train`: federated averaging.
+public struct TrainPlan: Sendable, Equatable {
+    public var rounds: Int
+    public var recipe: TrainingRecipe
+
+    public init(rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe()) {
+        self.rounds = rounds
+        self.recipe = recipe
+    }
+}
+
+/// Whom a student learns from.
+public enum TeacherSource: Sendable, Equatable {
+    /// An ONNX file on the coordinator; it travels once, as a blob.
+    case file(String)
+    /// The snapshot that stood at the end of the numbered stage (0 is the first stage); workers keep it, so it is free.
+    case stage(Int)
+}
+
+/// `distill`: soft labels, L = α·T²·KL(teacher ‖ student) + (1−α)·CE (Hinton et al. 2015).
+public struct DistillPlan: Sendable, Equatable {
+    public var rounds: Int
+    public var recipe: TrainingRecipe
+    public var teacher: TeacherSource
+    public var temperature: Double
+    public var alpha: Double
+
+    public init(
+        rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), teacher: TeacherSource, temperature: Double = 4,
+        alpha: Double = 0.7
+    ) {
+        self.rounds = rounds
+        self.recipe = recipe
+        self.teacher = teacher
+        self.temperature = temperature
+        self.alpha = alpha
+    }
+}
+
+public enum PruningCriterionKind: String, Sendable, Equatable, CaseIterable {
+    case magnitude
+    case taylor
+}
+
+public enum SparsityScheduleKind: String, Sendable, Equatable, CaseIterable {
+    case oneShot
+    case linear
+    case cubic
+}
+
+/// `prune`: an unstructured mask that the coordinator decides, in steps, each followed by recovery rounds.
+public struct PrunePlan: Sendable, Equatable {
+    public var criterion: PruningCriterionKind
+    /// Final share of prunable weights that are masked, 0 to 1.
+    public var sparsity: Double
+    public var schedule: SparsityScheduleKind
+    public var steps: Int
+    public var roundsPerStep: Int
+    public var recipe: TrainingRecipe
+    /// Samples each worker scores per step (`taylor` only).
+    public var scoreSamples: Int
+
+    public init(
+        criterion: PruningCriterionKind = .magnitude, sparsity: Double = 0.8, schedule: SparsityScheduleKind = .cubic,
+        steps: Int = 4, roundsPerStep: Int = 1, recipe: TrainingRecipe = TrainingRecipe(), scoreSamples: Int = 1024
+    ) {
+        self.criterion = criterion
+        self.sparsity = sparsity
+        self.schedule = schedule
+        self.steps = steps
+        self.roundsPerStep = roundsPerStep
+        self.recipe = recipe
+        self.scoreSamples = scoreSamples
+    }
+}
+
+public enum CalibrationMethodKind: String, Sendable, Equatable, CaseIterable {
+    case minMax
+    case percentile
+    case entropy
+    case mse
+}
+
+/// `quantize`: int8 weights per channel, uint8 activations from histograms summed over the fleet.
+public struct QuantizePlan: Sendable, Equatable {
+    public var method: CalibrationMethodKind
+    /// For `percentile`, 50 to 100.
+    public var percentile: Double
+    /// Samples each worker runs.
+    public var samples: Int
+
+    public init(method: CalibrationMethodKind = .percentile, percentile: Double = 99.999, samples: Int = 1024) {
+        self.method = method
+        self.percentile = percentile
+        self.samples = samples
+    }
+}
+
+/// `evaluate`: the fleet measures the current snapshot on its test shards.
+public struct EvaluatePlan: Sendable, Equatable {
+    /// At most this many samples per worker; nil is all.
+    public var samples: Int?
+
+    public init(samples: Int? = nil) { self.samples = samples }
+}
+
+public enum ExportTarget: String, Sendable, Equatable, CaseIterable {
+    /// uint8 activations, int8 per-channel weights, QDQ.
+    case x86
+    /// Plain float32, BatchNormalization folded.
+    case float32
+}
+
+public struct ExportPlan: Sendable, Equatable {
+    public var target: ExportTarget
+    /// ONNX opset of `compact.onnx`, 13 to 21.
+    public var opset: Int
+
+    public init(target: ExportTarget = .x86, opset: Int = 17) {
+        self.target = target
+        self.opset = opset
+    }
+}
