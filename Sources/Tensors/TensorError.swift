@@ -8,6 +8,7 @@ public enum TensorError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A file that breaks its own format. `reason` is one sentence naming the offending field.
     case malformedFile(path: String, reason: String)
     case unreadableFile(path: String, reason: String)
+    case unwritableFile(path: String, reason: String)
 
     public var description: String {
         switch self {
@@ -21,6 +22,7 @@ public enum TensorError: Error, Equatable, Sendable, CustomStringConvertible {
         case .duplicateTensor(let name): "tensor '\(name)' appears twice"
         case .malformedFile(let path, let reason): "\(path): \(reason)"
         case .unreadableFile(let path, let reason): "cannot read \(path): \(reason)"
+        case .unwritableFile(let path, let reason): "cannot write \(path): \(reason)"
         }
     }
 }
