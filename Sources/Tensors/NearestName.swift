@@ -16,14 +16,16 @@ public enum NearestName {
 
     /// Optimal string alignment, the restricted Damerau-Levenshtein distance.
     static func editDistance(_ first: String, _ second: String) -> Int {
-        let a = Array(first), b = Array(second)
+        let a = Array(first)
+        let b = Array(second)
         var beforeLast = [Int](repeating: 0, count: b.count + 1)
         var last = Array(0...b.count)
         for i in a.indices {
             var row = [i + 1] + [Int](repeating: 0, count: b.count)
             for j in b.indices {
                 row[j + 1] = min(last[j + 1] + 1, row[j] + 1, last[j] + (a[i] == b[j] ? 0 : 1))
-                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { row[j + 1] = min(row[j + 1], beforeLast[j - 1] + 1) }
+                guard i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] else { continue }
+                row[j + 1] = min(row[j + 1], beforeLast[j - 1] + 1)
             }
             (beforeLast, last) = (last, row)
         }

@@ -11,6 +11,20 @@ public struct Plan: Sendable, Equatable {
     public var wire: WireRules
     public var stages: [StagePlan]
     public var export: ExportPlan
+
+    public init(
+        name: String, seed: UInt64 = 0, model: ModelSource, data: String? = nil, fleet: FleetRules = FleetRules(),
+        wire: WireRules = WireRules(), stages: [StagePlan], export: ExportPlan
+    ) {
+        self.name = name
+        self.seed = seed
+        self.model = model
+        self.data = data
+        self.fleet = fleet
+        self.wire = wire
+        self.stages = stages
+        self.export = export
+    }
 }
 
 /// Where the model to compress comes from.

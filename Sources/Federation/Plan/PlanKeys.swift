@@ -1,0 +1,40 @@
+/// Every key a plan may hold, section by section, in the order of `protocols/plan.md` (a test compares the two).
+///
+/// The reader traps when code asks for a key that is not listed here, so the lists cannot fall behind.
+enum PlanKeys {
+    static let plan = ["name", "seed", "model", "data", "fleet", "wire", "stages", "export"]
+    static let model = ["architecture", "input", "classes", "width", "file"]
+    static let fleet = ["workers", "quorum", "deadline", "wait", "lease", "heartbeat", "threads"]
+    static let wire = ["up", "down", "maximumNormRatio"]
+    static let direction = ["density", "values", "block", "rounding", "errorFeedback", "small", "smallElements"]
+    static let export = ["target", "opset"]
+
+    private static let training = ["epochs", "batch", "optimizer", "learningRate", "momentum", "weightDecay"]
+    static let train = ["rounds"] + training + ["schedule"]
+    static let distill = ["rounds", "teacher", "temperature", "alpha"] + training + ["schedule"]
+    static let prune =
+        ["criterion", "sparsity", "schedule", "steps", "roundsPerStep", "scoreSamples"] + training
+        + ["learningRateSchedule"]
+    static let quantize = ["calibration", "percentile", "samples"]
+    static let evaluate = ["samples"]
+    static let teacher = ["stage", "file"]
+
+    /// Section headings of the document and their keys.
+    static let sections: [(name: String, keys: [String])] = [
+        ("plan", plan), ("model", model), ("fleet", fleet), ("wire", wire), ("direction", direction),
+        ("train", train), ("distill", distill), ("teacher", teacher), ("prune", prune), ("quantize", quantize),
+        ("evaluate", evaluate), ("export", export),
+    ]
+}
+
+/// Words of the design that this version does not know yet: refused as such rather than as typing errors.
+enum PlanWordsToCome {
+    static let stages = ["factorize", "search"]
+    static let architectures = ["mobilenetv2", "transformer"]
+    static let targets = ["arm", "tensorrt", "openvino", "coreml"]
+    static let criteria = [
+        "gradientNorm", "gradientStability", "fisher", "obd", "batchNormScale", "geometricMedian", "lamp", "movement",
+    ]
+    static let values = ["bfloat16", "int2", "sign"]
+    static let rounds = ["asynchronous"]
+}

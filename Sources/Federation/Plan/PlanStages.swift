@@ -1,0 +1,192 @@
+import Yams
+
+extension PlanReader {
+    /// Reads `stages`, in order, and refuses orders that cannot work.
+    func stages(in top: PlanSection) throws(PlanError) -> [StagePlan] {
+        guard let entry = top["stages"] else {
+            throw top.missing("stages", hint: "list at least one, such as '- train'")
+        }
+        guard let list = entry.node.sequence, !list.isEmpty, list.count <= 1000 else {
+            throw top.mismatch("stages", "a list of 1 to 1000 stages", entry)
+        }
+        var stages: [StagePlan] = []
+        for node in list {
+            let section = try stageSection(node, line: node.mark?.line ?? entry.line)
+            let stage = try self.stage(section.kind, section.body, number: stages.count + 1)
+            try checkOrder(of: stage, after: stages, section.body)
+            stages.append(stage)
+        }
+        return stages
+    }
+
+    /// A stage is a word, or a mapping of one word to its options.
+    private func stageSection(_ node: Node, line: Int) throws(PlanError) -> (kind: String, body: PlanSection) {
+        let word: Node
+        var body: Node?
+        if let mapping = node.mapping {
+            guard mapping.count == 1, let (key, value) = mapping.first else {
+                throw PlanError(
+                    path: path, line: line,
+                    message: "a stage must be one word with its options, such as '- train: {rounds: 5}', found "
+                        + "\(mapping.count) keys; indent options under the stage")
+            }
+            word = key
+            body = value
+        } else {
+            word = node
+        }
+        guard let kind = word.scalar?.string, word.summary != "no value" else {
+            throw PlanError(path: path, line: line, message: "a stage must be a word, found \(word.summary)")
+        }
+        guard let keys = Self.stageKeys.first(where: { $0.kind == kind })?.keys else {
+            throw PlanError(path: path, line: word.mark?.line ?? line, message: unknownStage(kind))
+        }
+        let place = "stage '\(kind)'"
+        // `- evaluate:` with nothing behind it means the defaults, as the bare word does.
+        guard let body, body.summary != "no value" else {
+            return (kind, .absent(path: path, place: place, line: line, keys: keys))
+        }
+        return (kind, try PlanSection(body, path: path, place: place, line: line, keys: keys))
+    }
+
+    private static let stageKeys: [(kind: String, keys: [String])] = [
+        ("train", PlanKeys.train), ("distill", PlanKeys.distill), ("prune", PlanKeys.prune),
+        ("quantize", PlanKeys.quantize), ("evaluate", PlanKeys.evaluate),
+    ]
+
+    private func unknownStage(_ kind: String) -> String {
+        let kinds = Self.stageKeys.map(\.kind)
+        if PlanWordsToCome.stages.contains(kind) {
+            return "stage '\(kind)' is not available in this version; available: \(kinds.joined(separator: ", "))"
+        }
+        return "unknown stage '\(kind.clipped)'; \(PlanSection.mend(kind, in: kinds, listing: "available"))"
+    }
+
+    private func stage(_ kind: String, _ section: PlanSection, number: Int) throws(PlanError) -> StagePlan {
+        switch kind {
+        case "train": .train(TrainPlan(rounds: try rounds(in: section), recipe: try recipe(in: section)))
+        case "distill": .distill(try distill(in: section, number: number))
+        case "prune": .prune(try prune(in: section))
+        case "quantize": .quantize(try quantize(in: section))
+        case "evaluate": .evaluate(EvaluatePlan(samples: try section.integer("samples", 1...1_000_000_000)))
+        default: preconditionFailure("stage '\(kind)' has keys but no reader")
+        }
+    }
+
+    /// After `quantize` the scales belong to these weights, and a mask never grows back.
+    private func checkOrder(
+        of stage: StagePlan, after earlier: [StagePlan], _ section: PlanSection
+    ) throws(PlanError) {
+        if stage.kind != "evaluate", earlier.contains(where: { $0.kind == "quantize" }) {
+            throw PlanError(
+                path: path, line: section.line,
+                message: "stage '\(stage.kind)' cannot follow 'quantize': only 'evaluate' can; move it up")
+        }
+        guard case .prune(let plan) = stage else { return }
+        for case .prune(let before) in earlier where before.sparsity >= plan.sparsity {
+            throw section.error(
+                "sparsity",
+                "'sparsity' in stage 'prune' is \(plan.sparsity) but an earlier stage already prunes to "
+                    + "\(before.sparsity); raise it or remove the stage")
+        }
+    }
+
+    private func rounds(in section: PlanSection) throws(PlanError) -> Int {
+        if let word = section["rounds"]?.node.scalar?.string, PlanWordsToCome.rounds.contains(word) {
+            throw section.error(
+                "rounds",
+                "rounds '\(word)' in \(section.place) is not available in this version; give a number of rounds")
+        }
+        return try section.integer("rounds", 1...100_000, default: 5)
+    }
+
+    private func recipe(in section: PlanSection, schedule: String = "schedule") throws(PlanError) -> TrainingRecipe {
+        TrainingRecipe(
+            epochs: try section.number("epochs", .above(0, upTo: 1000), default: 1),
+            batch: try section.integer("batch", 1...65536, default: 64),
+            optimizer: try section.choice("optimizer", Choices(OptimizerKind.self), default: .sgd),
+            learningRate: try section.number("learningRate", .above(0, upTo: 100), default: 0.05),
+            schedule: try section.choice(schedule, Choices(LearningRateSchedule.self), default: .constant),
+            momentum: try section.number("momentum", .from(0, below: 1), default: 0.9),
+            weightDecay: try section.number("weightDecay", .from(0, upTo: 1), default: 0))
+    }
+
+    private func distill(in section: PlanSection, number: Int) throws(PlanError) -> DistillPlan {
+        DistillPlan(
+            rounds: try rounds(in: section), recipe: try recipe(in: section),
+            teacher: try teacher(in: section, number: number),
+            temperature: try section.number("temperature", .above(0, upTo: 100), default: 4),
+            alpha: try section.number("alpha", .from(0, upTo: 1), default: 0.7))
+    }
+
+    private func teacher(in section: PlanSection, number: Int) throws(PlanError) -> TeacherSource {
+        let place = "teacher of \(section.place)"
+        guard let teacher = try section.section("teacher", place: place, keys: PlanKeys.teacher) else {
+            throw section.missing("teacher", hint: "write teacher: {stage: 1} or teacher: {file: teacher.onnx}")
+        }
+        guard teacher.has("stage") else {
+            guard teacher.has("file") else { throw teacher.missing("stage", hint: "or give 'file'") }
+            return .file(try file(in: teacher))
+        }
+        guard !teacher.has("file") else {
+            throw teacher.error("file", "'stage' and 'file' in \(place) exclude each other; keep one")
+        }
+        guard number > 1 else {
+            throw teacher.error(
+                "stage", "the first stage has no earlier stage to learn from; give the teacher's 'file'")
+        }
+        guard let stage = try teacher.integer("stage", 1...(number - 1)) else {
+            preconditionFailure("'stage' is written and not read")
+        }
+        return .stage(stage - 1)
+    }
+
+    private func prune(in section: PlanSection) throws(PlanError) -> PrunePlan {
+        let schedule = try section.choice("schedule", Choices(SparsityScheduleKind.self), default: .cubic)
+        let steps = try section.integer("steps", 1...1000, default: schedule == .oneShot ? 1 : 4)
+        guard schedule != .oneShot || steps == 1 else {
+            throw section.error(
+                "steps", "schedule 'oneShot' prunes in 1 step, found \(steps); set 'roundsPerStep' for recovery rounds")
+        }
+        let criterion = try section.choice(
+            "criterion", Choices(PruningCriterionKind.self, toCome: PlanWordsToCome.criteria), default: .magnitude)
+        guard criterion == .taylor || !section.has("scoreSamples") else {
+            throw section.error("scoreSamples", "'scoreSamples' in stage 'prune' needs criterion: taylor")
+        }
+        return PrunePlan(
+            criterion: criterion,
+            sparsity: try section.number("sparsity", .above(0, below: 1), default: 0.8),
+            schedule: schedule, steps: steps,
+            roundsPerStep: try section.integer("roundsPerStep", 0...1000, default: 1),
+            recipe: try recipe(in: section, schedule: "learningRateSchedule"),
+            scoreSamples: try section.integer("scoreSamples", 1...1_000_000_000, default: 1024))
+    }
+
+    private func quantize(in section: PlanSection) throws(PlanError) -> QuantizePlan {
+        let method = try section.choice("calibration", Choices(CalibrationMethodKind.self), default: .percentile)
+        guard method == .percentile || !section.has("percentile") else {
+            throw section.error("percentile", "'percentile' in stage 'quantize' needs calibration: percentile")
+        }
+        return QuantizePlan(
+            method: method,
+            percentile: try section.number("percentile", .from(50, upTo: 100), default: 99.999),
+            samples: try section.integer("samples", 1...1_000_000_000, default: 1024))
+    }
+}
+
+extension Plan {
+    /// Rounds the whole run takes when nothing is repeated: what progress is measured against.
+    public var roundsPlanned: Int { stages.reduce(0) { $0 + $1.roundsPlanned } }
+}
+
+extension StagePlan {
+    /// Training rounds, one more per step that asks for scores, one per calibration or evaluation.
+    public var roundsPlanned: Int {
+        switch self {
+        case .train(let plan): plan.rounds
+        case .distill(let plan): plan.rounds
+        case .prune(let plan): plan.steps * (plan.roundsPerStep + (plan.criterion == .taylor ? 1 : 0))
+        case .quantize, .evaluate: 1
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import Testing
+import UpdateCodec
+
+@testable import Federation
+
+private func parse(_ text: String, path: String = "p.yaml", _ environment: [String: String] = [:]) throws -> Plan {
+    try Plan.parse(text, path: path, environment: environment)
+}
+
+@Suite struct PlanParserTests {
+    @Test func smallestPlanHasTheDefaults() throws {
+        let plan = try parse(planText(), path: "folder/my plan.yaml")
+        #expect(plan.name == "my-plan")
+        #expect(plan.seed == 0)
+        #expect(plan.model == .architecture(name: "cnn", options: ArchitectureOptions()))
+        #expect(plan.data == nil)
+        #expect(plan.fleet == FleetRules())
+        #expect(plan.wire == WireRules())
+        #expect(plan.stages == [.train(TrainPlan())])
+        #expect(plan.export == ExportPlan(target: .float32, opset: 17))
+    }
+
+    @Test func everyValueArrives() throws {
+        let plan = try parse(
+            """
+            name: full
+            seed: 18446744073709551615
+            model: {architecture: mlp, input: [784], classes: 3, width: 64}
+            data: synthetic:digits
+            fleet: {workers: 5, quorum: 3, deadline: 2m, wait: 1h, lease: 1500ms, heartbeat: 0.5, threads: 2}
+            wire:
+              up: {density: 0.01, values: ternary, block: 128, rounding: stochastic, errorFeedback: false, small: float32,
+                   smallElements: 16}
+              down: {density: 1.0, values: float16}
+              maximumNormRatio: 2.5
+            stages:
+              - train: {rounds: 9, epochs: 0.5, batch: 32, optimizer: adamw, learningRate: 1e-3, schedule: cosine,
+                        momentum: 0, weightDecay: 0.01}
+              - prune: {criterion: taylor, sparsity: 0.9, schedule: linear, steps: 3, roundsPerStep: 2, scoreSamples: 7,
+                        learningRateSchedule: cosine}
+              - distill: {teacher: {stage: 2}, temperature: 2, alpha: 0.5, rounds: 4, learningRate: 0.1}
+              - quantize: {calibration: mse, samples: 5}
+              - evaluate: {samples: 6}
+            export: {target: x86, opset: 13}
+            """)
+        #expect(plan.name == "full" && plan.seed == .max && plan.data == "synthetic:digits")
+        #expect(
+            plan.model
+                == .architecture(
+                    name: "mlp", options: ArchitectureOptions(inputShape: [784], classes: 3, width: 64)))
+        #expect(
+            plan.fleet
+                == FleetRules(
+                    workers: 5, quorum: 3, deadlineSeconds: 120, waitSeconds: 3600, leaseSeconds: 1.5,
+                    heartbeatSeconds: 0.5, threads: 2))
+        let up = WireScheme(
+            selection: .topK(density: 0.01), values: .ternary, blockSize: 128, rounding: .stochastic,
+            smallTensorElements: 16, smallValues: .float32, errorFeedback: false)
+        let down = WireScheme(values: .float16)
+        #expect(plan.wire == WireRules(up: up, down: down, maximumNormRatio: 2.5))
+        let recipe = TrainingRecipe(
+            epochs: 0.5, batch: 32, optimizer: .adamw, learningRate: 0.001, schedule: .cosine, momentum: 0,
+            weightDecay: 0.01)
+        let prune = PrunePlan(
+            criterion: .taylor, sparsity: 0.9, schedule: .linear, steps: 3, roundsPerStep: 2,
+            recipe: TrainingRecipe(schedule: .cosine), scoreSamples: 7)
+        let distill = DistillPlan(
+            rounds: 4, recipe: TrainingRecipe(learningRate: 0.1), teacher: .stage(1), temperature: 2, alpha: 0.5)
+        #expect(
+            plan.stages == [
+                .train(TrainPlan(rounds: 9, recipe: recipe)), .prune(prune), .distill(distill),
+                .quantize(QuantizePlan(method: .mse, samples: 5)), .evaluate(EvaluatePlan(samples: 6)),
+            ])
+        #expect(plan.export == ExportPlan(target: .x86, opset: 13))
+        #expect(plan.roundsPlanned == 9 + 3 * (2 + 1) + 4 + 1 + 1)
+    }
+
+    @Test func magnitudePruningAsksForNoScoreRounds() throws {
+        let plan = try parse(planText(stages: "[{prune: {steps: 3, roundsPerStep: 2}}, {evaluate: }]"))
+        #expect(plan.roundsPlanned == 7)
+        #expect(plan.stages[1] == .evaluate(EvaluatePlan()))
+    }
+
+    @Test func quantizeMakesX86TheDefaultTarget() throws {
+        #expect(try parse(planText(stages: "[train, quantize]")).export.target == .x86)
+        #expect(try parse(planText("export: {target: float32}", stages: "[quantize]")).export.target == .float32)
+    }
+
+    @Test func aShortLeaseShortensTheHeartbeat() throws {
+        #expect(try parse(planText("fleet: {lease: 2s}")).fleet.heartbeatSeconds == 0.5)
+    }
+
+    @Test func filesAreRelativeToThePlanAndSpecsAreNot() throws {
+        let text = planText("data: npy:${D}/x", model: "{file: '${M:-models}/a.onnx'}")
+        let near = try parse(text, path: "plans/p.yaml", ["D": "rel"])
+        #expect(near.model == .file("plans/models/a.onnx"))
+        #expect(near.data == "npy:rel/x")
+        #expect(try parse(text, path: "p.yaml", ["D": "d", "M": "/abs"]).model == .file("/abs/a.onnx"))
+        // An empty variable counts as unset when there is a default, and is itself when there is none.
+        #expect(try parse(text, path: "p.yaml", ["D": "", "M": ""]).model == .file("models/a.onnx"))
+        #expect(try parse(text, path: "p.yaml", ["D": ""]).data == "npy:/x")
+        #expect(try parse(planText("data: 'npy:$HOME/${A:-}$'"), ["HOME": "h"]).data == "npy:$HOME/$")
+        // A value that looks like a variable is not expanded again.
+        #expect(try parse(planText("data: npy:${A}"), ["A": "${B}"]).data == "npy:${B}")
+    }
+
+    @Test func teacherMayBeAFile() throws {
+        let plan = try parse(planText(stages: "[{distill: {teacher: {file: t.onnx}}}]"), path: "a/p.yaml")
+        #expect(plan.stages == [.distill(DistillPlan(teacher: .file("a/t.onnx")))])
+    }
+
+    @Test func fleetFollowsAnotherNumberOfWorkers() {
+        #expect(FleetRules(workers: 4).with(workers: 8) == FleetRules(workers: 8))
+        #expect(FleetRules(workers: 4, quorum: 3).with(workers: 8) == FleetRules(workers: 8, quorum: 3))
+        #expect(FleetRules(workers: 4, quorum: 3).with(workers: 2) == FleetRules(workers: 2, quorum: 2))
+    }
+
+    @Test(arguments: [
+        ("90", 90.0), ("1.5", 1.5), ("500ms", 0.5), ("90s", 90), ("2m", 120), ("1h", 3600),
+    ])
+    func durations(text: String, seconds: Double) { #expect(PlanDuration.seconds(text) == seconds) }
+
+    @Test(arguments: ["", "s", "1d", "-5", "0x10", "nan", "1e3", "1 s", "1.2.3", "ms", "٣"])
+    func notDurations(text: String) { #expect(PlanDuration.seconds(text) == nil) }
+}

@@ -1,0 +1,214 @@
+import Testing
+
+@testable import Federation
+
+/// A plan and the one line that refuses it.
+struct PlanRefusal: Sendable {
+    let text: String
+    let message: String
+
+    init(_ text: String, _ message: String) {
+        self.text = text
+        self.message = message
+    }
+
+    static let all: [PlanRefusal] = [
+        // Unknown words, with the nearest one.
+        PlanRefusal(planText("sed: 7"), "p.yaml:3: unknown key 'sed' in the plan; did you mean 'seed'?"),
+        PlanRefusal(
+            planText(stages: "\n  - train:\n      epochs: 1\n      roundz: 3"),
+            "p.yaml:5: unknown key 'roundz' in stage 'train'; did you mean 'rounds'?"
+        ),
+        PlanRefusal(planText(stages: "[tarin]"), "p.yaml:2: unknown stage 'tarin'; did you mean 'train'?"),
+        PlanRefusal(
+            planText(stages: "[xyzzyplugh]"),
+            "p.yaml:2: unknown stage 'xyzzyplugh'; available: train, distill, prune, quantize, evaluate"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {optimizer: sdg}}]"),
+            "p.yaml:2: unknown optimizer 'sdg' in stage 'train'; did you mean 'sgd'?"
+        ),
+        PlanRefusal(
+            planText("wire: {up: {values: int9}}"), "p.yaml:3: unknown values 'int9' in wire.up; did you mean 'int8'?"),
+        // Words of later versions.
+        PlanRefusal(
+            planText(stages: "[train, factorize]"),
+            "p.yaml:2: stage 'factorize' is not available in this version; "
+                + "available: train, distill, prune, quantize, evaluate"
+        ),
+        PlanRefusal(
+            planText("export: {target: arm}"),
+            "p.yaml:3: target 'arm' in export is not available in this version; available: x86, float32"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {rounds: asynchronous}}]"),
+            "p.yaml:2: rounds 'asynchronous' in stage 'train' is not available in this version; "
+                + "give a number of rounds"
+        ),
+        // Types and ranges.
+        PlanRefusal(
+            planText(stages: "[{train: {rounds: many}}]"),
+            "p.yaml:2: 'rounds' in stage 'train' must be an integer from 1 to 100000, found 'many'"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {rounds: '5'}}]"),
+            "p.yaml:2: 'rounds' in stage 'train' must be an integer from 1 to 100000, found the text \"5\""
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {learningRate: nan}}]"),
+            "p.yaml:2: 'learningRate' in stage 'train' must be a number above 0 and at most 100, found 'nan'"
+        ),
+        PlanRefusal(
+            planText(stages: "[{prune: {sparsity: 1}}]"),
+            "p.yaml:2: 'sparsity' in stage 'prune' must be a number above 0 and below 1, found '1'"
+        ),
+        PlanRefusal(
+            planText("seed: -1"),
+            "p.yaml:3: 'seed' in the plan must be an integer from 0 to 18446744073709551615, found '-1'"),
+        PlanRefusal(
+            planText("wire: {up: {errorFeedback: yes}}"),
+            "p.yaml:3: 'errorFeedback' in wire.up must be true or false, found 'yes'"
+        ),
+        PlanRefusal(
+            planText("fleet: {deadline: soon}"),
+            "p.yaml:3: 'deadline' in fleet must be a duration from 0.1 to 2592000 seconds, "
+                + "written like 90, 90s, 2m, 1h or 500ms, found 'soon'"
+        ),
+        PlanRefusal(planText("fleet: 4"), "p.yaml:3: fleet must be a mapping of keys to values, found '4'"),
+        PlanRefusal(planText("data:"), "p.yaml:3: 'data' in the plan must be a data SPEC, found no value"),
+        PlanRefusal(
+            planText("data: mnist"),
+            "p.yaml:3: 'data' must be a SPEC such as idx:FOLDER or synthetic:digits, found 'mnist'"
+        ),
+        PlanRefusal(
+            planText("name: a b"), "p.yaml:3: 'name' must be 1 to 64 letters, digits, '.', '_' or '-', found 'a b'"),
+        PlanRefusal(
+            planText(model: "{architecture: cnn, input: [28, 28]}"),
+            "p.yaml:1: 'input' in model must be [channels, height, width], found a list of 2"
+        ),
+        // Missing and conflicting keys.
+        PlanRefusal(
+            "stages: [train]",
+            "p.yaml:1: the plan lacks the key 'model': write model: {architecture: cnn} or model: {file: model.onnx}"
+        ),
+        PlanRefusal(
+            "model: {file: a}", "p.yaml:1: the plan lacks the key 'stages': list at least one, such as '- train'"),
+        PlanRefusal(
+            planText(model: "{file: a, width: 3}"), "p.yaml:1: 'width' and 'file' in model exclude each other; keep one"
+        ),
+        PlanRefusal(
+            planText(stages: "[]"),
+            "p.yaml:2: 'stages' in the plan must be a list of 1 to 1000 stages, found a list of 0"),
+        PlanRefusal(
+            planText("fleet: {workers: 2, quorum: 3}"),
+            "p.yaml:3: 'quorum' in fleet is 3 but only 2 workers are asked; lower it"
+        ),
+        PlanRefusal(
+            planText("fleet: {lease: 4s, heartbeat: 3s}"),
+            "p.yaml:3: 'heartbeat' in fleet (3 s) must be at most half of 'lease' (4 s)"
+        ),
+        PlanRefusal(
+            planText(stages: "[train, {distill: {teacher: {stage: 2}}}]"),
+            "p.yaml:2: 'stage' in teacher of stage 'distill' must be an integer from 1 to 1, found '2'"
+        ),
+        PlanRefusal(
+            planText(stages: "[distill]"),
+            "p.yaml:2: stage 'distill' lacks the key 'teacher': "
+                + "write teacher: {stage: 1} or teacher: {file: teacher.onnx}"
+        ),
+        PlanRefusal(
+            planText(stages: "[{distill: {teacher: {stage: 1}}}]"),
+            "p.yaml:2: the first stage has no earlier stage to learn from; give the teacher's 'file'"
+        ),
+        PlanRefusal(
+            planText("export: {target: x86}"),
+            "p.yaml:3: target 'x86' is int8: add a 'quantize' stage or write target: float32"
+        ),
+        PlanRefusal(
+            planText(stages: "\n- quantize\n- train"),
+            "p.yaml:4: stage 'train' cannot follow 'quantize': only 'evaluate' can; move it up"
+        ),
+        PlanRefusal(
+            planText(stages: "\n- prune: {sparsity: 0.8}\n- prune: {sparsity: 0.5}"),
+            "p.yaml:4: 'sparsity' in stage 'prune' is 0.5 but an earlier stage already prunes to 0.8; "
+                + "raise it or remove the stage"
+        ),
+        PlanRefusal(
+            planText(stages: "[{prune: {schedule: oneShot, steps: 2}}]"),
+            "p.yaml:2: schedule 'oneShot' prunes in 1 step, found 2; set 'roundsPerStep' for recovery rounds"
+        ),
+        PlanRefusal(
+            planText(stages: "[{quantize: {calibration: mse, percentile: 99}}]"),
+            "p.yaml:2: 'percentile' in stage 'quantize' needs calibration: percentile"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {rounds: 1}, prune: {}}]"),
+            "p.yaml:2: a stage must be one word with its options, such as '- train: {rounds: 5}', found 2 keys; "
+                + "indent options under the stage"
+        ),
+        // Variables.
+        PlanRefusal(
+            planText("data: npy:${NOPE}"),
+            "p.yaml:3: 'data' in the plan needs the environment variable NOPE, which is not set; "
+                + "set it or write ${NOPE:-default}"
+        ),
+        PlanRefusal(planText("data: 'npy:${NOPE'"), "p.yaml:3: 'data' in the plan has a '${' without its '}'"),
+        PlanRefusal(
+            planText("data: 'npy:${A-B}'"),
+            "p.yaml:3: 'data' in the plan holds '${A-B}'; write ${NAME} or ${NAME:-default}"
+        ),
+    ]
+}
+
+/// The one-line description of the error that `text` must cause.
+private func complaint(_ text: String, _ environment: [String: String] = [:]) -> String {
+    do throws(PlanError) {
+        let plan = try Plan.parse(text, path: "p.yaml", environment: environment)
+        return "parsed: \(plan)"
+    } catch {
+        #expect(!error.description.contains("\n"))
+        return error.description
+    }
+}
+
+@Suite struct PlanRefusalTests {
+    @Test(arguments: PlanRefusal.all)
+    func namesTheLineAndTheMend(refusal: PlanRefusal) { #expect(complaint(refusal.text) == refusal.message) }
+
+    @Test func yamlThatIsNone() {
+        #expect(complaint("") == "p.yaml:1: the plan is empty; it needs 'model' and 'stages'")
+        #expect(complaint("just words") == "p.yaml:1: the plan must be a mapping of keys to values, found 'just words'")
+        #expect(complaint("a: 1\nb: [1, 2\nc: 3").hasPrefix("p.yaml:3:2: malformed YAML: did not find expected"))
+        #expect(complaint("model: \u{1}").hasPrefix("p.yaml:1: malformed YAML: control characters"))
+        #expect(complaint(planText() + "\n---\nseed: 1").contains("but found another document"))
+        #expect(complaint(planText() + "? [a]\n: 1") == "p.yaml:3: a key in the plan must be a plain word")
+        #expect(complaint("seed: 1\nseed: 2") == "p.yaml:1: key 'seed' is written twice; keep one")
+    }
+
+    @Test func bombsAndGiantsAreRefused() {
+        let refusal = "anchors and aliases (&name, *name) are not part of a plan; write the values out"
+        #expect(complaint("seed: &a 1\nname: *a") == "p.yaml:1: \(refusal)")
+        // Nine levels of nine aliases are 387 million leaves; as a mapping key they would all be hashed.
+        var bomb = "a0: &a0 [x]\n"
+        for level in 1...9 {
+            bomb +=
+                "a\(level): &a\(level) [" + Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ",") + "]\n"
+        }
+        #expect(complaint(bomb + "? *a9\n: 1") == "p.yaml: \(refusal)")
+        let giant = complaint(String(repeating: "#", count: Plan.maximumBytes + 1))
+        #expect(giant == "p.yaml: the plan has 1048577 bytes, the limit is 1048576; is this a plan?")
+        #expect(complaint("model: " + String(repeating: "[", count: 100_000)).hasPrefix("p.yaml:1:"))
+        #expect(complaint(String(repeating: "- ", count: 100_000)).hasPrefix("p.yaml:1:"))
+    }
+
+    @Test func commentsMayHoldStars() throws {
+        _ = try Plan.parse(
+            "# *this* is *one*\n" + planText("data: 'npy:*/x' # *.npy"), path: "p.yaml", environment: [:])
+    }
+
+    /// Whatever prefix of a plan a half-finished download left, reading it ends in a plan or in one line.
+    @Test func truncatedAnywhere() {
+        let text = planText("fleet: {workers: 2, lease: '5s'}\nwire: {up: {values: \"int4\"}}\n")
+        for count in 0...text.count { _ = complaint(String(text.prefix(count))) }
+    }
+}
