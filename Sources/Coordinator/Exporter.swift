@@ -1,0 +1,34 @@
+import Compression
+import Federation
+import Foundation
+import Ledger
+import ModelGraph
+import Monitor
+
+/// Writes `out/compact.onnx` and `out/report.json`, each atomically.
+struct Exporter: Sendable {
+    let plan: Plan
+    let directory: String
+    let blobs: BlobStore
+
+    /// The bytes depend on the snapshot, the calibration and the plan only.
+    func export(_ history: RunHistory, numerics: CoordinatorNumerics) throws -> ExportFacts {
+        let folder = directory + "/out"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let bytes: [UInt8]
+        switch plan.export.target {
+        case .x86:
+            guard let compact = history.compact else { preconditionFailure("an x86 export follows a quantize stage") }
+            bytes = try blobs.get(compact.compact.digest)
+        case .float32:
+            bytes = try CompactModel.float32(graph: numerics.currentGraph(), opset: Int64(plan.export.opset)).serialized()
+        }
+        let path = folder + "/compact.onnx"
+        try AtomicFile.write(bytes, to: path)
+        let facts = ExportFacts(target: plan.export.target.rawValue, path: path, byteCount: bytes.count)
+        var finished = history
+        finished.apply(.exported(facts))
+        try Report(history: finished).write(to: folder + "/report.json")
+        return facts
+    }
+}

@@ -1,0 +1,67 @@
+import Compression
+import Engine
+import Federation
+import Foundation
+import Ledger
+import Monitor
+
+/// Carries out numeric actions one after another on a thread of its own and answers with events.
+final class NumericsThread: Sendable {
+    private let queue = DispatchQueue(label: "pleach.numerics")
+    private let report: @Sendable (CoordinatorService.ShellInput) -> Void
+    // Touched on `queue` only, which is serial.
+    private nonisolated(unsafe) let numerics: CoordinatorNumerics
+    private let exporter: Exporter
+
+    init(
+        plan: Plan, state: RunState, facts: SnapshotFacts,
+        report: @escaping @Sendable (CoordinatorService.ShellInput) -> Void
+    ) throws {
+        self.report = report
+        numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, facts: facts)
+        exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
+    }
+
+    func openFold(_ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts]) {
+        attempt { [self] in try numerics.openFold(rule, base: base, restoring: restoring) }
+    }
+
+    func examine(_ facts: ContributionFacts) {
+        attempt { [self] in
+            let examination = try numerics.examine(facts)
+            report(.event(.examined(examination, round: facts.round, worker: facts.worker)))
+        }
+    }
+
+    func compute(_ computation: StepComputation) {
+        attempt { [self] in report(.computed(try numerics.compute(computation))) }
+    }
+
+    func export(_ history: RunHistory) {
+        attempt { [self] in report(.event(.exported(try exporter.export(history, numerics: numerics)))) }
+    }
+
+    /// Waits until what was started is over.
+    func finish() { queue.sync {} }
+
+    private func attempt(_ body: @escaping @Sendable () throws -> Void) {
+        queue.async { [report] in
+            do {
+                try body()
+            } catch {
+                report(.event(.failed(reason: "\(error)", RunFailure(error))))
+            }
+        }
+    }
+}
+
+extension RunFailure {
+    /// Which exit code an error of ours means.
+    init(_ error: any Error) {
+        switch error {
+        case let error as LedgerError where error.isDiskFull: self = .diskFull
+        case is LedgerError, is CoordinatorError: self = .corruptState
+        default: self = .numerics
+        }
+    }
+}

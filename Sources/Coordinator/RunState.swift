@@ -1,0 +1,137 @@
+import Engine
+import Federation
+import Foundation
+import Ledger
+import ModelGraph
+
+/// A run's state folder, opened: the ledger and blobs on disk, and the history replayed from them.
+public struct RunState: Sendable {
+    let directory: String
+    let ledger: Ledger
+    let blobs: BlobStore
+    let lock: StateLock
+    let plan: Plan
+    var history: RunHistory
+    let isResumed: Bool
+
+    private static let planKey = "plan"
+
+    /// Opens or creates the state of `plan`. A folder that holds another plan's run is refused.
+    static func open(directory: String, plan: Plan, planText: String) throws -> RunState {
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let lock = try StateLock(directory: directory)
+        let ledger = try Ledger.open(directory: directory)
+        let blobs = try BlobStore(directory: directory + "/blobs")
+        if let recorded = try ledger.metadata(planKey), recorded != planText {
+            throw CoordinatorError.planChanged(
+                "\(directory) holds a run of another plan (or this plan was edited since): "
+                    + "use another --state, restore the plan, or start over with --fresh")
+        }
+        let records = try ledger.ledgerRecords()
+        var history = RunHistory(plan: plan, records: records.map(\.record))
+        let isResumed = history.run != nil && history.snapshot != nil
+        if !isResumed {
+            try ledger.setMetadata(planKey, planText)
+            let opening = try OpeningModel(plan: plan, blobs: blobs)
+            let opened = opening.records
+            try ledger.append(opened)
+            history = RunHistory(plan: plan, records: opened)
+        }
+        return RunState(
+            directory: directory, ledger: ledger, blobs: blobs, lock: lock, plan: plan, history: history,
+            isResumed: isResumed)
+    }
+
+    /// Reads a run's history from its ledger, for those who only look.
+    public static func readHistory(_ ledger: Ledger, directory: String) throws -> RunHistory {
+        guard let text = try ledger.metadata(planKey) else {
+            throw CoordinatorError.state("\(directory)/ledger.sqlite holds no plan: the run never started")
+        }
+        let plan = try Plan.parse(
+            text, path: "the plan recorded in \(directory)", environment: ProcessInfo.processInfo.environment)
+        return RunHistory(plan: plan, records: try ledger.ledgerRecords().map(\.record))
+    }
+
+    /// Deletes a run's ledger, blobs and outputs but keeps the keys, so that workers stay allowed.
+    public static func erase(directory: String) throws {
+        guard FileManager.default.fileExists(atPath: directory) else { return }
+        let lock = try StateLock(directory: directory)
+        for name in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "blobs", "out", "logs", "endpoint"] {
+            let path = directory + "/" + name
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+        }
+        withExtendedLifetime(lock) {}
+    }
+}
+
+/// The model a run begins with, checked before any worker is asked for anything.
+struct OpeningModel {
+    let records: [LedgerRecord]
+
+    /// Builds or loads the plan's model and stores the first snapshot.
+    init(plan: Plan, blobs: BlobStore) throws {
+        let graph: Graph
+        let source: String
+        var recipe: Recipe?
+        switch plan.model {
+        case .architecture(let name, let options):
+            graph = try ModelBuilder.build(
+                architecture: name, inputShape: options.inputShape, classes: options.classes, width: options.width,
+                seed: plan.seed)
+            source = name
+            recipe = Recipe(
+                architecture: name, inputShape: options.inputShape, classes: options.classes, width: options.width,
+                seed: plan.seed)
+        case .file(let path):
+            graph = try Graph.load(path: path)
+            source = path
+        }
+        try graph.validateOperators(supported: SupportedOperators.table)
+        let skeleton = try blobs.put(graph.skeleton().serialized())
+        let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
+        let bytes = snapshot.serialized()
+        let digest = try blobs.put(bytes)
+        var teachers: [String: BlobReference] = [:]
+        for case .distill(let distill) in plan.stages {
+            guard case .file(let path) = distill.teacher else { continue }
+            teachers[path] = try Self.storeTeacher(path, student: graph, blobs: blobs)
+        }
+        let shape = graph.inputs.first?.dimensions?.dropFirst().map { if case .fixed(let extent) = $0 { extent } else { nil as Int? } }
+        let model = ModelFacts(
+            source: source, parameters: graph.parameterTensors().elementCount, bytes: graph.serialized().count,
+            sampleShape: shape.map(Array.init) ?? [], classes: try graph.classCount())
+        let skeletonBytes = try blobs.size(of: skeleton)
+        records = [
+            .runStarted(run: Self.runIdentifier(), plan: plan.name, model: model, teachers: teachers),
+            .snapshotPublished(
+                SnapshotFacts(
+                    version: 0, snapshot: BlobReference(digest: digest, byteCount: bytes.count),
+                    graph: BlobReference(digest: skeleton, byteCount: skeletonBytes), maskEpoch: 0, sparsity: 0,
+                    recipe: recipe)),
+        ]
+    }
+
+    private static func storeTeacher(_ path: String, student: Graph, blobs: BlobStore) throws -> BlobReference {
+        let teacher = try Graph.load(path: path)
+        try teacher.validateOperators(supported: SupportedOperators.table)
+        if let own = try teacher.classCount(), let needed = try student.classCount(), own != needed {
+            throw CoordinatorError.model("teacher \(path) has \(own) classes but the student has \(needed)")
+        }
+        let bytes = teacher.serialized()
+        return BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
+    }
+
+    /// Names the run for people and logs; nothing that is computed depends on it.
+    private static func runIdentifier() -> String {
+        String(UInt32.random(in: 0...UInt32.max), radix: 36)
+    }
+}
+
+extension Graph {
+    /// Extent of the output's last axis, when shape inference can tell.
+    func classCount() throws -> Int? {
+        guard let output = outputs.first else { return nil }
+        return try inferShapes(batch: 1)[output.name]?.dimensions.last
+    }
+}

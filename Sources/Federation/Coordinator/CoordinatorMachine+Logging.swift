@@ -1,0 +1,123 @@
+// Log events that need more than a line (`protocols/log-events.md`).
+
+extension CoordinatorMachine {
+    func roundClosed(_ round: OpenRound, _ outcome: StepOutcome, traffic: StepTraffic, seconds: Double) -> LogEvent {
+        var event = LogEvent(
+            "round.closed",
+            [
+                "round": .int(round.number), "stage": .int(round.stage),
+                "kind": .string(plan.stages[round.stage].kind), "task": .string(round.task),
+                "contributions": .int(round.accepted.count), "wireBytesUp": .int(traffic.wireBytesUp),
+                "wireBytesDown": .int(traffic.wireBytesDown), "rawBytesUp": .int(traffic.float32BytesUp),
+                "rawBytesDown": .int(traffic.float32BytesDown), "seconds": .double(seconds),
+            ])
+        let wire = traffic.wireBytesUp + traffic.wireBytesDown
+        let raw = traffic.float32BytesUp + traffic.float32BytesDown
+        if raw > 0, wire > 0 { event.fields.append(("ratio", .double(Double(raw) / Double(wire)))) }
+        for (key, value) in [
+            ("density", outcome.density), ("bitsPerWeight", outcome.bitsPerWeight), ("loss", outcome.loss),
+            ("accuracy", outcome.accuracy), ("residualNorm", outcome.residualNorm), ("foldSeconds", outcome.foldSeconds),
+        ] {
+            if let value { event.fields.append((key, .double(value))) }
+        }
+        return event
+    }
+
+    func snapshotPublished(_ facts: SnapshotFacts) -> LogEvent {
+        LogEvent(
+            "snapshot.published",
+            [
+                "version": .int(facts.version), "digest": .string(facts.snapshot.digest.hex),
+                "bytes": .int(facts.snapshot.byteCount), "deltaBytes": .int(facts.delta?.blob.byteCount ?? 0),
+                "maskEpoch": .int(Int(facts.maskEpoch)), "sparsity": .double(facts.sparsity),
+            ])
+    }
+
+    func maskDecided(_ facts: SnapshotFacts, by step: Step) -> LogEvent {
+        let criterion = if case .score = step { "taylor" } else { "magnitude" }
+        return LogEvent(
+            "mask.decided",
+            [
+                "epoch": .int(Int(facts.maskEpoch)), "sparsity": .double(facts.sparsity),
+                "criterion": .string(criterion),
+            ])
+    }
+
+    /// Why the open round is not over yet: the answer to "why are we waiting?".
+    func waiting(_ round: OpenRound, openedAt: Double, at now: Double) -> LogEvent {
+        let missing = missingWorkers(round, at: now)
+        return LogEvent(
+            "round.waiting",
+            [
+                "round": .int(round.number), "contributions": .int(round.accepted.count),
+                "workers": .int(plan.fleet.workers), "quorum": .int(plan.fleet.quorum),
+                "ageSeconds": .double(now - openedAt), "deadlineSeconds": .double(plan.fleet.deadlineSeconds),
+                "missing": .strings(missing), "reason": .string(waitingReason(round)),
+            ])
+    }
+
+    /// One sentence for people.
+    func waitingReason(_ round: OpenRound) -> String {
+        let open = plan.fleet.workers - round.accepted.count - round.refused.count
+        if sessions.isEmpty { return "no worker is connected" }
+        if leases.isEmpty { return "\(open) more contributions are needed and no connected worker is free" }
+        return "\(leases.count) workers are at work, \(round.accepted.count) of \(plan.fleet.workers) have contributed"
+    }
+
+    /// Names with a lease, or connected without having contributed.
+    func missingWorkers(_ round: OpenRound, at now: Double) -> [String] {
+        var names = Set(leases.keys)
+        for session in sessions.values { names.insert(session.worker) }
+        for facts in round.accepted { names.remove(facts.worker) }
+        for worker in round.refused.keys { names.remove(worker) }
+        return names.sorted()
+    }
+
+    /// What `pleach status` and the status page show.
+    public func status(at now: Double) -> RunStatus {
+        var status = RunStatus(history: history)
+        if case .ended = phase, !history.isFinished { status.state = "stopped" }
+        if case .collecting(let openedAt) = phase, let round = history.openRound {
+            status.round?.ageSeconds = now - openedAt
+            status.round?.missing = missingWorkers(round, at: now)
+            status.waitingFor = waitingReason(round)
+            if sessions.isEmpty { status.state = "waiting" }
+        }
+        let connected = Dictionary(sessions.values.map { ($0.worker, $0) }, uniquingKeysWith: { a, _ in a })
+        status.workers = lastSeen.sorted { $0.key < $1.key }.map { name, seen in
+            RunStatus.Worker(
+                name: name, state: workerState(name, connected: connected[name] != nil), secondsSinceSeen: now - seen,
+                samples: connected[name]?.hello.trainingSamples)
+        }
+        return status
+    }
+
+    private func workerState(_ name: String, connected: Bool) -> String {
+        if !connected { return "lost" }
+        if history.openRound?.accepted.contains(where: { $0.worker == name }) == true { return "contributed" }
+        return leases[name] == nil ? "ready" : "working"
+    }
+}
+
+extension RunStatus {
+    /// What the ledger alone tells: no ages, no live workers.
+    public init(history: RunHistory) {
+        let plan = history.plan
+        var round: Round?
+        if let open = history.openRound {
+            round = Round(
+                number: open.number, stage: open.stage, kind: plan.stages[open.stage].kind, task: open.task,
+                contributions: open.accepted.count, workers: plan.fleet.workers, quorum: plan.fleet.quorum,
+                ageSeconds: nil, deadlineSeconds: plan.fleet.deadlineSeconds, missing: [])
+        }
+        self.init(
+            run: history.run ?? "", plan: plan.name, state: history.isFinished ? "finished" : "running",
+            stage: history.stageIndex, stages: plan.stages.map(\.kind), round: round,
+            roundsCompleted: history.roundsClosed, roundsPlanned: plan.roundsPlanned,
+            contributionsAccepted: history.contributionsAccepted, contributionsRefused: history.contributionsRefused,
+            wireBytesUp: history.traffic.wireBytesUp, wireBytesDown: history.traffic.wireBytesDown,
+            wireBytesFloat32: history.traffic.float32BytesUp + history.traffic.float32BytesDown,
+            sparsity: history.snapshot?.sparsity ?? 0, accuracy: history.accuracy,
+            snapshot: history.snapshot?.snapshot.digest.short, workers: [], waitingFor: nil)
+    }
+}

@@ -1,0 +1,79 @@
+import Tensors
+
+// What a task offer says: the work, and the cheapest way to the snapshot for this worker.
+
+extension CoordinatorMachine {
+    func offer(_ step: Step, round: Int, worker: String, held: [Digest]) -> TaskOffer {
+        guard let current = history.snapshot else { preconditionFailure("an offer without a snapshot") }
+        var seed = SeededGenerator(seed: plan.seed, labels: "task", String(round), worker)
+        return TaskOffer(
+            round: round, leaseSeconds: plan.fleet.leaseSeconds, seed: seed.next(),
+            snapshot: reference(to: current, held: held), scheme: plan.wire.up,
+            acceptedRounds: history.acceptedRounds[worker] ?? 0, retain: retained,
+            work: work(step, held: held))
+    }
+
+    private func work(_ step: Step, held: [Digest]) -> TaskWork {
+        switch step {
+        case .train(let recipe, let teacher):
+            return .train(recipe, teacher: teacher.map { self.teacher($0, held: held) })
+        case .score(let samples, let batch, _): return .score(samples: samples, batch: batch)
+        case .calibrate(let samples, _, _): return .calibrate(samples: samples)
+        case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact)
+        case .maskByMagnitude: preconditionFailure("a mask by magnitude needs no worker")
+        }
+    }
+
+    private func teacher(_ plan: TeacherPlan, held: [Digest]) -> TeacherReference {
+        switch plan.source {
+        case .file(let path):
+            guard let blob = history.teachers[path] else { preconditionFailure("teacher \(path) is not in the ledger") }
+            return TeacherReference(source: .model(blob), temperature: plan.temperature, alpha: plan.alpha)
+        case .stage(let index):
+            let facts = history.snapshots[history.stageSnapshots[index]]
+            return TeacherReference(
+                source: .snapshot(reference(to: facts, held: held)), temperature: plan.temperature, alpha: plan.alpha)
+        }
+    }
+
+    /// Ends of stages that a stage in progress or to come names as its teacher.
+    private var retained: [Digest] {
+        plan.stages[min(history.stageIndex, plan.stages.count)...].compactMap { stage -> Digest? in
+            guard case .distill(let distill) = stage, case .stage(let index) = distill.teacher,
+                index < history.stageSnapshots.count
+            else { return nil }
+            return history.snapshots[history.stageSnapshots[index]].snapshot.digest
+        }
+    }
+
+    /// Versions whose whole snapshot the store must keep: the current one, every stage's end, and the first.
+    public static func versionsToKeep(_ history: RunHistory) -> Set<Int> {
+        Set(history.stageSnapshots + [0, history.snapshots.count - 1])
+    }
+
+    /// The cheapest of: nothing (held), deltas from a held snapshot, recipe plus deltas, the whole snapshot.
+    func reference(to facts: SnapshotFacts, held: [Digest]) -> SnapshotReference {
+        var reference = SnapshotReference(
+            version: facts.version, snapshot: facts.snapshot, graph: facts.graph, maskEpoch: facts.maskEpoch)
+        let heldSet = Set(held)
+        if heldSet.contains(facts.snapshot.digest) { return reference }
+        var route: [DeltaReference] = []
+        var cost = 0
+        var version = facts.version
+        while version > 0, route.count < MessageLimits.routeLength, let delta = history.snapshots[version].delta {
+            route.append(delta)
+            cost += delta.blob.byteCount
+            version -= 1
+            if cost >= facts.snapshot.byteCount { return reference }
+            if heldSet.contains(delta.from) {
+                reference.route = route.reversed()
+                return reference
+            }
+        }
+        if version == 0, let recipe = history.snapshots[0].recipe {
+            reference.route = route.reversed()
+            reference.recipe = recipe
+        }
+        return reference
+    }
+}

@@ -1,0 +1,176 @@
+// The durable half of the coordinator: everything that follows from the ledger's records alone. `CoordinatorMachine`
+// adds what is volatile (sessions, leases, clocks). `pleach status` and reports read a run through this type without a
+// coordinator. Invariant: applying the same records gives the same value.
+
+/// The round that is open, as far as the ledger knows.
+public struct OpenRound: Sendable, Equatable {
+    public var number: Int
+    public var stage: Int
+    public var task: String
+    public var accepted: [ContributionFacts] = []
+    /// Workers whose result was refused, and why.
+    public var refused: [String: String] = [:]
+}
+
+/// What one stage did.
+public struct StageSummary: Sendable, Equatable {
+    public var kind: String
+    public var rounds = 0
+    public var seconds = 0.0
+    public var traffic = StepTraffic()
+    public var accuracyBefore: Double?
+    public var accuracyAfter: Double?
+    public var loss: Double?
+    public var sparsity = 0.0
+    public var contributions = 0
+    public var refusals = 0
+    public var bytesBefore: Int
+    public var bytesAfter: Int
+    public var finished = false
+}
+
+/// The run so far.
+public struct RunHistory: Sendable {
+    public let plan: Plan
+    public private(set) var run: String?
+    public private(set) var model: ModelFacts?
+    public private(set) var teachers: [String: BlobReference] = [:]
+    public private(set) var snapshots: [SnapshotFacts] = []
+    /// Index of the stage in progress; equals the number of stages when all are over.
+    public private(set) var stageIndex = 0
+    /// The step to do next or in progress; nil between a stage's last step and its `stageFinished`.
+    public private(set) var step: Step?
+    public private(set) var openRound: OpenRound?
+    public private(set) var roundsOpened = 0
+    public private(set) var roundsClosed = 0
+    public private(set) var summaries: [StageSummary] = []
+    /// Version of the snapshot at the end of each finished stage.
+    public private(set) var stageSnapshots: [Int] = []
+    /// Newest accepted round plus one, by worker.
+    public private(set) var acceptedRounds: [String: Int] = [:]
+    public private(set) var compact: CompactReference?
+    public private(set) var accuracy: Double?
+    public private(set) var traffic = StepTraffic()
+    public private(set) var seconds = 0.0
+    public private(set) var export: ExportFacts?
+    public private(set) var isFinished = false
+    private var stage: (any Stage)?
+
+    public init(plan: Plan) { self.plan = plan }
+
+    public init(plan: Plan, records: some Sequence<LedgerRecord>) {
+        self.init(plan: plan)
+        for record in records { apply(record) }
+    }
+
+    public var snapshot: SnapshotFacts? { snapshots.last }
+    public var contributionsAccepted: Int { summaries.reduce(0) { $0 + $1.contributions } }
+    public var contributionsRefused: Int { summaries.reduce(0) { $0 + $1.refusals } }
+    public var allStagesFinished: Bool { stageIndex == plan.stages.count }
+
+    /// Takes over one durable fact.
+    public mutating func apply(_ record: LedgerRecord) {
+        switch record {
+        case .runStarted(let run, _, let model, let teachers):
+            self.run = run
+            self.model = model
+            self.teachers = teachers
+        case .snapshotPublished(let facts):
+            snapshots.append(facts)
+            beginStage()
+        case .roundOpened(let round, let stage, let task):
+            openRound = OpenRound(number: round, stage: stage, task: task)
+            roundsOpened = round + 1
+        case .contributionAccepted(let facts):
+            openRound?.accepted.append(facts)
+            acceptedRounds[facts.worker] = facts.round + 1
+            summaries[stageIndex].contributions += 1
+        case .contributionRefused(_, let worker, let reason):
+            openRound?.refused[worker] = reason
+            summaries[stageIndex].refusals += 1
+        case .stepFinished(let round, _, let outcome, let snapshot, let traffic, let seconds):
+            finishStep(isRound: round != nil, outcome, snapshot: snapshot, traffic: traffic, seconds: seconds)
+        case .stageFinished(_, let seconds):
+            summaries[stageIndex].seconds = seconds
+            summaries[stageIndex].finished = true
+            stageSnapshots.append(snapshots.count - 1)
+            stageIndex += 1
+            beginStage()
+        case .exported(let facts):
+            export = facts
+            if !summaries.isEmpty { summaries[summaries.count - 1].bytesAfter = facts.byteCount }
+        case .runFinished:
+            isFinished = true
+        }
+    }
+
+    private mutating func beginStage() {
+        guard stageIndex < plan.stages.count, let snapshot else {
+            stage = nil
+            step = nil
+            return
+        }
+        let stagePlan = plan.stages[stageIndex]
+        let bytes = compact?.compact.byteCount ?? model?.bytes ?? 0
+        summaries.append(
+            StageSummary(
+                kind: stagePlan.kind, accuracyBefore: accuracy, sparsity: snapshot.sparsity, bytesBefore: bytes,
+                bytesAfter: bytes))
+        stage = stagePlan.makeStage(sparsity: snapshot.sparsity)
+        step = stage?.next()
+    }
+
+    private mutating func finishStep(
+        isRound: Bool, _ outcome: StepOutcome, snapshot: SnapshotFacts?, traffic: StepTraffic, seconds: Double
+    ) {
+        if let snapshot { snapshots.append(snapshot) }
+        if let compact = outcome.compact { self.compact = compact }
+        if let accuracy = outcome.accuracy { self.accuracy = accuracy }
+        summaries[stageIndex].take(outcome, traffic: traffic, seconds: seconds, isRound: isRound)
+        self.traffic = self.traffic + traffic
+        self.seconds += seconds
+        if isRound { roundsClosed += 1 }
+        openRound = nil
+        stage?.stepFinished(outcome)
+        step = stage?.next()
+    }
+
+    /// Accuracy of the model before the first stage that makes it smaller, and of what the run ends with.
+    public var accuracyBeforeAndAfter: (before: Double?, after: Double?) {
+        let compressing = summaries.first { $0.kind == "prune" || $0.kind == "quantize" }
+        return (compressing?.accuracyBefore ?? summaries.first?.accuracyAfter, accuracy)
+    }
+}
+
+extension StageSummary {
+    fileprivate mutating func take(_ outcome: StepOutcome, traffic: StepTraffic, seconds: Double, isRound: Bool) {
+        if isRound { rounds += 1 }
+        self.traffic = self.traffic + traffic
+        self.seconds += seconds
+        if let accuracy = outcome.accuracy { accuracyAfter = accuracy }
+        if let loss = outcome.loss { self.loss = loss }
+        if let compact = outcome.compact { bytesAfter = compact.compact.byteCount }
+        sparsity = outcome.sparsity
+    }
+}
+
+extension RunHistory {
+    /// Blobs that nothing needs any more once `record` (already applied) is in the ledger: contributions of a closed or
+    /// refusing round, the snapshot and residual that were replaced. Ends of stages and the first snapshot stay.
+    public func blobsMadeObsolete(by record: LedgerRecord, contributions: [ContributionFacts]) -> [Digest] {
+        guard case .stepFinished(_, _, _, let published, _, _) = record else { return [] }
+        var obsolete = contributions.compactMap { $0.submission.blob?.digest }
+        if published != nil, snapshots.count >= 2 {
+            let replaced = snapshots[snapshots.count - 2]
+            let kept = CoordinatorMachine.versionsToKeep(self)
+            if !kept.contains(replaced.version) { obsolete.append(replaced.snapshot.digest) }
+            if let residual = replaced.residual { obsolete.append(residual.digest) }
+        }
+        // Equal bytes have equal names: what is named elsewhere stays.
+        let needed = Set(snapshots.flatMap { [$0.graph.digest, $0.delta?.blob.digest].compactMap { $0 } })
+            .union(CoordinatorMachine.versionsToKeep(self).map { snapshots[$0].snapshot.digest })
+            .union([snapshot?.residual?.digest, compact?.calibration.digest, compact?.compact.digest].compactMap { $0 })
+            .union(teachers.values.map(\.digest))
+        return obsolete.filter { !needed.contains($0) }
+    }
+}

@@ -1,0 +1,255 @@
+import Foundation
+import SwiftProtobuf
+import UpdateCodec
+
+// Everything here reads bytes from the network: each count, length and range is checked before it is used.
+
+extension WorkerMessage {
+    /// Parses and validates `pleach.v1.WorkerMessage`.
+    public init(decoding bytes: [UInt8]) throws(MessageError) {
+        let message: Pleach_V1_WorkerMessage = try parsed(bytes)
+        switch message.body {
+        case .hello(let body):
+            self = .hello(try Hello(body))
+        case .ready(let body):
+            guard body.held.count <= MessageLimits.heldSnapshots else { throw MessageError("ready names too many snapshots") }
+            var held: [Digest] = []
+            for data in body.held { held.append(try digest(data, "ready.held")) }
+            self = .ready(held: held)
+        case .heartbeat(let body):
+            let progress = try finite(body.progress, 0...1, "heartbeat.progress")
+            self = .heartbeat(round: body.working ? try count(body.round, "heartbeat.round") : nil, progress: progress)
+        case .submission(let body):
+            let reference: BlobReference? =
+                body.blob.isEmpty ? nil : try blob(body.blob, body.byteCount, "submission.blob")
+            self = .submission(
+                Submission(
+                    round: try count(body.round, "submission.round"), blob: reference,
+                    metrics: try TaskMetrics(body.metrics)))
+        case .decline(let body):
+            self = .decline(round: try count(body.round, "decline.round"), reason: try text(body.reason, "decline.reason"))
+        case .goodbye(let body):
+            self = .goodbye(reason: try text(body.reason, "goodbye.reason"))
+        case nil:
+            throw MessageError("worker message without a body this version knows")
+        }
+    }
+}
+
+extension CoordinatorMessage {
+    /// Parses and validates `pleach.v1.CoordinatorMessage`.
+    public init(decoding bytes: [UInt8]) throws(MessageError) {
+        let message: Pleach_V1_CoordinatorMessage = try parsed(bytes)
+        switch message.body {
+        case .welcome(let body):
+            self = .welcome(
+                version: body.version, run: try text(body.run, "welcome.run"),
+                heartbeatSeconds: try finite(body.heartbeatSeconds, 0.01...3600, "welcome.heartbeat_seconds"),
+                acceptedRounds: try count(body.acceptedRounds, "welcome.accepted_rounds"))
+        case .refusal(let body):
+            guard let code = RefusalCode(rawValue: body.code.rawValue) else { throw MessageError("unknown refusal code") }
+            self = .refusal(code, reason: try text(body.reason, "refusal.reason"))
+        case .task(let body):
+            self = .task(try TaskOffer(body))
+        case .wait(let body):
+            self = .wait(reason: try text(body.reason, "wait.reason"))
+        case .verdict(let body):
+            self = .verdict(
+                round: try count(body.round, "verdict.round"), accepted: body.accepted,
+                reason: try text(body.reason, "verdict.reason"))
+        case .withdrawal(let body):
+            self = .withdrawal(
+                round: try count(body.round, "withdrawal.round"), reason: try text(body.reason, "withdrawal.reason"))
+        case .finished(let body):
+            self = .finished(succeeded: body.succeeded, reason: try text(body.reason, "finished.reason"))
+        case nil:
+            throw MessageError("coordinator message without a body this version knows")
+        }
+    }
+}
+
+private func parsed<Message: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(MessageError) -> Message {
+    guard bytes.count <= MessageLimits.messageBytes else { throw MessageError("message of \(bytes.count) bytes is too long") }
+    do {
+        return try Message(serializedBytes: bytes)
+    } catch {
+        throw MessageError("not a message of pleach.proto")
+    }
+}
+
+private func count(_ value: UInt64, _ field: String) throws(MessageError) -> Int {
+    guard value <= UInt64(MessageLimits.count) else { throw MessageError("\(field) is out of range") }
+    return Int(value)
+}
+
+private func finite(_ value: Double, _ range: ClosedRange<Double>, _ field: String) throws(MessageError) -> Double {
+    guard value.isFinite, range.contains(value) else { throw MessageError("\(field) is out of range") }
+    return value
+}
+
+private func text(_ value: String, _ field: String) throws(MessageError) -> String {
+    guard value.utf8.count <= MessageLimits.textBytes else { throw MessageError("\(field) is too long") }
+    return value
+}
+
+private func digest(_ data: Data, _ field: String) throws(MessageError) -> Digest {
+    guard let digest = Digest(bytes: Array(data)) else { throw MessageError("\(field) is not a digest of 32 bytes") }
+    return digest
+}
+
+private func blob(_ data: Data, _ byteCount: UInt64, _ field: String) throws(MessageError) -> BlobReference {
+    guard byteCount <= UInt64(MessageLimits.blobBytes) else { throw MessageError("\(field) declares too many bytes") }
+    return BlobReference(digest: try digest(data, field), byteCount: Int(byteCount))
+}
+
+private func shape(_ extents: [UInt64], _ field: String) throws(MessageError) -> [Int] {
+    guard extents.count <= MessageLimits.shapeRank else { throw MessageError("\(field) has too many axes") }
+    var result: [Int] = []
+    for extent in extents { result.append(try count(extent, field)) }
+    return result
+}
+
+extension Digest {
+    var data: Data { Data(bytes) }
+}
+
+extension Hello {
+    fileprivate init(_ body: Pleach_V1_Hello) throws(MessageError) {
+        guard body.minimumVersion <= body.maximumVersion else { throw MessageError("hello has no protocol version") }
+        self.init(
+            minimumVersion: body.minimumVersion, maximumVersion: body.maximumVersion,
+            software: try text(body.software, "hello.software"),
+            trainingSamples: try count(body.trainingSamples, "hello.training_samples"), classes: Int(body.classes),
+            sampleShape: try shape(body.sampleShape, "hello.sample_shape"), threads: Int(body.threads))
+    }
+}
+
+extension TaskMetrics {
+    fileprivate init(_ body: Pleach_V1_Metrics) throws(MessageError) {
+        let anyFinite = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude
+        self.init(
+            samples: try count(body.samples, "metrics.samples"),
+            lossSum: try finite(body.lossSum, anyFinite, "metrics.loss_sum"),
+            correct: try count(body.correct, "metrics.correct"), measured: try count(body.measured, "metrics.measured"),
+            seconds: try finite(body.seconds, 0...1e9, "metrics.seconds"),
+            peakBytes: try count(body.peakBytes, "metrics.peak_bytes"),
+            residualNorm: try finite(body.residualNorm, 0...Double.greatestFiniteMagnitude, "metrics.residual_norm"),
+            density: try finite(body.density, 0...1, "metrics.density"),
+            bitsPerWeight: try finite(body.bitsPerWeight, 0...1024, "metrics.bits_per_weight"))
+        guard correct <= measured else { throw MessageError("metrics.correct exceeds metrics.measured") }
+    }
+}
+
+extension SnapshotReference {
+    fileprivate init(_ body: Pleach_V1_SnapshotReference) throws(MessageError) {
+        guard body.route.count <= MessageLimits.routeLength else { throw MessageError("snapshot.route is too long") }
+        var route: [DeltaReference] = []
+        for step in body.route {
+            route.append(
+                DeltaReference(
+                    blob: try blob(step.blob, step.byteCount, "snapshot.route.blob"),
+                    from: try digest(step.from, "snapshot.route.from"), to: try digest(step.to, "snapshot.route.to")))
+        }
+        self.init(
+            version: try count(body.version, "snapshot.version"),
+            snapshot: try blob(body.digest, body.byteCount, "snapshot.digest"),
+            graph: try blob(body.graph, body.graphByteCount, "snapshot.graph"), maskEpoch: body.maskEpoch, route: route,
+            recipe: body.hasRecipe ? try Recipe(body.recipe) : nil)
+    }
+}
+
+extension Recipe {
+    fileprivate init(_ body: Pleach_V1_Recipe) throws(MessageError) {
+        let extents = try shape(body.inputShape, "recipe.input_shape")
+        guard body.classes <= 1 << 20, body.width <= 1 << 16, extents.allSatisfy({ $0 <= 1 << 16 }) else {
+            throw MessageError("recipe is out of range")
+        }
+        self.init(
+            architecture: try text(body.architecture, "recipe.architecture"),
+            inputShape: extents.isEmpty ? nil : extents, classes: body.classes == 0 ? nil : Int(body.classes),
+            width: body.width == 0 ? nil : Int(body.width), seed: body.seed)
+    }
+}
+
+extension WireScheme {
+    fileprivate init(_ body: Pleach_V1_Scheme) throws(MessageError) {
+        let density = try finite(body.density, 0...1, "scheme.density")
+        guard let values = ValueFormat(rawValue: UInt8(clamping: body.values)),
+            let smallValues = ValueFormat(rawValue: UInt8(clamping: body.smallValues)),
+            let rounding = Rounding(rawValue: UInt8(clamping: body.rounding)), (1...1 << 20).contains(body.blockSize),
+            body.smallTensorElements <= 1 << 24
+        else { throw MessageError("scheme holds a value this version does not know") }
+        self.init(
+            selection: density == 0 ? .dense : .topK(density: density), values: values, blockSize: Int(body.blockSize),
+            rounding: rounding, smallTensorElements: Int(body.smallTensorElements), smallValues: smallValues,
+            errorFeedback: body.errorFeedback)
+    }
+}
+
+extension TeacherReference {
+    fileprivate init(_ body: Pleach_V1_Teacher) throws(MessageError) {
+        let source: Source
+        if body.hasSnapshot {
+            source = .snapshot(try SnapshotReference(body.snapshot))
+        } else {
+            source = .model(try blob(body.model, body.modelByteCount, "teacher.model"))
+        }
+        self.init(
+            source: source, temperature: try finite(body.temperature, 0.01...1000, "teacher.temperature"),
+            alpha: try finite(body.alpha, 0...1, "teacher.alpha"))
+    }
+}
+
+extension TrainingRecipe {
+    fileprivate init(_ body: Pleach_V1_TrainWork) throws(MessageError) {
+        guard body.optimizer <= 1, (1...1 << 20).contains(body.batch) else {
+            throw MessageError("train holds a value this version does not know")
+        }
+        self.init(
+            epochs: try finite(body.epochs, 0...10_000, "train.epochs"), batch: Int(body.batch),
+            optimizer: body.optimizer == 1 ? .adamw : .sgd,
+            learningRate: try finite(body.learningRate, 0...1e6, "train.learning_rate"),
+            momentum: try finite(body.momentum, 0...1, "train.momentum"),
+            weightDecay: try finite(body.weightDecay, 0...1e6, "train.weight_decay"))
+    }
+}
+
+extension TaskOffer {
+    fileprivate init(_ body: Pleach_V1_TaskOffer) throws(MessageError) {
+        let work: TaskWork
+        switch body.work {
+        case .train(let train):
+            work = .train(try TrainingRecipe(train), teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil)
+        case .score(let score):
+            guard (1...1 << 20).contains(score.batch) else { throw MessageError("score.batch is out of range") }
+            work = .score(samples: try count(score.samples, "score.samples"), batch: Int(score.batch))
+        case .calibrate(let calibrate):
+            work = .calibrate(samples: try count(calibrate.samples, "calibrate.samples"))
+        case .evaluate(let evaluate):
+            let samples = try count(evaluate.samples, "evaluate.samples")
+            work = .evaluate(samples: samples == 0 ? nil : samples, compact: try CompactReference(optional: evaluate))
+        case nil:
+            throw MessageError("task of a kind this version does not know")
+        }
+        guard body.retain.count <= MessageLimits.heldSnapshots else { throw MessageError("task.retain is too long") }
+        var retain: [Digest] = []
+        for data in body.retain { retain.append(try digest(data, "task.retain")) }
+        self.init(
+            round: try count(body.round, "task.round"),
+            leaseSeconds: try finite(body.leaseSeconds, 0.01...1e7, "task.lease_seconds"), seed: body.seed,
+            snapshot: try SnapshotReference(body.snapshot), scheme: try WireScheme(body.scheme),
+            acceptedRounds: try count(body.acceptedRounds, "task.accepted_rounds"), retain: retain, work: work)
+    }
+}
+
+extension CompactReference {
+    fileprivate init?(optional body: Pleach_V1_EvaluateWork) throws(MessageError) {
+        if body.compact.isEmpty { return nil }
+        self.init(
+            calibration: try blob(body.calibration, body.calibrationByteCount, "evaluate.calibration"),
+            compact: try blob(body.compact, body.compactByteCount, "evaluate.compact"),
+            method: try text(body.method, "evaluate.method"),
+            percentile: try finite(body.percentile, 0...100, "evaluate.percentile"),
+            opset: try count(UInt64(body.opset), "evaluate.opset"))
+    }
+}

@@ -1,0 +1,198 @@
+import SwiftProtobuf
+import UpdateCodec
+
+extension WorkerMessage {
+    /// The protobuf bytes of `pleach.v1.WorkerMessage`.
+    public func encoded() -> [UInt8] {
+        var message = Pleach_V1_WorkerMessage()
+        switch self {
+        case .hello(let hello):
+            message.hello.minimumVersion = hello.minimumVersion
+            message.hello.maximumVersion = hello.maximumVersion
+            message.hello.software = hello.software
+            message.hello.trainingSamples = UInt64(hello.trainingSamples)
+            message.hello.classes = UInt32(hello.classes)
+            message.hello.sampleShape = hello.sampleShape.map(UInt64.init)
+            message.hello.threads = UInt32(hello.threads)
+        case .ready(let held):
+            message.ready.held = held.map { $0.data }
+        case .heartbeat(let round, let progress):
+            message.heartbeat.working = round != nil
+            message.heartbeat.round = UInt64(round ?? 0)
+            message.heartbeat.progress = progress
+        case .submission(let submission):
+            message.submission.round = UInt64(submission.round)
+            if let blob = submission.blob {
+                message.submission.blob = blob.digest.data
+                message.submission.byteCount = UInt64(blob.byteCount)
+            }
+            message.submission.metrics = submission.metrics.message
+        case .decline(let round, let reason):
+            message.decline.round = UInt64(round)
+            message.decline.reason = reason.shortened
+        case .goodbye(let reason):
+            message.goodbye.reason = reason.shortened
+        }
+        return serialized(message)
+    }
+}
+
+extension CoordinatorMessage {
+    /// The protobuf bytes of `pleach.v1.CoordinatorMessage`.
+    public func encoded() -> [UInt8] {
+        var message = Pleach_V1_CoordinatorMessage()
+        switch self {
+        case .welcome(let version, let run, let heartbeatSeconds, let acceptedRounds):
+            message.welcome.version = version
+            message.welcome.run = run
+            message.welcome.heartbeatSeconds = heartbeatSeconds
+            message.welcome.acceptedRounds = UInt64(acceptedRounds)
+        case .refusal(let code, let reason):
+            message.refusal.code = .init(rawValue: code.rawValue) ?? .unspecified
+            message.refusal.reason = reason.shortened
+        case .task(let offer):
+            message.task = offer.message
+        case .wait(let reason):
+            message.wait.reason = reason.shortened
+        case .verdict(let round, let accepted, let reason):
+            message.verdict.round = UInt64(round)
+            message.verdict.accepted = accepted
+            message.verdict.reason = reason.shortened
+        case .withdrawal(let round, let reason):
+            message.withdrawal.round = UInt64(round)
+            message.withdrawal.reason = reason.shortened
+        case .finished(let succeeded, let reason):
+            message.finished.succeeded = succeeded
+            message.finished.reason = reason.shortened
+        }
+        return serialized(message)
+    }
+}
+
+private func serialized(_ message: some SwiftProtobuf.Message) -> [UInt8] {
+    do {
+        return try message.serializedBytes()
+    } catch {
+        preconditionFailure("a proto3 message without required fields always serializes: \(error)")
+    }
+}
+
+extension String {
+    /// At most `MessageLimits.textBytes` bytes of UTF-8.
+    var shortened: String {
+        guard utf8.count > MessageLimits.textBytes else { return self }
+        return String(decoding: utf8.prefix(MessageLimits.textBytes - 4), as: UTF8.self) + "…"
+    }
+}
+
+extension TaskMetrics {
+    fileprivate var message: Pleach_V1_Metrics {
+        var message = Pleach_V1_Metrics()
+        message.samples = UInt64(samples)
+        message.lossSum = lossSum
+        message.correct = UInt64(correct)
+        message.measured = UInt64(measured)
+        message.seconds = seconds
+        message.peakBytes = UInt64(peakBytes)
+        message.residualNorm = residualNorm
+        message.density = density
+        message.bitsPerWeight = bitsPerWeight
+        return message
+    }
+}
+
+extension TaskOffer {
+    fileprivate var message: Pleach_V1_TaskOffer {
+        var message = Pleach_V1_TaskOffer()
+        message.round = UInt64(round)
+        message.leaseSeconds = leaseSeconds
+        message.seed = seed
+        message.snapshot = snapshot.message
+        message.scheme = scheme.message
+        message.acceptedRounds = UInt64(acceptedRounds)
+        message.retain = retain.map { $0.data }
+        switch work {
+        case .train(let recipe, let teacher):
+            message.train.epochs = recipe.epochs
+            message.train.batch = UInt32(recipe.batch)
+            message.train.optimizer = recipe.optimizer == .adamw ? 1 : 0
+            message.train.learningRate = recipe.learningRate
+            message.train.momentum = recipe.momentum
+            message.train.weightDecay = recipe.weightDecay
+            if let teacher { message.train.teacher = teacher.message }
+        case .score(let samples, let batch):
+            message.score.samples = UInt64(samples)
+            message.score.batch = UInt32(batch)
+        case .calibrate(let samples):
+            message.calibrate.samples = UInt64(samples)
+        case .evaluate(let samples, let compact):
+            message.evaluate.samples = UInt64(samples ?? 0)
+            guard let compact else { break }
+            message.evaluate.calibration = compact.calibration.digest.data
+            message.evaluate.calibrationByteCount = UInt64(compact.calibration.byteCount)
+            message.evaluate.compact = compact.compact.digest.data
+            message.evaluate.compactByteCount = UInt64(compact.compact.byteCount)
+            message.evaluate.method = compact.method
+            message.evaluate.percentile = compact.percentile
+            message.evaluate.opset = UInt32(compact.opset)
+        }
+        return message
+    }
+}
+
+extension TeacherReference {
+    fileprivate var message: Pleach_V1_Teacher {
+        var message = Pleach_V1_Teacher()
+        switch source {
+        case .snapshot(let reference): message.snapshot = reference.message
+        case .model(let blob):
+            message.model = blob.digest.data
+            message.modelByteCount = UInt64(blob.byteCount)
+        }
+        message.temperature = temperature
+        message.alpha = alpha
+        return message
+    }
+}
+
+extension SnapshotReference {
+    fileprivate var message: Pleach_V1_SnapshotReference {
+        var message = Pleach_V1_SnapshotReference()
+        message.version = UInt64(version)
+        message.digest = snapshot.digest.data
+        message.byteCount = UInt64(snapshot.byteCount)
+        message.graph = graph.digest.data
+        message.graphByteCount = UInt64(graph.byteCount)
+        message.maskEpoch = maskEpoch
+        message.route = route.map { step in
+            var reference = Pleach_V1_DeltaReference()
+            reference.blob = step.blob.digest.data
+            reference.byteCount = UInt64(step.blob.byteCount)
+            reference.from = step.from.data
+            reference.to = step.to.data
+            return reference
+        }
+        if let recipe {
+            message.recipe.architecture = recipe.architecture
+            message.recipe.inputShape = (recipe.inputShape ?? []).map(UInt64.init)
+            message.recipe.classes = UInt32(recipe.classes ?? 0)
+            message.recipe.width = UInt32(recipe.width ?? 0)
+            message.recipe.seed = recipe.seed
+        }
+        return message
+    }
+}
+
+extension WireScheme {
+    fileprivate var message: Pleach_V1_Scheme {
+        var message = Pleach_V1_Scheme()
+        if case .topK(let density) = selection { message.density = density }
+        message.values = UInt32(values.rawValue)
+        message.blockSize = UInt32(blockSize)
+        message.rounding = UInt32(rounding.rawValue)
+        message.smallTensorElements = UInt32(smallTensorElements)
+        message.smallValues = UInt32(smallValues.rawValue)
+        message.errorFeedback = errorFeedback
+        return message
+    }
+}

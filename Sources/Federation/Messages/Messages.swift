@@ -1,0 +1,119 @@
+/// Versions of the session protocol that this build speaks.
+public let supportedProtocolVersions: ClosedRange<UInt32> = 1...1
+
+/// What a worker tells of itself when a session begins.
+public struct Hello: Sendable, Equatable {
+    public var minimumVersion: UInt32
+    public var maximumVersion: UInt32
+    public var software: String
+    public var trainingSamples: Int
+    public var classes: Int
+    public var sampleShape: [Int]
+    public var threads: Int
+
+    public init(
+        minimumVersion: UInt32 = supportedProtocolVersions.lowerBound,
+        maximumVersion: UInt32 = supportedProtocolVersions.upperBound, software: String, trainingSamples: Int,
+        classes: Int, sampleShape: [Int], threads: Int
+    ) {
+        self.minimumVersion = minimumVersion
+        self.maximumVersion = maximumVersion
+        self.software = software
+        self.trainingSamples = trainingSamples
+        self.classes = classes
+        self.sampleShape = sampleShape
+        self.threads = threads
+    }
+}
+
+/// What a worker measured while it did a task. Sums, not means, so that they fold.
+public struct TaskMetrics: Sendable, Equatable, Codable {
+    /// The weight of the contribution: samples of the shard the task ran on.
+    public var samples: Int
+    public var lossSum: Double
+    public var correct: Int
+    /// Samples behind `lossSum` and `correct`.
+    public var measured: Int
+    public var seconds: Double
+    public var peakBytes: Int
+    public var residualNorm: Double
+    public var density: Double
+    public var bitsPerWeight: Double
+
+    public init(
+        samples: Int, lossSum: Double = 0, correct: Int = 0, measured: Int = 0, seconds: Double = 0, peakBytes: Int = 0,
+        residualNorm: Double = 0, density: Double = 1, bitsPerWeight: Double = 32
+    ) {
+        self.samples = samples
+        self.lossSum = lossSum
+        self.correct = correct
+        self.measured = measured
+        self.seconds = seconds
+        self.peakBytes = peakBytes
+        self.residualNorm = residualNorm
+        self.density = density
+        self.bitsPerWeight = bitsPerWeight
+    }
+}
+
+/// A finished task, offered to the coordinator.
+public struct Submission: Sendable, Equatable, Codable {
+    public var round: Int
+    /// nil for tasks that yield metrics only.
+    public var blob: BlobReference?
+    public var metrics: TaskMetrics
+
+    public init(round: Int, blob: BlobReference?, metrics: TaskMetrics) {
+        self.round = round
+        self.blob = blob
+        self.metrics = metrics
+    }
+}
+
+/// What a worker sends.
+public enum WorkerMessage: Sendable, Equatable {
+    case hello(Hello)
+    case ready(held: [Digest])
+    case heartbeat(round: Int?, progress: Double)
+    case submission(Submission)
+    case decline(round: Int, reason: String)
+    case goodbye(reason: String)
+}
+
+/// Why a coordinator will not go on with a session.
+public enum RefusalCode: Int, Sendable, Equatable {
+    case version = 1
+    case unknownSession = 2
+    case data = 3
+    case limit = 4
+    case malformed = 5
+}
+
+/// What a coordinator sends.
+public enum CoordinatorMessage: Sendable, Equatable {
+    case welcome(version: UInt32, run: String, heartbeatSeconds: Double, acceptedRounds: Int)
+    case refusal(RefusalCode, reason: String)
+    case task(TaskOffer)
+    case wait(reason: String)
+    case verdict(round: Int, accepted: Bool, reason: String)
+    case withdrawal(round: Int, reason: String)
+    case finished(succeeded: Bool, reason: String)
+}
+
+/// Bytes that are not a valid message, and what is wrong with them.
+public struct MessageError: Error, Equatable, Sendable, CustomStringConvertible {
+    public var description: String
+
+    public init(_ description: String) { self.description = description }
+}
+
+/// Finite bounds on everything a message may declare (documented in `protocols/session.md`).
+public enum MessageLimits {
+    public static let messageBytes = 1 << 20
+    public static let textBytes = 1024
+    public static let heldSnapshots = 64
+    public static let routeLength = 256
+    public static let shapeRank = 8
+    public static let blobBytes = 4 << 30
+    public static let count = 1 << 40
+}

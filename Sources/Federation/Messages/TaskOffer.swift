@@ -1,0 +1,87 @@
+import UpdateCodec
+
+/// Whom a training task learns from beside its labels.
+public struct TeacherReference: Sendable, Equatable {
+    public enum Source: Sendable, Equatable {
+        case snapshot(SnapshotReference)
+        case model(BlobReference)
+    }
+    public var source: Source
+    public var temperature: Double
+    public var alpha: Double
+
+    public init(source: Source, temperature: Double, alpha: Double) {
+        self.source = source
+        self.temperature = temperature
+        self.alpha = alpha
+    }
+}
+
+/// What is evaluated when the model is already quantized.
+public struct CompactReference: Sendable, Equatable, Codable {
+    /// Histograms of the whole fleet, from which anyone rebuilds the same compact model.
+    public var calibration: BlobReference
+    public var compact: BlobReference
+    public var method: String
+    public var percentile: Double
+    public var opset: Int
+
+    public init(calibration: BlobReference, compact: BlobReference, method: String, percentile: Double, opset: Int) {
+        self.calibration = calibration
+        self.compact = compact
+        self.method = method
+        self.percentile = percentile
+        self.opset = opset
+    }
+}
+
+/// The work of one task, with everything that decides its result.
+public enum TaskWork: Sendable, Equatable {
+    case train(TrainingRecipe, teacher: TeacherReference?)
+    case score(samples: Int, batch: Int)
+    case calibrate(samples: Int)
+    /// nil samples is all of the worker's test shard.
+    case evaluate(samples: Int?, compact: CompactReference?)
+
+    /// The word in messages, logs and reports.
+    public var kind: String {
+        switch self {
+        case .train: "train"
+        case .score: "score"
+        case .calibrate: "calibrate"
+        case .evaluate: "evaluate"
+        }
+    }
+
+    /// Whether the result has a blob (else metrics only).
+    public var yieldsBlob: Bool { if case .evaluate = self { false } else { true } }
+}
+
+/// What a coordinator asks of one worker in one round. At most one contribution per worker and round is ever counted,
+/// so the pair (round, worker) names the task.
+public struct TaskOffer: Sendable, Equatable {
+    public var round: Int
+    public var leaseSeconds: Double
+    public var seed: UInt64
+    public var snapshot: SnapshotReference
+    public var scheme: WireScheme
+    /// Newest accepted round of this worker plus one: tells it whether its pending residual stands.
+    public var acceptedRounds: Int
+    /// Snapshots that later tasks will name: the worker keeps them.
+    public var retain: [Digest]
+    public var work: TaskWork
+
+    public init(
+        round: Int, leaseSeconds: Double, seed: UInt64, snapshot: SnapshotReference, scheme: WireScheme,
+        acceptedRounds: Int, retain: [Digest] = [], work: TaskWork
+    ) {
+        self.round = round
+        self.leaseSeconds = leaseSeconds
+        self.seed = seed
+        self.snapshot = snapshot
+        self.scheme = scheme
+        self.acceptedRounds = acceptedRounds
+        self.retain = retain
+        self.work = work
+    }
+}

@@ -1,0 +1,173 @@
+/// Facts about one version of the shared model, as the ledger keeps them.
+public struct SnapshotFacts: Sendable, Equatable, Codable {
+    public var version: Int
+    /// The whole snapshot (`Snapshot.serialized`).
+    public var snapshot: BlobReference
+    public var graph: BlobReference
+    public var maskEpoch: UInt32
+    /// Share of prunable weights that are masked.
+    public var sparsity: Double
+    /// How to get here from the version before; nil for the first.
+    public var delta: DeltaReference?
+    /// What the downlink's compression left out so far.
+    public var residual: BlobReference?
+    public var recipe: Recipe?
+
+    public init(
+        version: Int, snapshot: BlobReference, graph: BlobReference, maskEpoch: UInt32, sparsity: Double,
+        delta: DeltaReference? = nil, residual: BlobReference? = nil, recipe: Recipe? = nil
+    ) {
+        self.version = version
+        self.snapshot = snapshot
+        self.graph = graph
+        self.maskEpoch = maskEpoch
+        self.sparsity = sparsity
+        self.delta = delta
+        self.residual = residual
+        self.recipe = recipe
+    }
+}
+
+/// One worker's accepted result.
+public struct ContributionFacts: Sendable, Equatable, Codable {
+    public var round: Int
+    public var worker: String
+    public var submission: Submission
+    /// How much it counts in the fold.
+    public var weight: UInt32
+
+    public init(round: Int, worker: String, submission: Submission, weight: UInt32) {
+        self.round = round
+        self.worker = worker
+        self.submission = submission
+        self.weight = weight
+    }
+}
+
+/// What a finished step tells its stage, and what reports show of it.
+public struct StepOutcome: Sendable, Equatable, Codable {
+    /// Mean training loss, or test loss of an evaluation.
+    public var loss: Double?
+    /// Test accuracy, 0 to 1, of an evaluation.
+    public var accuracy: Double?
+    public var sparsity: Double
+    /// Bytes of the compact model, once it exists.
+    public var compact: CompactReference?
+    /// Norm of what the downlink still owes, and share and bits of what it sent.
+    public var residualNorm: Double?
+    public var density: Double?
+    public var bitsPerWeight: Double?
+    public var foldSeconds: Double?
+
+    public init(
+        loss: Double? = nil, accuracy: Double? = nil, sparsity: Double = 0, compact: CompactReference? = nil,
+        residualNorm: Double? = nil, density: Double? = nil, bitsPerWeight: Double? = nil, foldSeconds: Double? = nil
+    ) {
+        self.loss = loss
+        self.accuracy = accuracy
+        self.sparsity = sparsity
+        self.compact = compact
+        self.residualNorm = residualNorm
+        self.density = density
+        self.bitsPerWeight = bitsPerWeight
+        self.foldSeconds = foldSeconds
+    }
+}
+
+/// What one step moved over the network and what float32 averaging would have moved.
+public struct StepTraffic: Sendable, Equatable, Codable {
+    public var wireBytesUp: Int
+    public var wireBytesDown: Int
+    /// Zero for steps in which no weights are averaged.
+    public var float32BytesUp: Int
+    public var float32BytesDown: Int
+
+    public init(wireBytesUp: Int = 0, wireBytesDown: Int = 0, float32BytesUp: Int = 0, float32BytesDown: Int = 0) {
+        self.wireBytesUp = wireBytesUp
+        self.wireBytesDown = wireBytesDown
+        self.float32BytesUp = float32BytesUp
+        self.float32BytesDown = float32BytesDown
+    }
+
+    public static func + (a: StepTraffic, b: StepTraffic) -> StepTraffic {
+        StepTraffic(
+            wireBytesUp: a.wireBytesUp + b.wireBytesUp, wireBytesDown: a.wireBytesDown + b.wireBytesDown,
+            float32BytesUp: a.float32BytesUp + b.float32BytesUp,
+            float32BytesDown: a.float32BytesDown + b.float32BytesDown)
+    }
+}
+
+/// A durable fact of a run. The ledger is the list of them; replaying it rebuilds the `CoordinatorMachine`.
+public enum LedgerRecord: Sendable, Equatable, Codable {
+    /// `teachers` are the teacher files of the plan, by path, as they were when the run began.
+    case runStarted(run: String, plan: String, model: ModelFacts, teachers: [String: BlobReference])
+    case snapshotPublished(SnapshotFacts)
+    case roundOpened(round: Int, stage: Int, task: String)
+    case contributionAccepted(ContributionFacts)
+    case contributionRefused(round: Int, worker: String, reason: String)
+    /// A round or a transform is over; `snapshot` when it made a new one.
+    case stepFinished(
+        round: Int?, stage: Int, outcome: StepOutcome, snapshot: SnapshotFacts?, traffic: StepTraffic, seconds: Double)
+    case stageFinished(stage: Int, seconds: Double)
+    case exported(ExportFacts)
+    case runFinished(seconds: Double)
+
+    /// The word in the ledger's `kind` column.
+    public var kind: String {
+        switch self {
+        case .runStarted: "runStarted"
+        case .snapshotPublished: "snapshotPublished"
+        case .roundOpened: "roundOpened"
+        case .contributionAccepted: "contributionAccepted"
+        case .contributionRefused: "contributionRefused"
+        case .stepFinished: "stepFinished"
+        case .stageFinished: "stageFinished"
+        case .exported: "exported"
+        case .runFinished: "runFinished"
+        }
+    }
+
+    /// The round the record belongs to, if any.
+    public var round: Int? {
+        switch self {
+        case .roundOpened(let round, _, _), .contributionRefused(let round, _, _): round
+        case .contributionAccepted(let facts): facts.round
+        case .stepFinished(let round, _, _, _, _, _): round
+        case .runStarted, .snapshotPublished, .stageFinished, .exported, .runFinished: nil
+        }
+    }
+}
+
+/// The model as it was when the run began.
+public struct ModelFacts: Sendable, Equatable, Codable {
+    /// Where it came from, for people.
+    public var source: String
+    /// Elements of all parameters.
+    public var parameters: Int
+    /// Bytes of the float32 ONNX file.
+    public var bytes: Int
+    /// Extents of one sample as the model declares them; nil stands for an axis that may vary.
+    public var sampleShape: [Int?]
+    public var classes: Int?
+
+    public init(source: String, parameters: Int, bytes: Int, sampleShape: [Int?], classes: Int?) {
+        self.source = source
+        self.parameters = parameters
+        self.bytes = bytes
+        self.sampleShape = sampleShape
+        self.classes = classes
+    }
+}
+
+/// A finished export.
+public struct ExportFacts: Sendable, Equatable, Codable {
+    public var target: String
+    public var path: String
+    public var byteCount: Int
+
+    public init(target: String, path: String, byteCount: Int) {
+        self.target = target
+        self.path = path
+        self.byteCount = byteCount
+    }
+}

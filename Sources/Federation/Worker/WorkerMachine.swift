@@ -1,0 +1,288 @@
+// The worker's side of the protocol as a pure value, the mirror of `CoordinatorMachine`.
+//
+// Invariants:
+// - at most one task is in progress;
+// - a finished task is remembered before it is submitted, and submitted until its verdict is known;
+// - the residual advances only when the coordinator says that the contribution was accepted, so it is never applied
+//   twice nor lost, whoever dies when.
+
+/// What the worker is doing.
+enum WorkerPhase: Sendable, Equatable {
+    case offline
+    case greeting
+    case idle
+    case preparing(TaskOffer, awaited: Set<Digest>)
+    case running(TaskOffer)
+    case submitting
+    case ended
+}
+
+public struct WorkerMachine: Sendable {
+    public private(set) var memory: WorkerMemory
+    let hello: Hello
+    /// How long to try to reach a coordinator before giving up.
+    let patienceSeconds: Double
+    private(set) var phase = WorkerPhase.offline
+    private var held: [Digest]
+    private var heartbeatSeconds = 5.0
+    private var lastHeartbeatAt = 0.0
+    private var lastHeardAt: Double
+    private var lastSubmittedAt = 0.0
+    private var isConnected = false
+    private var fraction = 0.0
+    private var lastComplaint = "nobody answers"
+    /// Deltas and blobs that failed to arrive, in a row.
+    private var failures = 0
+
+    public init(
+        hello: Hello, memory: WorkerMemory, held: [Digest], patienceSeconds: Double, at now: Double
+    ) {
+        self.hello = hello
+        self.memory = memory
+        self.held = held
+        self.patienceSeconds = patienceSeconds
+        lastHeardAt = now
+    }
+
+    /// Takes one event at a monotonic time in seconds and says what to do.
+    public mutating func receive(_ event: WorkerEvent, at now: Double) -> [WorkerAction] {
+        if phase == .ended { return [] }
+        switch event {
+        case .connected: return onConnected(at: now)
+        case .disconnected(let reason):
+            isConnected = false
+            lastComplaint = reason
+            return []
+        case .turnedAway(let reason): return end(.turnedAway(reason: reason))
+        case .received(let message):
+            lastHeardAt = now
+            return onMessage(message, at: now)
+        case .malformed(let reason):
+            return [.log(LogEvent("diagnostic", level: .warning, ["message": .string("coordinator sent \(reason)")]))]
+        case .blobArrived(let digest): return onBlobArrived(digest, at: now)
+        case .blobFailed(let digest, let reason): return onBlobFailed(digest, reason: reason, at: now)
+        case .prepared(let round, let snapshots): return onPrepared(round: round, snapshots: snapshots)
+        case .missing(let round, let blobs): return onMissing(round: round, blobs: blobs)
+        case .taskFinished(let submission, let residual): return onTaskFinished(submission, residual: residual, at: now)
+        case .taskFailed(let round, let reason): return onTaskFailed(round: round, reason: reason)
+        case .progressed(let round, let fraction):
+            if case .running(let offer) = phase, offer.round == round { self.fraction = min(1, max(0, fraction)) }
+            return []
+        case .ticked: return onTick(at: now)
+        case .stopRequested:
+            return (isConnected ? [.send(.goodbye(reason: "stopped on request"))] : []) + end(.stopped)
+        }
+    }
+
+    private mutating func end(_ outcome: WorkerOutcome) -> [WorkerAction] {
+        var actions: [WorkerAction] = []
+        if let round = currentRound { actions.append(.cancel(round: round)) }
+        phase = .ended
+        return actions + [.finish(outcome)]
+    }
+
+    private var currentRound: Int? {
+        switch phase {
+        case .preparing(let offer, _), .running(let offer): offer.round
+        case .offline, .greeting, .idle, .submitting, .ended: nil
+        }
+    }
+
+    // MARK: Session
+
+    private mutating func onConnected(at now: Double) -> [WorkerAction] {
+        isConnected = true
+        lastHeardAt = now
+        lastHeartbeatAt = now
+        if case .offline = phase { phase = .greeting }
+        return [.send(.hello(hello))]
+    }
+
+    private mutating func onMessage(_ message: CoordinatorMessage, at now: Double) -> [WorkerAction] {
+        switch message {
+        case .welcome(let version, let run, let heartbeatSeconds, let acceptedRounds):
+            guard supportedProtocolVersions.contains(version) else {
+                return end(.refused(.version, reason: "the coordinator chose protocol \(version), which we do not speak"))
+            }
+            self.heartbeatSeconds = heartbeatSeconds
+            return onWelcome(run: run, acceptedRounds: acceptedRounds, at: now)
+        case .refusal(.unknownSession, _): return [.send(.hello(hello))]
+        case .refusal(.malformed, let reason):
+            return [.log(LogEvent("diagnostic", level: .error, ["message": .string("coordinator says: \(reason)")]))]
+        case .refusal(let code, let reason): return end(.refused(code, reason: reason))
+        case .task(let offer): return onOffer(offer, at: now)
+        case .wait(let reason):
+            return [.log(LogEvent("diagnostic", level: .debug, ["message": .string("waiting: \(reason)")]))]
+        case .verdict(let round, let accepted, let reason):
+            return onVerdict(round: round, accepted: accepted, reason: reason)
+        case .withdrawal(let round, let reason): return onWithdrawal(round: round, reason: reason)
+        case .finished: return end(.runFinished)
+        }
+    }
+
+    private mutating func onWelcome(run: String, acceptedRounds: Int, at now: Double) -> [WorkerAction] {
+        var actions: [WorkerAction] = []
+        if memory.run != run {
+            // Another run: nothing we remember concerns it.
+            if let round = currentRound { actions.append(.cancel(round: round)) }
+            memory = WorkerMemory(run: run)
+            held = []
+            phase = .greeting
+            actions.append(.remember(memory))
+        }
+        actions += settlePending(acceptedRounds: acceptedRounds)
+        switch phase {
+        case .preparing, .running: break  // A reconnect: the work goes on.
+        case .offline, .greeting, .idle, .submitting: actions += submitOrAsk(at: now)
+        case .ended: break
+        }
+        return actions
+    }
+
+    /// The coordinator's ledger decides whether a pending contribution counted.
+    private mutating func settlePending(acceptedRounds: Int) -> [WorkerAction] {
+        guard let pending = memory.pending, pending.submission.round < acceptedRounds else { return [] }
+        let counted = pending.submission.round + 1 == acceptedRounds
+        if counted { memory.residual = pending.residual ?? memory.residual }
+        memory.pending = nil
+        return [.remember(memory)]
+    }
+
+    private mutating func submitOrAsk(at now: Double) -> [WorkerAction] {
+        if let pending = memory.pending {
+            phase = .submitting
+            lastSubmittedAt = now
+            return [.send(.submission(pending.submission))]
+        }
+        phase = .idle
+        return [.send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots))))]
+    }
+
+    // MARK: Task
+
+    private mutating func onOffer(_ offer: TaskOffer, at now: Double) -> [WorkerAction] {
+        if let round = currentRound, round == offer.round { return [] }
+        var actions: [WorkerAction] = []
+        if let round = currentRound { actions.append(.cancel(round: round)) }
+        actions += settlePending(acceptedRounds: offer.acceptedRounds)
+        if let pending = memory.pending {
+            // Done already (the submission was lost on the way), or for a round that closed without us.
+            if pending.submission.round == offer.round {
+                phase = .submitting
+                lastSubmittedAt = now
+                return actions + [.send(.submission(pending.submission))]
+            }
+            memory.pending = nil
+            actions.append(.remember(memory))
+        }
+        phase = .preparing(offer, awaited: [])
+        fraction = 0
+        failures = 0
+        return actions + [.prepare(offer)]
+    }
+
+    private mutating func onMissing(round: Int, blobs: [BlobReference]) -> [WorkerAction] {
+        guard case .preparing(let offer, _) = phase, offer.round == round else { return [] }
+        phase = .preparing(offer, awaited: Set(blobs.map(\.digest)))
+        return blobs.map { .fetch($0) }
+    }
+
+    private mutating func onBlobArrived(_ digest: Digest, at now: Double) -> [WorkerAction] {
+        lastHeardAt = now
+        guard case .preparing(let offer, var awaited) = phase, awaited.remove(digest) != nil else { return [] }
+        failures = 0
+        phase = .preparing(offer, awaited: awaited)
+        return awaited.isEmpty ? [.prepare(offer)] : []
+    }
+
+    private mutating func onBlobFailed(_ digest: Digest, reason: String, at now: Double) -> [WorkerAction] {
+        guard case .preparing(let offer, let awaited) = phase, awaited.contains(digest) else { return [] }
+        failures += 1
+        if failures > 5 { return onTaskFailed(round: offer.round, reason: "cannot fetch \(digest.short): \(reason)") }
+        phase = .preparing(offer, awaited: [])
+        return [.prepare(offer)]
+    }
+
+    private mutating func onPrepared(round: Int, snapshots: [Digest]) -> [WorkerAction] {
+        guard case .preparing(let offer, _) = phase, offer.round == round else { return [] }
+        held = snapshots
+        phase = .running(offer)
+        return [
+            .log(
+                LogEvent(
+                    "task.started",
+                    ["round": .int(round), "task": .string(offer.work.kind), "snapshot": .int(offer.snapshot.version)])),
+            .run(offer, residual: memory.residual),
+        ]
+    }
+
+    private mutating func onTaskFinished(_ submission: Submission, residual: Digest?, at now: Double) -> [WorkerAction] {
+        guard case .running(let offer) = phase, offer.round == submission.round else { return [] }
+        memory.pending = WorkerMemory.Pending(submission: submission, residual: residual)
+        phase = .submitting
+        lastSubmittedAt = now
+        var event = LogEvent(
+            "task.finished",
+            [
+                "round": .int(submission.round), "task": .string(offer.work.kind),
+                "seconds": .double(submission.metrics.seconds), "bytes": .int(submission.blob?.byteCount ?? 0),
+            ])
+        if submission.metrics.measured > 0 {
+            event.fields.append(("loss", .double(submission.metrics.lossSum / Double(submission.metrics.measured))))
+        }
+        return [.remember(memory), .send(.submission(submission)), .log(event)]
+    }
+
+    private mutating func onTaskFailed(round: Int, reason: String) -> [WorkerAction] {
+        guard currentRound == round else { return [] }
+        phase = .idle
+        return [
+            .log(
+                LogEvent(
+                    "task.finished", level: .error, ["round": .int(round), "error": .string(reason)])),
+            .send(.decline(round: round, reason: reason)),
+            .send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots)))),
+        ]
+    }
+
+    private mutating func onVerdict(round: Int, accepted: Bool, reason: String) -> [WorkerAction] {
+        guard let pending = memory.pending, pending.submission.round == round else { return [] }
+        if accepted { memory.residual = pending.residual ?? memory.residual }
+        memory.pending = nil
+        var actions: [WorkerAction] = [.remember(memory)]
+        if !accepted {
+            actions.append(
+                .log(
+                    LogEvent(
+                        "contribution.refused", level: .warning, ["round": .int(round), "reason": .string(reason)])))
+        }
+        guard case .submitting = phase else { return actions }
+        phase = .idle
+        return actions + [.send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots))))]
+    }
+
+    private mutating func onWithdrawal(round: Int, reason: String) -> [WorkerAction] {
+        if let pending = memory.pending, pending.submission.round == round {
+            return onVerdict(round: round, accepted: false, reason: reason)
+        }
+        guard currentRound == round else { return [] }
+        phase = .idle
+        return [.cancel(round: round), .send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots))))]
+    }
+
+    // MARK: Time
+
+    private mutating func onTick(at now: Double) -> [WorkerAction] {
+        if !isConnected, now - lastHeardAt > patienceSeconds, currentRound == nil {
+            return end(.unreachable(reason: "no coordinator for \(Int(now - lastHeardAt)) seconds: \(lastComplaint)"))
+        }
+        guard isConnected else { return [] }
+        if case .submitting = phase, now - lastSubmittedAt > max(10, 2 * heartbeatSeconds), let pending = memory.pending {
+            lastSubmittedAt = now
+            return [.send(.submission(pending.submission))]
+        }
+        guard now - lastHeartbeatAt >= heartbeatSeconds else { return [] }
+        lastHeartbeatAt = now
+        return [.send(.heartbeat(round: currentRound, progress: fraction))]
+    }
+}

@@ -1,0 +1,95 @@
+import Engine
+import Federation
+import Foundation
+import Ledger
+import ModelGraph
+import Synchronization
+
+/// Runs tasks one at a time on a thread of its own, so that training never blocks the protocol.
+final class TaskThread: Sendable {
+    private let queue = DispatchQueue(label: "pleach.task")
+    private let report: @Sendable (WorkerEvent) -> Void
+    private let cancelledRounds = Mutex<Set<Int>>([])
+    // Touched on `queue` only, which is serial.
+    private nonisolated(unsafe) let runner: TaskRunner
+    private let blobs: BlobStore
+    private let directory: String
+    private let threads: Int
+
+    init(
+        blobs: BlobStore, directory: String, data: WorkerData, threads: Int,
+        report: @escaping @Sendable (WorkerEvent) -> Void
+    ) {
+        self.blobs = blobs
+        self.directory = directory
+        self.threads = threads
+        self.report = report
+        runner = TaskRunner(blobs: blobs, data: data)
+    }
+
+    /// Looks for the task's inputs; reports `missing`, `prepared` or `taskFailed`.
+    func prepare(_ offer: TaskOffer, memory: WorkerMemory) {
+        _ = cancelledRounds.withLock { $0.remove(offer.round) }
+        queue.async { [self] in
+            do {
+                let missing = try runner.missing(for: offer)
+                if !missing.isEmpty {
+                    report(.missing(round: offer.round, blobs: missing))
+                    return
+                }
+                let held = try runner.settle(offer)
+                try WorkerStore.saveHeld(held, directory: directory)
+                try collectGarbage(offer, held: held, memory: memory)
+                report(.prepared(round: offer.round, snapshots: held))
+            } catch {
+                report(.taskFailed(round: offer.round, reason: "\(error)"))
+            }
+        }
+    }
+
+    /// Keeps what the task needs, what later tasks will name, and what is not settled yet.
+    private func collectGarbage(_ offer: TaskOffer, held: [Digest], memory: WorkerMemory) throws {
+        var keep = Set(held)
+        keep.insert(offer.snapshot.graph.digest)
+        for digest in [memory.residual, memory.pending?.residual, memory.pending?.submission.blob?.digest] {
+            if let digest { keep.insert(digest) }
+        }
+        switch offer.work {
+        case .train(_, let teacher?):
+            switch teacher.source {
+            case .model(let blob): keep.insert(blob.digest)
+            case .snapshot(let reference):
+                keep.insert(reference.snapshot.digest)
+                keep.insert(reference.graph.digest)
+            }
+        case .evaluate(_, let compact?): keep.insert(compact.calibration.digest)
+        case .train(_, nil), .score, .calibrate, .evaluate(_, nil): break
+        }
+        try blobs.garbageCollect(keeping: keep)
+    }
+
+    /// Runs the task; reports `taskFinished` or `taskFailed`, or nothing when cancelled.
+    func run(_ offer: TaskOffer, residual: Digest?) {
+        queue.async { [self] in
+            EngineRuntime.setThreads(threads)
+            do {
+                let (submission, next) = try runner.run(
+                    offer, residual: residual,
+                    progress: { [report] in report(.progressed(round: offer.round, fraction: $0)) },
+                    isCancelled: { self.isCancelled(offer.round) })
+                report(.taskFinished(submission, residual: next))
+            } catch is CancellationError {
+                // The machine asked for it and has gone on.
+            } catch {
+                report(.taskFailed(round: offer.round, reason: "\(error)"))
+            }
+        }
+    }
+
+    func cancel(round: Int) { _ = cancelledRounds.withLock { $0.insert(round) } }
+
+    private func isCancelled(_ round: Int) -> Bool { cancelledRounds.withLock { $0.contains(round) || $0.contains(-1) } }
+
+    /// Ends whatever runs; nothing is reported any more.
+    func cancelAll() { _ = cancelledRounds.withLock { $0.insert(-1) } }
+}

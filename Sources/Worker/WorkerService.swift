@@ -1,0 +1,162 @@
+import Engine
+import Federation
+import Foundation
+import Ledger
+import Monitor
+import Synchronization
+import Transport
+
+/// How to start a worker.
+public struct WorkerOptions: Sendable {
+    public var coordinator: String
+    /// A Z85 key or the path of a `.key` file.
+    public var serverKey: String
+    public var data: DataSpec
+    public var name: String
+    public var state: String
+    public var threads: Int
+    /// How long to try to reach the coordinator before giving up.
+    public var patienceSeconds: Double
+
+    public init(
+        coordinator: String, serverKey: String, data: DataSpec, name: String, state: String, threads: Int,
+        patienceSeconds: Double
+    ) {
+        self.coordinator = coordinator
+        self.serverKey = serverKey
+        self.data = data
+        self.name = name
+        self.state = state
+        self.threads = threads
+        self.patienceSeconds = patienceSeconds
+    }
+}
+
+/// The worker's shell: feeds events to a `WorkerMachine` and performs its actions. Holds no protocol decision.
+public actor WorkerService {
+    private let options: WorkerOptions
+    private let store: WorkerStore
+    private let tasks: TaskThread
+    private let sink: @Sendable (LogEvent) -> Void
+    private let inputs: AsyncStream<WorkerEvent>
+    private let feed: AsyncStream<WorkerEvent>.Continuation
+    private var machine: WorkerMachine
+    private var client: Client?
+    private let clock = ContinuousClock()
+    private let startedAt: ContinuousClock.Instant
+
+    /// Opens the state folder and loads the data; nothing is sent yet.
+    /// - Parameter sink: receives every log event.
+    public init(_ options: WorkerOptions, sink: @escaping @Sendable (LogEvent) -> Void) throws {
+        self.options = options
+        self.sink = sink
+        EngineRuntime.setThreads(options.threads)
+        let data = try WorkerData(spec: options.data)
+        store = try WorkerStore(directory: options.state)
+        (inputs, feed) = AsyncStream.makeStream(of: WorkerEvent.self)
+        let feed = feed
+        tasks = TaskThread(
+            blobs: store.blobs, directory: options.state, data: data, threads: options.threads) { feed.yield($0) }
+        startedAt = ContinuousClock.now
+        let memory = try store.loadMemory()
+        machine = WorkerMachine(
+            hello: Hello(
+                software: softwareVersion, trainingSamples: data.training.count, classes: data.training.classCount,
+                sampleShape: data.training.sampleShape.dimensions, threads: options.threads),
+            memory: memory, held: store.heldSnapshots(), patienceSeconds: options.patienceSeconds, at: 0)
+    }
+
+    /// This worker's public key, for the coordinator's allow-list.
+    public nonisolated var publicKey: String { store.keys.publicKey }
+
+    /// Asks the worker to say goodbye and end.
+    public nonisolated func stop() { feed.yield(.stopRequested) }
+
+    /// Works until the run is over or the worker is told to stop.
+    public func run() async throws -> WorkerOutcome {
+        let serverKey = try KeyFile.readPublic(options.serverKey)
+        let client = try Client(
+            connect: options.coordinator, keys: store.keys, serverKey: serverKey, limits: TransportLimits(),
+            blobs: store.access)
+        self.client = client
+        let feed = feed
+        let forwarding = Task {
+            for await event in client.events { if let translated = WorkerEvent(event) { feed.yield(translated) } }
+        }
+        let ticking = Task {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: .milliseconds(250))
+                feed.yield(.ticked)
+            }
+        }
+        defer {
+            forwarding.cancel()
+            ticking.cancel()
+            client.close()
+        }
+        for await event in inputs {
+            for action in machine.receive(event, at: now) {
+                if let outcome = perform(action, on: client) { return outcome }
+            }
+        }
+        return .stopped
+    }
+
+    private var now: Double { (clock.now - startedAt) / .seconds(1) }
+
+    /// Does one action; returns the outcome when the machine is done.
+    private func perform(_ action: WorkerAction, on client: Client) -> WorkerOutcome? {
+        switch action {
+        case .remember(let memory):
+            do {
+                try store.save(memory)
+            } catch {
+                // What cannot be remembered must not be promised: stop before anything is sent.
+                return .failed(reason: "\(error)")
+            }
+        case .send(let message): client.send(message.encoded())
+        case .fetch(let blob): client.fetch(digest: blob.digest.bytes, byteCount: blob.byteCount)
+        case .prepare(let offer): tasks.prepare(offer, memory: machine.memory)
+        case .run(let offer, let residual):
+            tasks.run(offer, residual: residual)
+        case .cancel(let round): tasks.cancel(round: round)
+        case .log(let event): sink(event)
+        case .finish(let outcome):
+            tasks.cancelAll()
+            return outcome
+        }
+        return nil
+    }
+}
+
+extension WorkerEvent {
+    /// What a transport event means to the machine; nil for those that only concern the transport.
+    fileprivate init?(_ event: ClientEvent) {
+        switch event {
+        case .connected: self = .connected
+        case .disconnected(let reason): self = .disconnected(reason: reason)
+        case .refused(let error): self = .turnedAway(reason: "\(error)")
+        case .message(let bytes):
+            do {
+                self = .received(try CoordinatorMessage(decoding: bytes))
+            } catch {
+                self = .malformed(reason: "\(error)")
+            }
+        case .blobArrived(let digest):
+            guard let digest = Digest(bytes: digest) else { return nil }
+            self = .blobArrived(digest)
+        case .blobFailed(let digest, let reason):
+            guard let digest = Digest(bytes: digest) else { return nil }
+            self = .blobFailed(digest, reason: reason)
+        default: return nil
+        }
+    }
+}
+
+extension WorkerData {
+    /// Loads the training and test shards of one SPEC.
+    init(spec: DataSpec) throws(DataError) {
+        training = try Dataset.load(spec.with(split: .train))
+        test = try Dataset.load(spec.with(split: .test))
+    }
+}

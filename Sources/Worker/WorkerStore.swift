@@ -1,0 +1,76 @@
+import Federation
+import Foundation
+import Ledger
+import Transport
+
+/// The worker's state folder: keys, blobs, and what it must remember. One process owns it at a time.
+struct WorkerStore: Sendable {
+    let directory: String
+    let blobs: BlobStore
+    let keys: KeyPair
+    private let lock: StateLock
+
+    /// Creates or opens the folder; makes a key pair on first use.
+    init(directory: String) throws {
+        self.directory = directory
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        lock = try StateLock(directory: directory)
+        blobs = try BlobStore(directory: directory + "/blobs")
+        keys = try Self.loadKeys(directory + "/keys")
+    }
+
+    private static func loadKeys(_ folder: String) throws -> KeyPair {
+        let secretPath = folder + "/worker.secret"
+        if FileManager.default.fileExists(atPath: secretPath) {
+            let secret = try KeyFile.readSecret(secretPath)
+            return KeyPair(publicKey: try KeyPair.publicKey(ofSecret: secret), secretKey: secret)
+        }
+        let pair = try KeyPair.generate()
+        try KeyFile.write(pair, directory: folder, name: "worker")
+        return pair
+    }
+
+    private var memoryPath: String { directory + "/memory.json" }
+
+    func loadMemory() throws -> WorkerMemory {
+        guard let data = FileManager.default.contents(atPath: memoryPath) else { return WorkerMemory() }
+        do {
+            return try JSONDecoder().decode(WorkerMemory.self, from: data)
+        } catch {
+            throw WorkerError.state("\(memoryPath) is damaged: move it away to start afresh (the residual is lost)")
+        }
+    }
+
+    /// Atomic: the old memory or the new one survives a crash, never a mixture.
+    func save(_ memory: WorkerMemory) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        try AtomicFile.write(Array(encoder.encode(memory)), to: memoryPath)
+    }
+
+    /// Snapshots that a task has been given and that are still on disk, oldest first.
+    func heldSnapshots() -> [Digest] {
+        let text = (try? String(contentsOfFile: directory + "/snapshots", encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").compactMap { Digest(hex: String($0)) }.filter { blobs.contains($0) }
+    }
+
+    static func saveHeld(_ digests: [Digest], directory: String) throws {
+        let text = digests.map { $0.hex + "\n" }.joined()
+        try AtomicFile.write(Array(text.utf8), to: directory + "/snapshots")
+    }
+
+    /// Lets the transport serve any blob of ours that is asked for by name, and store what arrives.
+    var access: BlobAccess {
+        let blobs = blobs
+        return BlobAccess(
+            open: { digest in
+                guard let digest = Digest(bytes: digest) else { return nil }
+                return try? blobs.openForReading(digest).source
+            },
+            receive: { digest, byteCount in
+                guard let digest = Digest(bytes: digest) else { throw WorkerError.network("a blob without a digest") }
+                return try blobs.receive(digest, byteCount: byteCount).sink
+            })
+    }
+}

@@ -1,0 +1,122 @@
+import ArgumentParser
+import Engine
+import Foundation
+import ModelGraph
+import UpdateCodec
+
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure the codec, the fold and a training step on this machine.",
+        discussion: "Example: pleach bench codec --json",
+        subcommands: [
+            BenchCodecCommand.self, BenchFoldCommand.self, BenchStepCommand.self, BenchRoundsCommand.self,
+            BenchTransportCommand.self,
+        ])
+}
+
+struct BenchCodecCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "codec", abstract: "Size, error and speed of each scheme, one thread.",
+        discussion: "Example: pleach bench codec --elements 25000000 --json")
+
+    @Option(help: "Weights to code.")
+    var elements = 4_000_000
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() async throws {
+        try await exitingOnError {
+            guard elements > 0 else { throw ValidationError("--elements must be positive") }
+            let rows = try CodecBenchmark.run(elements: elements, seed: 1)
+            if json { return try printJSON(rows) }
+            print("scheme                    density   bits/w    ratio  entropy  rel.sq.err  enc MB/s  dec MB/s")
+            for row in rows {
+                let figures = String(
+                    format: "%8.4f %8.3f %8.1f %8.1f  %10.2e %9.0f %9.0f", row.density, row.bitsPerWeight, row.ratio,
+                    row.entropyRatio, row.relativeSquaredError, row.encodeMegabytesPerSecond, row.decodeMegabytesPerSecond)
+                print(row.scheme.padding(toLength: 24, withPad: " ", startingAt: 0) + figures)
+            }
+        }
+    }
+}
+
+struct BenchFoldCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fold", abstract: "Speed of the fixed-point fold, one thread.",
+        discussion: "Example: pleach bench fold --json")
+
+    @Option(help: "Parameters per contribution.")
+    var elements = 4_000_000
+
+    @Option(help: "Contributions to fold.")
+    var contributions = 8
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() async throws {
+        try await exitingOnError {
+            guard elements > 0, contributions > 0 else { throw ValidationError("--elements and --contributions must be positive") }
+            let row = try FoldBenchmark.run(elements: elements, contributions: contributions, seed: 1)
+            if json { return try printJSON(row) }
+            print(String(format: "%d contributions of %d parameters: %.0f million parameters/s", row.contributions, row.parameters, row.millionParametersPerSecond))
+        }
+    }
+}
+
+struct BenchStepCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "step", abstract: "Milliseconds of a training step.",
+        discussion: "Example: pleach bench step --model cnn.onnx --batch 64")
+
+    @Option(help: "An ONNX file.")
+    var model: String
+
+    @Option(help: "Samples per step.")
+    var batch = 64
+
+    @Option(help: "Threads of libtorch.")
+    var threads = 1
+
+    @Option(help: "Steps to time.")
+    var steps = 20
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() async throws {
+        try await exitingOnError {
+            guard batch > 0, threads > 0, steps > 0 else { throw ValidationError("--batch, --threads and --steps must be positive") }
+            let row = try StepBenchmark.run(graph: Graph.load(path: model), batch: batch, threads: threads, steps: steps)
+            if json { return try printJSON(row) }
+            print(String(format: "%.2f ms a step of %d on %d threads, peak %.0f MB", row.millisecondsPerStep, row.batch, row.threads, Double(row.peakBytes) / 1e6))
+        }
+    }
+}
+
+struct BenchRoundsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rounds", abstract: "Not available in this version.", shouldDisplay: false)
+
+    @Argument(parsing: .allUnrecognized, help: .hidden)
+    var rest: [String] = []
+
+    func run() async throws { try refuse("rounds") }
+}
+
+struct BenchTransportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "transport", abstract: "Not available in this version.", shouldDisplay: false)
+
+    @Argument(parsing: .allUnrecognized, help: .hidden)
+    var rest: [String] = []
+
+    func run() async throws { try refuse("transport") }
+}
+
+private func refuse(_ name: String) throws {
+    printError("'pleach bench \(name)' is not available in this version; available: codec, fold, step")
+    try exit(.internalError)
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Coordinator
+import Federation
+import Foundation
+import Monitor
+
+/// Options that `run` and `coordinator` share.
+struct PlanOptions: ParsableArguments {
+    @Argument(help: "The plan, a YAML file (protocols/plan.md).")
+    var plan: String
+
+    @Option(help: "State folder: ledger, blobs, keys, logs and results.")
+    var state = "pleach-state"
+
+    @Option(help: "Serve a status page, /metrics and /healthz on this loopback address, such as 127.0.0.1:7780.")
+    var http: String?
+
+    @Flag(help: "Forget an earlier run in the state folder (its keys stay).")
+    var fresh = false
+
+    @Flag(help: "Print events as JSON lines.")
+    var json = false
+
+    /// Reads and checks the plan.
+    func load() throws -> (plan: Plan, text: String) {
+        guard let data = FileManager.default.contents(atPath: plan) else {
+            throw PlanError(path: plan, line: nil, message: "no such file, or no permission to read it")
+        }
+        let text = String(decoding: data, as: UTF8.self)
+        return (try Plan.parse(text, path: plan, environment: ProcessInfo.processInfo.environment), text)
+    }
+}
+
+struct CoordinatorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "coordinator",
+        abstract: "Coordinate a run: hand tasks to workers, fold their results, export the compact model.",
+        discussion: """
+            Prints the endpoint and public key that workers need. Workers must be allowed: pleach keys allow. Example: \
+            pleach coordinator Examples/mnist/plan.yaml --bind tcp://0.0.0.0:7700 --state pleach-state
+            """)
+
+    @OptionGroup var options: PlanOptions
+
+    @Option(help: "Address to listen on.")
+    var bind = "tcp://0.0.0.0:7700"
+
+    @Flag(help: .hidden)
+    var exitWithStandardInput = false
+
+    func run() async throws {
+        try await exitingOnError {
+            let (plan, text) = try options.load()
+            if options.fresh { try RunState.erase(directory: options.state) }
+            let console = try EventConsole(state: options.state, name: "coordinator", json: options.json)
+            let service = try CoordinatorService(
+                CoordinatorOptions(
+                    plan: plan, planText: text, bind: bind, state: options.state, http: options.http),
+                sink: { console.take($0) })
+            console.note("coordinator listens on \(service.endpoint), public key \(service.publicKey)")
+            let signals = StopSignals { service.stop() }
+            if exitWithStandardInput { signals.stopAtEndOfInput() }
+            let outcome = try await service.run()
+            console.close()
+            if let report = outcome.report, !options.json { print(report.table()) }
+            guard !outcome.succeeded else { return }
+            printError(outcome.reason)
+            try exit(PleachExit(outcome.failure ?? .numerics))
+        }
+    }
+}

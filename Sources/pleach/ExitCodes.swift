@@ -1,0 +1,106 @@
+import ArgumentParser
+import Compression
+import Coordinator
+import Engine
+import Federation
+import Foundation
+import Ledger
+import ModelGraph
+import Tensors
+import Transport
+import UpdateCodec
+import Worker
+
+/// What a process's exit status means; one meaning each (README, "Exit codes").
+enum PleachExit: Int32, Sendable {
+    case success = 0
+    case internalError = 1
+    case plan = 2
+    case model = 3
+    case data = 4
+    case network = 5
+    case keys = 6
+    case noWorkers = 7
+    case diskFull = 8
+    case state = 9
+    case stopped = 10
+    case taskFailed = 11
+
+    /// The status for an error of any layer.
+    init(_ error: any Error) {
+        switch error {
+        case is PlanError: self = .plan
+        case is ModelError, is EngineError, is CompressionError: self = .model
+        case is DataError, is TensorError: self = .data
+        case let error as LedgerError: self = error.isDiskFull ? .diskFull : .state
+        case let error as TransportError: self = error.concernsKeys ? .keys : .network
+        case let error as CoordinatorError:
+            switch error {
+            case .model: self = .model
+            case .planChanged, .state: self = .state
+            }
+        case let error as WorkerError:
+            switch error {
+            case .state: self = .state
+            case .data: self = .data
+            case .network: self = .network
+            case .keys: self = .keys
+            }
+        case let error as CocoaError where error.code == .fileWriteOutOfSpace: self = .diskFull
+        default: self = .internalError
+        }
+    }
+
+    init(_ failure: RunFailure) {
+        switch failure {
+        case .noWorkers: self = .noWorkers
+        case .diskFull: self = .diskFull
+        case .corruptState: self = .state
+        case .numerics: self = .taskFailed
+        case .stopped: self = .stopped
+        }
+    }
+
+    init(_ outcome: WorkerOutcome) {
+        switch outcome {
+        case .runFinished: self = .success
+        case .stopped: self = .stopped
+        case .refused(.data, _): self = .data
+        case .refused: self = .network
+        case .turnedAway: self = .keys
+        case .unreachable: self = .network
+        case .failed: self = .taskFailed
+        }
+    }
+}
+
+/// Runs a command's body; an error becomes one line on stderr and its exit code.
+func exitingOnError<Result>(_ body: () async throws -> Result) async throws -> Result {
+    do {
+        return try await body()
+    } catch let code as ExitCode {
+        throw code
+    } catch let error as ValidationError {
+        throw error
+    } catch {
+        printError("\(error)")
+        throw ExitCode(PleachExit(error).rawValue)
+    }
+}
+
+/// One line on stderr.
+func printError(_ message: String) {
+    FileHandle.standardError.write(Data("error: \(message)\n".utf8))
+}
+
+/// Ends the process with a status, unless it is success.
+func exit(_ status: PleachExit) throws {
+    if status != .success { throw ExitCode(status.rawValue) }
+}
+
+/// Prints a value as JSON with sorted keys.
+func printJSON(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}

@@ -1,0 +1,137 @@
+import Coordinator
+import Engine
+import Federation
+import Foundation
+import Transport
+
+/// `pleach run`: starts exactly what a user would start by hand, as child processes, and ends them together.
+final class LocalFederation {
+    private let options: PlanOptions
+    private let plan: Plan
+    private let shards: [DataSpec]
+    private var coordinator: ChildProcess?
+    private var workers: [ChildProcess?]
+    private var restarts: [Int]
+
+    private static let restartLimit = 3
+
+    /// Makes keys for everybody and checks the data SPEC, before anything is started.
+    init(options: PlanOptions, plan: Plan, data: String, workers count: Int) throws {
+        self.options = options
+        self.plan = plan
+        let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
+        shards = (1...count).map { spec.with(shardIndex: $0, count: count) }
+        workers = Array(repeating: nil, count: count)
+        restarts = Array(repeating: 0, count: count)
+        if options.fresh {
+            try RunState.erase(directory: options.state)
+            for index in 0..<count {
+                try? FileManager.default.removeItem(atPath: Self.workerState(options.state, index))
+            }
+        }
+        let keys = try CoordinatorKeys.open(directory: options.state + "/keys")
+        for index in 0..<count {
+            let folder = Self.workerState(options.state, index) + "/keys"
+            let name = Self.workerName(index)
+            if !FileManager.default.fileExists(atPath: folder + "/worker.secret") {
+                try KeyFile.write(try KeyPair.generate(), directory: folder, name: "worker")
+            }
+            try keys.allowList.allow(key: try KeyFile.readPublic(folder + "/worker.key"), name: name)
+        }
+    }
+
+    private static func workerName(_ index: Int) -> String { "worker-\(index + 1)" }
+    private static func workerState(_ state: String, _ index: Int) -> String { "\(state)/workers/\(workerName(index))" }
+
+    /// Runs to the end; the status is the coordinator's.
+    func run() async throws -> PleachExit {
+        try? FileManager.default.removeItem(atPath: options.state + "/endpoint")
+        var arguments = ["coordinator", options.plan, "--bind", "tcp://127.0.0.1:*", "--state", options.state]
+        if let http = options.http { arguments += ["--http", http] }
+        if options.json { arguments.append("--json") }
+        let coordinator = try ChildProcess(arguments + ["--exit-with-standard-input"], log: nil)
+        self.coordinator = coordinator
+        let signals = StopSignals { coordinator.terminate() }
+        defer { withExtendedLifetime(signals) {} }
+        let endpoint = await waitForEndpoint(coordinator)
+        if let endpoint {
+            for index in shards.indices { try start(worker: index, endpoint: endpoint) }
+        }
+        while coordinator.isRunning {
+            if let failure = try supervise(endpoint: endpoint ?? "") {
+                coordinator.terminate()
+                await coordinator.wait()
+                stopWorkers()
+                return failure
+            }
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+        let status = coordinator.status
+        if status == .exited(0) { await letWorkersFinish() }
+        stopWorkers()
+        switch status {
+        case .exited(let code): return PleachExit(rawValue: code) ?? .internalError
+        case .signalled(let number):
+            printError(
+                "the coordinator was killed by signal \(number); nothing is lost: "
+                    + "run 'pleach run \(options.plan) --state \(options.state)' again to go on")
+            return .internalError
+        case .running: preconditionFailure("the coordinator was waited for")
+        }
+    }
+
+    private func waitForEndpoint(_ coordinator: ChildProcess) async -> String? {
+        while coordinator.isRunning {
+            if let text = try? String(contentsOfFile: options.state + "/endpoint", encoding: .utf8), text.hasSuffix("\n") {
+                return text.trimmingCharacters(in: .newlines)
+            }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        return nil
+    }
+
+    private func start(worker index: Int, endpoint: String) throws {
+        let state = Self.workerState(options.state, index)
+        try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
+        workers[index] = try ChildProcess(
+            [
+                "worker", "--coordinator", endpoint, "--server-key", options.state + "/keys/server.key", "--data",
+                shards[index].description, "--name", Self.workerName(index), "--state", state, "--threads",
+                String(plan.fleet.threads), "--patience", "30", "--quiet", "--exit-with-standard-input",
+            ], log: state + "/output.log")
+    }
+
+    /// Restarts workers that died; a worker that says why it cannot work ends the run.
+    private func supervise(endpoint: String) throws -> PleachExit? {
+        for index in workers.indices {
+            guard let worker = workers[index], !worker.isRunning else { continue }
+            switch worker.status {
+            case .running, .exited(0): continue
+            case .exited(let code) where PleachExit(rawValue: code) == .stopped: continue
+            case .exited(let code):
+                printError("\(Self.workerName(index)) ended with status \(code): \(worker.lastLogLine)")
+                return PleachExit(rawValue: code) ?? .internalError
+            case .signalled(let number):
+                guard restarts[index] < Self.restartLimit else {
+                    printError("\(Self.workerName(index)) was killed by signal \(number) \(restarts[index] + 1) times")
+                    return .taskFailed
+                }
+                restarts[index] += 1
+                try start(worker: index, endpoint: endpoint)
+            }
+        }
+        return nil
+    }
+
+    /// Workers end by themselves once told that the run is over; those that do not hear it are stopped.
+    private func letWorkersFinish() async {
+        for _ in 0..<50 where workers.contains(where: { $0?.isRunning == true }) {
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    private func stopWorkers() {
+        for worker in workers { worker?.terminate() }
+        for worker in workers { worker?.waitOrKill() }
+    }
+}

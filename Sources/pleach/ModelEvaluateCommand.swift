@@ -1,0 +1,55 @@
+import ArgumentParser
+import Engine
+import Foundation
+import ModelGraph
+
+struct ModelEvaluateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Accuracy and loss of an ONNX classifier on a data set (its test split unless the SPEC says otherwise).",
+        discussion: "Example: pleach model evaluate out/compact.onnx --data 'idx:../shared/data/mnist' --json")
+
+    @Argument(help: "The ONNX file.")
+    var file: String
+
+    @Option(help: "The data SPEC.")
+    var data: String
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @Option(help: "Samples per batch.")
+    var batch = 256
+
+    @Option(help: "Threads of libtorch.")
+    var threads = 2
+
+    struct Result: Codable {
+        var accuracy: Double
+        var loss: Double
+        var samples: Int
+    }
+
+    func run() async throws {
+        try await exitingOnError {
+            guard batch > 0, threads > 0 else { throw ValidationError("--batch and --threads must be positive") }
+            EngineRuntime.setThreads(threads)
+            let graph = try Graph.load(path: file)
+            try graph.validateOperators(supported: SupportedOperators.table)
+            let dataset = try loadDataset(data, defaultSplit: .test)
+            try dataset.check(fits: graph)
+            let executable = try Executable(graph)
+            var (lossSum, correct) = (0.0, 0)
+            for start in stride(from: 0, to: dataset.count, by: batch) {
+                let (inputs, labels) = dataset.batch(start..<min(dataset.count, start + batch))
+                let part = try executable.evaluate(inputs, labels: labels)
+                lossSum += part.lossSum
+                correct += part.correct
+            }
+            let count = Double(max(1, dataset.count))
+            let result = Result(accuracy: Double(correct) / count, loss: lossSum / count, samples: dataset.count)
+            if json { return try printJSON(result) }
+            print(String(format: "accuracy %.2f %%   loss %.4f   samples %d", result.accuracy * 100, result.loss, result.samples))
+        }
+    }
+}

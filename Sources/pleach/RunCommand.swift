@@ -1,0 +1,36 @@
+import ArgumentParser
+import Coordinator
+import Federation
+import Foundation
+import Transport
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run a whole federation on this machine: one coordinator and N worker processes.",
+        discussion: """
+            Run again with the same --state to go on after a stop or a crash. Example: \
+            pleach run Examples/mnist/plan.yaml --workers 4
+            """)
+
+    @OptionGroup var options: PlanOptions
+
+    @Option(help: "Worker processes; the plan's fleet.workers unless given.")
+    var workers: Int?
+
+    func run() async throws {
+        try await exitingOnError {
+            let (plan, _) = try options.load()
+            let count = workers ?? plan.fleet.workers
+            guard count >= plan.fleet.quorum else {
+                throw ValidationError("--workers \(count) is below the plan's quorum of \(plan.fleet.quorum)")
+            }
+            guard let data = plan.data else {
+                throw PlanError(path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")
+            }
+            let federation = try LocalFederation(
+                options: options, plan: plan, data: data, workers: count)
+            try exit(await federation.run())
+        }
+    }
+}

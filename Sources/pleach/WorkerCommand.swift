@@ -1,0 +1,77 @@
+import ArgumentParser
+import Engine
+import Federation
+import Foundation
+import Transport
+import Worker
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker",
+        abstract: "Work for a coordinator on data that stays on this machine.",
+        discussion: """
+            On first start the worker makes its key pair in STATE/keys; its public key must be allowed at the \
+            coordinator (pleach keys allow). Example: pleach worker --coordinator tcp://10.0.0.1:7700 \
+            --server-key server.key --data 'idx:/data/mnist?shard=1/4' --name site-a --state worker-state
+            """)
+
+    @Option(help: "The coordinator's address, tcp://HOST:PORT.")
+    var coordinator: String
+
+    @Option(help: "The coordinator's public key, or a file that holds it.")
+    var serverKey: String
+
+    @Option(help: "Data SPEC: idx:DIR, npy:DIR, safetensors:FILE or synthetic:NAME, with ?options.")
+    var data: String
+
+    @Option(help: "A name for this worker's own log; the coordinator's allow-list names it for others.")
+    var name = ProcessInfo.processInfo.hostName
+
+    @Option(help: "State folder: keys, cached blobs, the residual.")
+    var state = "pleach-worker"
+
+    @Option(help: "Threads of libtorch.")
+    var threads = 1
+
+    @Option(help: "Seconds to look for the coordinator before giving up.")
+    var patience = 120.0
+
+    @Flag(help: "Print events as JSON lines.")
+    var json = false
+
+    @Flag(help: .hidden)
+    var quiet = false
+
+    @Flag(help: .hidden)
+    var exitWithStandardInput = false
+
+    func run() async throws {
+        try await exitingOnError {
+            guard threads > 0, patience > 0 else { throw ValidationError("--threads and --patience must be positive") }
+            let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
+            let console = try EventConsole(state: state, name: name, json: json, quiet: quiet)
+            let service = try WorkerService(
+                WorkerOptions(
+                    coordinator: coordinator, serverKey: serverKey, data: spec, name: name, state: state,
+                    threads: threads, patienceSeconds: patience),
+                sink: { console.take($0) })
+            console.note("worker \(name), public key \(service.publicKey)")
+            let signals = StopSignals { service.stop() }
+            if exitWithStandardInput { signals.stopAtEndOfInput() }
+            let outcome = try await service.run()
+            console.close()
+            switch outcome {
+            case .runFinished: console.note("the run finished")
+            case .stopped: console.note("stopped")
+            case .refused(_, let reason): printError("the coordinator refused this worker: \(reason)")
+            case .turnedAway(let reason):
+                printError(
+                    "\(reason); our public key is \(service.publicKey): "
+                        + "on the coordinator run 'pleach keys allow STATE/keys KEY --name NAME', and check --server-key")
+            case .unreachable(let reason): printError(reason)
+            case .failed(let reason): printError(reason)
+            }
+            try exit(PleachExit(outcome))
+        }
+    }
+}
