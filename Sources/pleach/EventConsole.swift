@@ -1,0 +1,34 @@
+import Federation
+import Foundation
+import Monitor
+import Synchronization
+
+/// Where a daemon's events go: its log file always, and the terminal as JSON lines or drawn for people.
+final class EventConsole: Sendable {
+    private let writer: EventWriter
+    private let sink: (any ConsoleSink)?
+    private let json: Bool
+    private let quiet: Bool
+
+    /// - Parameters:
+    ///   - name: the log is STATE/logs/NAME.jsonl.
+    ///   - quiet: nothing but errors on the terminal.
+    init(state: String, name: String, json: Bool, quiet: Bool = false) throws {
+        writer = try EventWriter(directory: state + "/logs", name: name)
+        self.json = json
+        self.quiet = quiet
+        sink = quiet ? nil : ConsoleChoice.choose(json: json, isTerminal: isatty(STDOUT_FILENO) == 1)
+    }
+
+    func take(_ event: LogEvent) {
+        writer.write(event)
+        sink?.take(event)
+    }
+
+    /// A line for people, left out where machines read.
+    func note(_ text: String) {
+        if !json, !quiet { print(text) }
+    }
+
+    func close() { sink?.close() }
+}

@@ -1,0 +1,58 @@
+import Testing
+
+@testable import Federation
+
+/// All steps of a stage whose steps all succeed.
+private func steps(_ stage: any Stage) -> [Step] {
+    var stage = stage
+    var steps: [Step] = []
+    while let step = stage.next() {
+        steps.append(step)
+        stage.stepFinished(StepOutcome())
+    }
+    return steps
+}
+
+@Test func trainEndsWithAnEvaluation() {
+    let recipe = TrainingRecipe()
+    let stage = StagePlan.train(TrainPlan(rounds: 2, recipe: recipe)).makeStage(sparsity: 0)
+    #expect(steps(stage) == [.train(recipe, teacher: nil), .train(recipe, teacher: nil), .evaluate(samples: nil)])
+}
+
+@Test func magnitudePruningMasksThenRecovers() {
+    let recipe = TrainingRecipe()
+    let plan = PrunePlan(sparsity: 0.8, schedule: .linear, steps: 2, roundsPerStep: 1, recipe: recipe)
+    #expect(
+        steps(StagePlan.prune(plan).makeStage(sparsity: 0)) == [
+            .maskByMagnitude(sparsity: 0.4), .train(recipe, teacher: nil), .maskByMagnitude(sparsity: 0.8),
+            .train(recipe, teacher: nil), .evaluate(samples: nil),
+        ])
+}
+
+@Test func taylorPruningScoresBeforeEachMask() {
+    let plan = PrunePlan(criterion: .taylor, schedule: .oneShot, steps: 3, roundsPerStep: 0, scoreSamples: 9)
+    #expect(
+        steps(StagePlan.prune(plan).makeStage(sparsity: 0))
+            == [.score(samples: 9, batch: 64, sparsity: 0.8), .evaluate(samples: nil)])
+}
+
+/// Zhu & Gupta 2017, eq. 1, by hand: n = 4, s_i = 0, s_f = 0.8: 0.8·(1 − (1 − t/4)³).
+@Test func cubicScheduleMatchesItsFormula() {
+    let expected = [0.4625, 0.7, 0.7875, 0.8]
+    for (index, value) in expected.enumerated() {
+        let found = SparsityScheduleKind.cubic.sparsity(step: index + 1, of: 4, from: 0, to: 0.8)
+        #expect(abs(found - value) < 1e-12)
+    }
+}
+
+@Test func aSecondPruneStageGoesOnFromWhereTheFirstEnded() {
+    let plan = PrunePlan(sparsity: 0.9, schedule: .linear, steps: 2, roundsPerStep: 0)
+    #expect(steps(StagePlan.prune(plan).makeStage(sparsity: 0.5)).first == .maskByMagnitude(sparsity: 0.7))
+}
+
+@Test func cosineGoesFromTheRateToOnePercentOfIt() {
+    let recipe = TrainingRecipe(learningRate: 1, schedule: .cosine)
+    #expect(recipe.atRound(0, of: 5).learningRate == 1)
+    #expect(abs(recipe.atRound(2, of: 5).learningRate - 0.505) < 1e-12)
+    #expect(abs(recipe.atRound(4, of: 5).learningRate - 0.01) < 1e-12)
+}
