@@ -1,0 +1,140 @@
+import Testing
+
+@testable import Federation
+
+/// One worker, event by event.
+struct WorkerMachineTests {
+    static func digest(_ byte: UInt8) -> Digest { CoordinatorMachineTests.digest(byte) }
+
+    static func offer(round: Int, acceptedRounds: Int = 0) -> TaskOffer {
+        TaskOffer(
+            round: round, leaseSeconds: 30, seed: 1,
+            snapshot: SnapshotReference(
+                version: 0, snapshot: BlobReference(digest: digest(1), byteCount: 10),
+                graph: BlobReference(digest: digest(2), byteCount: 10), maskEpoch: 0),
+            scheme: WireSchemeSample.scheme, acceptedRounds: acceptedRounds, work: .train(TrainingRecipe(), teacher: nil))
+    }
+
+    static func machine(_ memory: WorkerMemory = WorkerMemory(run: "r")) -> WorkerMachine {
+        WorkerMachine(hello: CoordinatorMachineTests.hello, memory: memory, held: [], patienceSeconds: 60, at: 0)
+    }
+
+    static func welcome(_ acceptedRounds: Int = 0) -> WorkerEvent {
+        .received(.welcome(version: 1, run: "r", heartbeatSeconds: 5, acceptedRounds: acceptedRounds))
+    }
+
+    static func essential(_ actions: [WorkerAction]) -> [WorkerAction] {
+        actions.filter { if case .log = $0 { false } else { true } }
+    }
+
+    static let submission = CoordinatorMachineTests.submission(7)
+    static let pending = WorkerMemory.Pending(submission: submission, residual: digest(9))
+
+    /// A machine that is running round 0.
+    static func running() -> WorkerMachine {
+        var machine = machine()
+        _ = machine.receive(.connected, at: 1)
+        _ = machine.receive(welcome(), at: 1)
+        _ = machine.receive(.received(.task(offer(round: 0))), at: 2)
+        _ = machine.receive(.prepared(round: 0, snapshots: [digest(1)]), at: 3)
+        return machine
+    }
+
+    @Test func saysHelloThenAsksForWork() {
+        var machine = Self.machine()
+        #expect(machine.receive(.connected, at: 1) == [.send(.hello(CoordinatorMachineTests.hello))])
+        #expect(machine.receive(Self.welcome(), at: 1) == [.send(.ready(held: []))])
+    }
+
+    @Test func fetchesWhatIsMissingThenRuns() {
+        var machine = Self.machine()
+        _ = machine.receive(.connected, at: 1)
+        _ = machine.receive(Self.welcome(), at: 1)
+        let offer = Self.offer(round: 0)
+        #expect(machine.receive(.received(.task(offer)), at: 2) == [.prepare(offer)])
+        let blob = BlobReference(digest: Self.digest(1), byteCount: 10)
+        #expect(machine.receive(.missing(round: 0, blobs: [blob]), at: 2) == [.fetch(blob)])
+        #expect(machine.receive(.blobArrived(Self.digest(1)), at: 3) == [.prepare(offer)])
+        let run = Self.essential(machine.receive(.prepared(round: 0, snapshots: [Self.digest(1)]), at: 3))
+        #expect(run == [.run(offer, residual: nil)])
+    }
+
+    @Test func aResultIsRememberedBeforeItIsSubmitted() {
+        var machine = Self.running()
+        let actions = Self.essential(machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4))
+        #expect(
+            actions == [
+                .remember(WorkerMemory(run: "r", residual: nil, pending: Self.pending)), .send(.submission(Self.submission)),
+            ])
+    }
+
+    @Test func theResidualAdvancesOnlyWithAnAcceptedVerdict() {
+        for accepted in [true, false] {
+            var machine = Self.running()
+            _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)
+            let verdict = CoordinatorMessage.verdict(round: 0, accepted: accepted, reason: "")
+            _ = machine.receive(.received(verdict), at: 5)
+            #expect(machine.memory == WorkerMemory(run: "r", residual: accepted ? Self.digest(9) : nil))
+        }
+    }
+
+    @Test func afterADeathTheLedgerSaysWhetherThePendingResultCounted() {
+        for (acceptedRounds, residual) in [(1, Self.digest(9)), (2, nil as Digest?)] {
+            var machine = Self.machine(WorkerMemory(run: "r", residual: nil, pending: Self.pending))
+            _ = machine.receive(.connected, at: 1)
+            let actions = machine.receive(Self.welcome(acceptedRounds), at: 1)
+            #expect(machine.memory == WorkerMemory(run: "r", residual: residual))
+            #expect(actions.last == .send(.ready(held: [])))
+        }
+    }
+
+    @Test func aPendingResultIsSubmittedAgainAfterAReconnect() {
+        var machine = Self.machine(WorkerMemory(run: "r", pending: Self.pending))
+        _ = machine.receive(.connected, at: 1)
+        #expect(machine.receive(Self.welcome(0), at: 1) == [.send(.submission(Self.submission))])
+    }
+
+    @Test func anotherRunForgetsEverything() {
+        var machine = Self.machine(WorkerMemory(run: "old", residual: Self.digest(3), pending: Self.pending))
+        _ = machine.receive(.connected, at: 1)
+        let actions = machine.receive(Self.welcome(5), at: 1)
+        #expect(actions == [.remember(WorkerMemory(run: "r")), .send(.ready(held: []))])
+    }
+
+    @Test func aReconnectDoesNotDisturbARunningTask() {
+        var machine = Self.running()
+        _ = machine.receive(.disconnected(reason: "gone"), at: 4)
+        _ = machine.receive(.connected, at: 5)
+        #expect(machine.receive(Self.welcome(), at: 5).isEmpty)
+        #expect(!Self.essential(machine.receive(.taskFinished(Self.submission, residual: nil), at: 6)).isEmpty)
+    }
+
+    @Test func aWithdrawnTaskIsCancelled() {
+        var machine = Self.running()
+        let actions = machine.receive(.received(.withdrawal(round: 0, reason: "late")), at: 4)
+        #expect(actions == [.cancel(round: 0), .send(.ready(held: [Self.digest(1)]))])
+    }
+
+    @Test func aTaskThatCannotBeDoneIsDeclinedWithItsReason() {
+        var machine = Self.running()
+        let actions = Self.essential(machine.receive(.taskFailed(round: 0, reason: "loss is not finite"), at: 4))
+        #expect(actions.first == .send(.decline(round: 0, reason: "loss is not finite")))
+    }
+
+    @Test func heartbeatsFollowTheCoordinatorsPace() {
+        var machine = Self.running()
+        _ = machine.receive(.progressed(round: 0, fraction: 0.25), at: 4)
+        #expect(machine.receive(.ticked, at: 5.9).isEmpty)
+        #expect(machine.receive(.ticked, at: 6.1) == [.send(.heartbeat(round: 0, progress: 0.25))])
+    }
+
+    @Test func aCoordinatorThatNeverAnswersIsGivenUpWithTheReason() {
+        var machine = Self.machine()
+        _ = machine.receive(.disconnected(reason: "connection refused"), at: 1)
+        #expect(machine.receive(.ticked, at: 59).isEmpty)
+        guard case .finish(.unreachable(let reason))? = machine.receive(.ticked, at: 61).last else {
+            return #expect(Bool(false))
+        }
+        #expect(reason.contains("connection refused"))
+    }
+}
