@@ -51,9 +51,13 @@ public enum FileBytes {
         bytes.withUnsafeBytes { buffer in
             var written = 0
             while written < buffer.count {
-                let count = systemWrite(descriptor, buffer.baseAddress.unsafelyUnwrapped + written, buffer.count - written)
+                let count = systemWrite(
+                    descriptor, buffer.baseAddress.unsafelyUnwrapped + written, buffer.count - written)
                 if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return errorNumber = count < 0 ? errno : EIO }
+                guard count > 0 else {
+                    errorNumber = count < 0 ? errno : EIO
+                    return
+                }
                 written += count
             }
         }

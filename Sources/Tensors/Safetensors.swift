@@ -126,8 +126,8 @@ public enum Safetensors {
         }
         let (size, overflow) = shape.elementCount.multipliedReportingOverflow(by: elementType.byteCount)
         guard offsets[0] <= offsets[1], !overflow, offsets[1] - offsets[0] == size else {
-            throw .init(
-                reason: "tensor '\(name)' of shape \(shape) \(typeName) cannot lie at offsets \(offsets[0])..<\(offsets[1])")
+            let place = "\(offsets[0])..<\(offsets[1])"
+            throw .init(reason: "tensor '\(name)' of shape \(shape) \(typeName) cannot lie at offsets \(place)")
         }
         return Entry(name: name, elementType: elementType, shape: shape, begin: offsets[0], end: offsets[1])
     }

@@ -1,0 +1,157 @@
+import Tensors
+
+extension DataSpec {
+    static let optionNames = [
+        "split", "shard", "partition", "seed", "limit", "samples", "scale", "mean", "std",
+    ]
+
+    /// The most shards, and the most samples of a synthetic set, that make sense.
+    static let shardLimit = 10_000
+    static let sampleLimit = 1_000_000
+
+    /// Reads a SPEC. `${NAME}` and `${NAME:-default}` are replaced from `environment`; as in a shell, a variable that is
+    /// set but empty counts as missing where a default is given.
+    /// - Throws: every `DataError` about SPECs; the message names the option and the nearest valid name.
+    public init(parsing text: String, environment: [String: String]) throws(DataError) {
+        let expanded = try Self.expand(text, environment: environment)
+        guard let colon = expanded.firstIndex(of: ":") else {
+            throw .malformedSpec(spec: text, reason: "a SPEC is KIND:PLACE, for instance idx:data/mnist")
+        }
+        let kindName = String(expanded[..<colon])
+        guard let kind = Kind(rawValue: kindName) else {
+            let nearest = NearestName.suggestion(for: kindName, in: Kind.allCases.map(\.rawValue))
+            throw .unknownKind(spec: text, kind: kindName, nearest: nearest)
+        }
+        guard kind != .folder else { throw .unsupportedKind(kindName) }
+        let rest = expanded[expanded.index(after: colon)...]
+        let question = rest.firstIndex(of: "?")
+        self.kind = kind
+        path = String(rest[..<(question ?? rest.endIndex)])
+        guard !path.isEmpty else { throw .malformedSpec(spec: text, reason: "no place is named after '\(kindName):'") }
+        // Such a path could not be written down again: reading it would expand it.
+        guard !path.contains("${") else {
+            throw .malformedSpec(spec: text, reason: "the path holds '${' after expansion")
+        }
+        if kind == .synthetic { try SyntheticSet.check(path) }
+        if let question { try readOptions(rest[rest.index(after: question)...], spec: text) }
+        guard samples == nil || kind == .synthetic else {
+            throw .invalidOption(
+                spec: text, option: "samples", value: "\(samples ?? 0)", needed: "synthetic:, else use limit=")
+        }
+    }
+
+    private mutating func readOptions(_ query: Substring, spec: String) throws(DataError) {
+        var seen: Set<String> = []
+        for pair in query.split(separator: "&", omittingEmptySubsequences: false) {
+            guard let equal = pair.firstIndex(of: "=") else {
+                throw .malformedSpec(spec: spec, reason: "'\(pair)' is not of the form option=value")
+            }
+            let option = String(pair[..<equal])
+            let value = String(pair[pair.index(after: equal)...])
+            guard Self.optionNames.contains(option) else {
+                let nearest = NearestName.suggestion(for: option, in: Self.optionNames)
+                throw .unknownOption(spec: spec, option: option, nearest: nearest)
+            }
+            guard seen.insert(option).inserted else {
+                throw .malformedSpec(spec: spec, reason: "option '\(option)' is given twice")
+            }
+            if let needed = set(option, to: value) {
+                throw .invalidOption(spec: spec, option: option, value: value, needed: needed)
+            }
+        }
+    }
+
+    /// - Returns: what the option needs, when `value` is not that.
+    private mutating func set(_ option: String, to value: String) -> String? {
+        switch option {
+        case "split":
+            split = Split(rawValue: value)
+            return split == nil ? "train or test" : nil
+        case "shard":
+            shard = Self.shard(value)
+            return shard == nil ? "k/n with k from 1 to n, for instance 2/8" : nil
+        case "partition":
+            guard let read = Self.partition(value) else {
+                return "iid, dirichlet:ALPHA (from 0.001 to 1000000) or classes:K (at least 1)"
+            }
+            partition = read
+            return nil
+        case "seed":
+            guard let read = UInt64(value) else { return "a whole number from 0 to \(UInt64.max)" }
+            seed = read
+            return nil
+        case "limit":
+            limit = Self.count(value, upTo: .max)
+            return limit == nil ? "a whole number of at least 1" : nil
+        case "samples":
+            samples = Self.count(value, upTo: Self.sampleLimit)
+            return samples == nil ? "a whole number from 1 to \(Self.sampleLimit)" : nil
+        case "scale":
+            scale = Self.numbers(value)?.first
+            return scale ?? 0 > 0 && !value.contains(",") ? nil : "one number above 0"
+        case "mean":
+            mean = Self.numbers(value)
+            return mean == nil ? "one number, or one per channel separated by commas" : nil
+        case "std":
+            std = Self.numbers(value)
+            return std?.allSatisfy { $0 > 0 } == true
+                ? nil : "one number above 0, or one per channel separated by commas"
+        default: preconditionFailure("option '\(option)' has no reader")
+        }
+    }
+
+    private static func count(_ text: String, upTo limit: Int) -> Int? {
+        Int(text).flatMap { $0 >= 1 && $0 <= limit ? $0 : nil }
+    }
+
+    private static func numbers(_ text: String) -> [Double]? {
+        let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+        guard numbers.allSatisfy({ $0?.isFinite == true }) else { return nil }
+        return numbers.compactMap { $0 }
+    }
+
+    private static func shard(_ text: String) -> Shard? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let index = Int(parts[0]), let count = count(String(parts[1]), upTo: shardLimit),
+            index >= 1, index <= count
+        else { return nil }
+        return Shard(index: index, count: count)
+    }
+
+    private static func partition(_ text: String) -> Partition? {
+        if text == "iid" { return .iid }
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return nil }
+        switch parts[0] {
+        case "dirichlet":
+            guard let alpha = Double(parts[1]), alpha >= 0.001, alpha <= 1e6 else { return nil }
+            return .dirichlet(alpha)
+        case "classes": return count(String(parts[1]), upTo: .max).map { .classes($0) }
+        default: return nil
+        }
+    }
+
+    private static func expand(_ text: String, environment: [String: String]) throws(DataError) -> String {
+        var expanded = ""
+        var rest = text[...]
+        while let open = rest.firstRange(of: "${") {
+            expanded += rest[..<open.lowerBound]
+            guard let close = rest[open.upperBound...].firstIndex(of: "}") else {
+                throw .malformedSpec(spec: text, reason: "'${' has no closing '}'")
+            }
+            let inner = rest[open.upperBound..<close]
+            let separator = inner.firstRange(of: ":-")
+            let name = String(inner[..<(separator?.lowerBound ?? inner.endIndex)])
+            guard !name.isEmpty else { throw .malformedSpec(spec: text, reason: "'${' names no variable") }
+            if let separator {
+                let value = environment[name] ?? ""
+                expanded += value.isEmpty ? String(inner[separator.upperBound...]) : value
+            } else {
+                guard let value = environment[name] else { throw .missingVariable(spec: text, name: name) }
+                expanded += value
+            }
+            rest = rest[rest.index(after: close)...]
+        }
+        return expanded + rest
+    }
+}

@@ -1,0 +1,113 @@
+import Tensors
+
+/// Which data to load, how to scale it, and which part of it is ours: the SPEC of plans and command lines.
+///
+/// Written `KIND:PLACE[?option=value&option=value...]`, for instance
+/// `idx:${PLEACH_DATA:-../shared/data}/mnist?split=train&shard=2/8&partition=dirichlet:0.5&seed=7&limit=5000`.
+public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
+    public enum Kind: String, Sendable, CaseIterable {
+        /// A folder of the MNIST family's files.
+        case idx
+        /// A folder with `x.npy` and `y.npy`.
+        case npy
+        /// A file with the tensors `x` and `y`.
+        case safetensors
+        /// A folder of images by class. Named so that it can be refused clearly; not supported by this version.
+        case folder
+        /// A set drawn by Pleach itself.
+        case synthetic
+    }
+
+    public enum Split: String, Sendable, CaseIterable {
+        case train
+        case test
+    }
+
+    /// One of `count` disjoint parts, `index` counting from 1.
+    public struct Shard: Sendable, Equatable {
+        public let index: Int
+        public let count: Int
+    }
+
+    /// How training samples are dealt to shards. Test samples are always dealt `iid`, so that the shards together
+    /// evaluate every test sample exactly once.
+    public enum Partition: Sendable, Equatable, CustomStringConvertible {
+        /// At random, sizes differing by at most one.
+        case iid
+        /// Per class in proportions drawn from a Dirichlet distribution: the smaller alpha, the more skewed.
+        case dirichlet(Double)
+        /// Each shard sees this many classes.
+        case classes(Int)
+
+        public var description: String {
+            switch self {
+            case .iid: "iid"
+            case .dirichlet(let alpha): "dirichlet:\(DataSpec.number(alpha))"
+            case .classes(let count): "classes:\(count)"
+            }
+        }
+    }
+
+    public internal(set) var kind: Kind
+    /// The folder or file, or the name of a synthetic set.
+    public internal(set) var path: String
+    /// nil means `train`.
+    public internal(set) var split: Split?
+    public internal(set) var shard: Shard?
+    public internal(set) var partition: Partition = .iid
+    /// Decides the partition, which samples a limit keeps, and what a synthetic set shows.
+    public internal(set) var seed: UInt64 = 0
+    /// At most this many samples, taken at random after sharding.
+    public internal(set) var limit: Int?
+    /// How many samples a synthetic set has.
+    public internal(set) var samples: Int?
+    /// Values are divided by this; nil means 255 for bytes and 1 for real numbers.
+    public internal(set) var scale: Double?
+    /// After scaling, per channel (or one for all): (value - mean) / std.
+    public internal(set) var mean: [Double]?
+    public internal(set) var std: [Double]?
+
+    /// The same data with another split.
+    public func with(split: Split?) -> DataSpec {
+        var spec = self
+        spec.split = split
+        return spec
+    }
+
+    /// One shard of the same data, `shardIndex` in 1...count.
+    public func with(shardIndex: Int, count: Int) -> DataSpec {
+        precondition(shardIndex >= 1 && shardIndex <= count, "shard \(shardIndex)/\(count)")
+        var spec = self
+        spec.shard = Shard(index: shardIndex, count: count)
+        return spec
+    }
+
+    /// The same data with at most `limit` samples, a positive number.
+    public func with(limit: Int?) -> DataSpec {
+        precondition(limit ?? 1 > 0, "limit \(limit ?? 0)")
+        var spec = self
+        spec.limit = limit
+        return spec
+    }
+
+    /// The canonical form: options in a fixed order, defaults left out. Parsing it gives an equal SPEC.
+    public var description: String {
+        var options: [String] = []
+        if let split { options.append("split=\(split.rawValue)") }
+        if let shard { options.append("shard=\(shard.index)/\(shard.count)") }
+        if partition != .iid { options.append("partition=\(partition)") }
+        if seed != 0 { options.append("seed=\(seed)") }
+        if let limit { options.append("limit=\(limit)") }
+        if let samples { options.append("samples=\(samples)") }
+        if let scale { options.append("scale=\(Self.number(scale))") }
+        if let mean { options.append("mean=\(mean.map(Self.number).joined(separator: ","))") }
+        if let std { options.append("std=\(std.map(Self.number).joined(separator: ","))") }
+        return "\(kind.rawValue):\(path)" + (options.isEmpty ? "" : "?" + options.joined(separator: "&"))
+    }
+
+    /// The shortest text that reads back as `value`, whole numbers without a fraction.
+    static func number(_ value: Double) -> String {
+        if let whole = Int(exactly: value), abs(whole) < 1 << 53 { return String(whole) }
+        return String(value)
+    }
+}
