@@ -34,12 +34,15 @@ private func sample() -> NamedTensors {
     }
 
     @Test func goldenBytes() {
-        let tensors = NamedTensors([("b", Tensor([7] as [UInt8], shape: [1])), ("a", Tensor([2] as [Float], shape: []))])
+        let tensors = NamedTensors([
+            ("b", Tensor([7] as [UInt8], shape: [1])), ("a", Tensor([2] as [Float], shape: [])),
+        ])
         let header =
             #"{"__metadata__":{"k":"v"},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"#
             + #""a":{"dtype":"F32","shape":[],"data_offsets":[1,5]}}"#
         let padding = String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
-        #expect(Safetensors.serialize(tensors, metadata: ["k": "v"]) == file(header + padding, data: [7, 0, 0, 0, 0x40]))
+        #expect(
+            Safetensors.serialize(tensors, metadata: ["k": "v"]) == file(header + padding, data: [7, 0, 0, 0, 0x40]))
     }
 
     @Test func emptyFileRoundTrips() throws {
@@ -102,12 +105,18 @@ private func sample() -> NamedTensors {
         (#"{"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}"#, "63 bits"),
         (#"{"a":{"dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,1]}}"#, "cannot lie"),
         (#"{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,1]}}"#, "invalid shape"),
-        (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}}"#,
-            "'a' appears twice"),
-        (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
-            "overlaps"),
-        (#"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"b":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}}"#,
-            "leaves a hole"),
+        (
+            #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}}"#,
+            "'a' appears twice"
+        ),
+        (
+            #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+            "overlaps"
+        ),
+        (
+            #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"b":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}}"#,
+            "leaves a hole"
+        ),
         (#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#, "describes 2 bytes of tensors, the file holds 1"),
         (#"{"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}"#, "holds the byte 9"),
         (#"{"__metadata__":{"k":"1","k":"2"}}"#, "metadata key 'k' appears twice"),
@@ -129,7 +138,9 @@ private func sample() -> NamedTensors {
     }
 
     @Test func hostileLengths() {
-        for length: [UInt8] in [[255, 255, 255, 255, 255, 255, 255, 255], [1, 225, 245, 5, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0]] {
+        for length: [UInt8] in [
+            [255, 255, 255, 255, 255, 255, 255, 255], [1, 225, 245, 5, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0],
+        ] {
             #expect(throws: TensorError.self) { try Safetensors.parse(length + [0x7b, 0x7d], path: "f") }
         }
     }

@@ -5,6 +5,7 @@ import Tensors
 /// Written `KIND:PLACE[?option=value&option=value...]`, for instance
 /// `idx:${PLEACH_DATA:-../shared/data}/mnist?split=train&shard=2/8&partition=dirichlet:0.5&seed=7&limit=5000`.
 public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
+    /// How the data is stored, or that it is drawn.
     public enum Kind: String, Sendable, CaseIterable {
         /// A folder of the MNIST family's files.
         case idx
@@ -18,6 +19,7 @@ public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
         case synthetic
     }
 
+    /// Samples to learn from, or to judge by.
     public enum Split: String, Sendable, CaseIterable {
         case train
         case test

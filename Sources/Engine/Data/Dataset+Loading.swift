@@ -30,7 +30,7 @@ extension Dataset {
             rows = shuffledOrder(count: rows.count, seed: spec.seed).prefix(limit).sorted().map { rows[$0] }
         }
         let inputs = source.inputs(rows)
-        let normalization = try Normalization(
+        let normalization = try SampleNormalization(
             spec: spec, elementType: inputs.elementType, sampleShape: source.sampleShape)
         try checkFinite(inputs, spec: spec)
         return Dataset(

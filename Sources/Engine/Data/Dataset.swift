@@ -17,10 +17,10 @@ public struct Dataset: Sendable {
 
     let spec: DataSpec
     private let inputs: Tensor
-    private let normalization: Normalization
+    private let normalization: SampleNormalization
 
     /// Precondition: `inputs` is `[labels.count] + sampleShape` in uint8, float16, bfloat16 or float32.
-    init(spec: DataSpec, inputs: Tensor, labels: [Int64], classCount: Int, normalization: Normalization) {
+    init(spec: DataSpec, inputs: Tensor, labels: [Int64], classCount: Int, normalization: SampleNormalization) {
         precondition(
             inputs.shape.rank >= 1 && inputs.shape[0] == labels.count, "\(inputs.shape), \(labels.count) labels")
         guard let sampleShape = try? Shape(Array(inputs.shape.dimensions.dropFirst())) else {
@@ -115,7 +115,7 @@ public struct Dataset: Sendable {
 }
 
 /// (value / scale - mean) / std, with mean and std per channel, the first axis of a sample, or one for all.
-struct Normalization: Sendable {
+struct SampleNormalization: Sendable {
     let scale: Float
     let channels: [(mean: Float, std: Float)]
 

@@ -1,7 +1,7 @@
 import Tensors
 
 /// A place in pixels or in the unit box of a skeleton; y grows downwards.
-struct Point: Sendable {
+struct StrokePoint: Sendable {
     let x: Float
     let y: Float
 }
@@ -16,7 +16,7 @@ struct DigitCanvas {
     }
 
     /// A line with round ends and soft edges: full ink within `radius`, none half a pixel further. Overlaps do not add up.
-    mutating func drawSegment(from start: Point, to end: Point, radius: Float, ink level: Float) {
+    mutating func drawSegment(from start: StrokePoint, to end: StrokePoint, radius: Float, ink level: Float) {
         let reach = radius + 0.5
         guard let columns = Self.pixels(min(start.x, end.x) - reach, max(start.x, end.x) + reach),
             let rows = Self.pixels(min(start.y, end.y) - reach, max(start.y, end.y) + reach)

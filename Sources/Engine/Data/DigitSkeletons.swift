@@ -1,7 +1,7 @@
 /// How each digit is written: for every digit two or more styles, each a list of strokes, each a list of points in a
 /// box from -0.5 to 0.5 with y downwards.
 enum DigitSkeletons {
-    typealias Style = [[Point]]
+    typealias Style = [[StrokePoint]]
 
     static let styles: [[Style]] = [
         [  // 0: an oval, a slim overrunning oval, a rounded box
@@ -58,16 +58,18 @@ enum DigitSkeletons {
         ],
     ]
 
-    private static func line(_ points: (Float, Float)...) -> [Point] { points.map { Point(x: $0.0, y: $0.1) } }
+    private static func line(_ points: (Float, Float)...) -> [StrokePoint] {
+        points.map { StrokePoint(x: $0.0, y: $0.1) }
+    }
 
     /// Part of an ellipse between two angles in turns; 0 is right, 1/4 is down.
     private static func arc(
         _ x: Float, _ y: Float, _ width: Float, _ height: Float, _ from: Float, _ to: Float
-    ) -> [Point] {
+    ) -> [StrokePoint] {
         let steps = max(6, Int(abs(to - from) * 14))
         return (0...steps).map { step in
             let turn = from + (to - from) * Float(step) / Float(steps)
-            return Point(x: x + width * Trigonometry.cosine(turn), y: y + height * Trigonometry.sine(turn))
+            return StrokePoint(x: x + width * Trigonometry.cosine(turn), y: y + height * Trigonometry.sine(turn))
         }
     }
 }

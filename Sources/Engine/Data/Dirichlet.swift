@@ -13,6 +13,11 @@ enum Dirichlet {
         return weights.map { $0 / sum }
     }
 
+    /// A Gamma(alpha, 1) sample.
+    static func gamma(_ alpha: Double, using generator: inout SeededGenerator) -> Double {
+        exp(logGamma(alpha, using: &generator))
+    }
+
     /// The logarithm of a Gamma(alpha, 1) sample: Marsaglia and Tsang (2000), with their boost for alpha < 1,
     /// Gamma(alpha) = Gamma(alpha + 1) * U^(1/alpha).
     static func logGamma(_ alpha: Double, using generator: inout SeededGenerator) -> Double {

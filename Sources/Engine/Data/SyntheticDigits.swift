@@ -14,7 +14,8 @@ enum SyntheticSet {
 ///
 /// Each sample draws its label, style, distortion and noise from its own generator, so sample i of a split depends only
 /// on the seed and i. Only addition, multiplication, division and square roots are used, so the bytes are the same on
-/// every machine. Made to be too hard for a linear model (below 90 %) and easy for a small CNN (above 97 %).
+/// every machine. Too hard for a linear model and easy for a small CNN: with the default 12,000 samples and seed 7,
+/// softmax regression reaches 54 % of the test split, two 3x3 convolutions with 16 and 32 channels 98 % in 8 epochs.
 struct SyntheticDigits: Sendable {
     static let side = 28
     static let sampleShape: Shape = [1, 28, 28]
@@ -76,16 +77,16 @@ struct SyntheticDigits: Sendable {
         let height = 19 * generator.uniform(in: 0.8...1.15)
         let width = height * generator.uniform(in: 0.75...1.2)
         let shear = generator.uniform(in: -0.25...0.25)
-        let centre = Point(
+        let centre = StrokePoint(
             x: Float(side) / 2 + generator.uniform(in: -4...4), y: Float(side) / 2 + generator.uniform(in: -4...4))
         let radius = generator.uniform(in: 0.8...1.6)
         let jitter = generator.uniform(in: 0...0.035)
         for stroke in style {
-            var last: Point?
+            var last: StrokePoint?
             for point in stroke {
                 let x = (point.x + jitter * generator.uniform(in: -1...1) - shear * point.y) * width
                 let y = (point.y + jitter * generator.uniform(in: -1...1)) * height
-                let next = Point(x: centre.x + x * cosine - y * sine, y: centre.y + x * sine + y * cosine)
+                let next = StrokePoint(x: centre.x + x * cosine - y * sine, y: centre.y + x * sine + y * cosine)
                 if let last { canvas.drawSegment(from: last, to: next, radius: radius, ink: 1) }
                 last = next
             }
@@ -95,12 +96,13 @@ struct SyntheticDigits: Sendable {
     /// Up to two short strokes and up to three dots, anywhere, fainter than the digit.
     private static func drawDistractors(on canvas: inout DigitCanvas, using generator: inout SeededGenerator) {
         for _ in 0..<generator.index(below: 3) {
-            let start = Point(x: generator.uniform(in: 0...27), y: generator.uniform(in: 0...27))
-            let end = Point(x: start.x + generator.uniform(in: -6...6), y: start.y + generator.uniform(in: -6...6))
+            let start = StrokePoint(x: generator.uniform(in: 0...27), y: generator.uniform(in: 0...27))
+            let end = StrokePoint(
+                x: start.x + generator.uniform(in: -6...6), y: start.y + generator.uniform(in: -6...6))
             canvas.drawSegment(from: start, to: end, radius: 0.5, ink: generator.uniform(in: 0.2...0.6))
         }
         for _ in 0..<generator.index(below: 4) {
-            let place = Point(x: generator.uniform(in: 0...27), y: generator.uniform(in: 0...27))
+            let place = StrokePoint(x: generator.uniform(in: 0...27), y: generator.uniform(in: 0...27))
             canvas.drawSegment(
                 from: place, to: place, radius: generator.uniform(in: 0.4...1.2), ink: generator.uniform(in: 0.2...0.7))
         }
