@@ -21,15 +21,15 @@ func makeFolder(_ path: String) throws {
 }
 
 /// An IDX file of bytes.
-func idx(_ shape: [Int], _ content: [UInt8]) -> [UInt8] {
+func idxFile(_ shape: [Int], _ content: [UInt8]) -> [UInt8] {
     [0, 0, 8, UInt8(shape.count)] + shape.flatMap { extent in (0..<4).map { UInt8(extent >> (24 - 8 * $0) & 255) } }
         + content
 }
 
-func load(_ text: String) throws -> Dataset { try Dataset.load(DataSpec(parsing: text, environment: [:])) }
+func loadDataset(_ text: String) throws -> Dataset { try Dataset.load(DataSpec(parsing: text, environment: [:])) }
 
 /// The message of the `DataError` that `body` must throw.
-func message(_ body: () throws -> some Any) -> String {
+func dataErrorMessage(_ body: () throws -> some Any) -> String {
     do {
         let value = try body()
         return "no error but \(value)"
@@ -40,6 +40,6 @@ func message(_ body: () throws -> some Any) -> String {
 func expectRefusal(
     _ part: String, sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> some Any
 ) {
-    let message = message(body)
+    let message = dataErrorMessage(body)
     #expect(message.contains(part), "\(message)", sourceLocation: sourceLocation)
 }

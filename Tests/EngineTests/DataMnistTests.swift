@@ -21,7 +21,7 @@ private let isMissing = !FileBytes.isFolder(mnist)
 @Suite(.disabled(if: isMissing, "no MNIST in \(mnist): set PLEACH_DATA to a folder with mnist/ to run these"))
 struct DataMnistTests {
     @Test func trainingSetLoads() throws {
-        let set = try load("idx:\(mnist)?limit=1000&seed=1")
+        let set = try loadDataset("idx:\(mnist)?limit=1000&seed=1")
         let labels = try Idx.read(path: "\(mnist)/train-labels-idx1-ubyte.gz")
         #expect(labels.shape == [60_000])
         #expect(labels.bytes.count { $0 == 1 } == 6_742)
@@ -35,10 +35,10 @@ struct DataMnistTests {
     }
 
     @Test func testSetShardsCoverIt() throws {
-        let whole = try load("idx:\(mnist)?split=test")
+        let whole = try loadDataset("idx:\(mnist)?split=test")
         #expect(whole.count == 10_000)
         #expect(whole.classHistogram() == [980, 1_135, 1_032, 1_010, 982, 892, 958, 1_028, 974, 1_009])
-        let parts = try (1...4).map { try load("idx:\(mnist)?split=test&partition=dirichlet:0.5&shard=\($0)/4") }
+        let parts = try (1...4).map { try loadDataset("idx:\(mnist)?split=test&partition=dirichlet:0.5&shard=\($0)/4") }
         #expect(parts.map(\.count) == [2_500, 2_500, 2_500, 2_500])
         let sum = parts.map { $0.classHistogram() }.reduce([Int](repeating: 0, count: 10)) { zip($0, $1).map(+) }
         #expect(sum == whole.classHistogram())

@@ -87,7 +87,7 @@ import Testing
         ("synthetic:digits?samples=99999999", "from 1 to 1000000"),
     ])
     func mistakesAreNamed(text: String, reason: String) {
-        let message = message { try parse(text) }
+        let message = dataErrorMessage { try parse(text) }
         #expect(message.contains(reason), "\(message)")
         #expect(!message.contains("\n"))
     }

@@ -9,19 +9,20 @@ import Testing
 
 @Suite struct DataSyntheticTests {
     @Test func samplesDependOnSeedAndPlaceAlone() throws {
-        let few = try load("synthetic:digits?samples=40&seed=3")
-        let many = try load("synthetic:digits?samples=60&seed=3")
+        let few = try loadDataset("synthetic:digits?samples=40&seed=3")
+        let many = try loadDataset("synthetic:digits?samples=60&seed=3")
         #expect(few.sampleShape == [1, 28, 28] && few.count == 40 && few.classCount <= 10)
         #expect(few.batch(0..<40).inputs == many.batch(0..<40).inputs)
         #expect(few.labels == Array(many.labels.prefix(40)))
-        #expect(few.batch(0..<40).inputs != (try load("synthetic:digits?samples=40&seed=4").batch(0..<40).inputs))
-        let test = try load("synthetic:digits?samples=40&seed=3&split=test")
+        #expect(
+            few.batch(0..<40).inputs != (try loadDataset("synthetic:digits?samples=40&seed=4").batch(0..<40).inputs))
+        let test = try loadDataset("synthetic:digits?samples=40&seed=3&split=test")
         #expect(few.batch(0..<40).inputs != test.batch(0..<40).inputs)
     }
 
     @Test func shardsHoldTheWholeSetsImages() throws {
-        let whole = try load("synthetic:digits?samples=30&seed=3")
-        let parts = try (1...3).map { try load("synthetic:digits?samples=30&seed=3&shard=\($0)/3") }
+        let whole = try loadDataset("synthetic:digits?samples=30&seed=3")
+        let parts = try (1...3).map { try loadDataset("synthetic:digits?samples=30&seed=3&shard=\($0)/3") }
         func images(_ set: Dataset) -> Set<[UInt8]> { Set((0..<set.count).map { set.batch([$0]).inputs.bytes }) }
         #expect(parts.map { images($0) }.reduce(into: Set()) { $0.formUnion($1) } == images(whole))
         #expect(parts.map(\.count) == [10, 10, 10])
@@ -60,8 +61,8 @@ import Testing
 
     /// Softmax regression by gradient descent on 600 images: better than chance, far below 90 %.
     @Test func linearModelsStayUnderNinetyPercent() throws {
-        let train = try load("synthetic:digits?samples=600&seed=1")
-        let test = try load("synthetic:digits?samples=300&seed=1&split=test")
+        let train = try loadDataset("synthetic:digits?samples=600&seed=1")
+        let test = try loadDataset("synthetic:digits?samples=300&seed=1&split=test")
         let weights = softmaxRegression(train, passes: 6, rate: 0.02)
         let accuracy = accuracy(of: weights, on: test)
         #expect(accuracy > 0.15 && accuracy < 0.9, "accuracy \(accuracy)")
