@@ -33,7 +33,8 @@ public enum Gzip {
         return output
     }
 
-    /// Inflates until the input ends or `capacity` bytes are out. Members that follow one another are joined, as gzip does.
+    /// Inflates until the input ends or `capacity` bytes are out. Members that follow one another are joined, as gzip
+    /// does.
     private static func run(
         _ bytes: [UInt8], capacity: Int, path: String
     ) throws(TensorError) -> (output: [UInt8], ended: Bool) {

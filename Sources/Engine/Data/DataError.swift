@@ -30,7 +30,7 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
             "data '\(spec)': unknown kind '\(kind)'"
                 + (nearest.map { "; did you mean '\($0)'?" } ?? "; use idx:, npy:, safetensors: or synthetic:")
         case .unsupportedKind(let kind):
-            "\(kind): is not supported by this version; save the images as npy: (x.npy, y.npy) or idx: instead"
+            "\(kind): is not supported by this version; save the images as npy: (x.npy, y.npy) or idx:"
         case .unknownOption(let spec, let option, let nearest):
             "data '\(spec)': unknown option '\(option)'"
                 + (nearest.map { "; did you mean '\($0)'?" }
@@ -38,7 +38,8 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
         case .invalidOption(let spec, let option, let value, let needed):
             "data '\(spec)': option \(option)=\(value) needs \(needed)"
         case .unknownSyntheticSet(let name, let known):
-            "synthetic:\(name) is unknown; this version draws \(known.map { "synthetic:\($0)" }.joined(separator: ", "))"
+            "synthetic:\(name) is unknown; this version draws "
+                + known.map { "synthetic:\($0)" }.joined(separator: ", ")
         case .file(let error): "data: \(error.description)"
         case .missingFile(let folder, let names):
             "data: \(folder) holds none of \(names.joined(separator: ", ")); check the folder of the SPEC"
@@ -47,7 +48,8 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
             "data '\(spec)': sample \(sample) holds a value that is not finite; clean the data first"
         case .unsatisfiablePartition(let spec, let reason): "data '\(spec)': \(reason)"
         case .shapeMismatch(let spec, let sample, let model):
-            "data '\(spec)': samples have shape \(sample) but the model's input takes \(model); use matching data or model"
+            "data '\(spec)': samples have shape \(sample) but the model's input takes \(model); "
+                + "use matching data or another model"
         case .labelOutOfRange(let spec, let sample, let label, let classCount):
             "data '\(spec)': sample \(sample) has label \(label), outside the model's \(classCount) classes (0 to "
                 + "\(classCount - 1)); fix the label or use a model with more outputs"

@@ -9,8 +9,8 @@ extension DataSpec {
     static let shardLimit = 10_000
     static let sampleLimit = 1_000_000
 
-    /// Reads a SPEC. `${NAME}` and `${NAME:-default}` are replaced from `environment`; as in a shell, a variable that is
-    /// set but empty counts as missing where a default is given.
+    /// Reads a SPEC. `${NAME}` and `${NAME:-default}` are replaced from `environment`; as in a shell, a variable that
+    /// is set but empty counts as missing where a default is given.
     /// - Throws: every `DataError` about SPECs; the message names the option and the nearest valid name.
     public init(parsing text: String, environment: [String: String]) throws(DataError) {
         let expanded = try Self.expand(text, environment: environment)

@@ -15,7 +15,8 @@ struct DigitCanvas {
         for pixel in ink.indices { ink[pixel] = 0 }
     }
 
-    /// A line with round ends and soft edges: full ink within `radius`, none half a pixel further. Overlaps do not add up.
+    /// A line with round ends and soft edges: full ink within `radius - 0.5`, none beyond `radius + 0.5`.
+    /// Overlaps do not add up.
     mutating func drawSegment(from start: StrokePoint, to end: StrokePoint, radius: Float, ink level: Float) {
         let reach = radius + 0.5
         guard let columns = Self.pixels(min(start.x, end.x) - reach, max(start.x, end.x) + reach),
