@@ -1,3 +1,5 @@
+// An ONNX model as a value: what is loaded, edited, inferred over and saved. Edits are functions from graph to graph.
+// This target never runs a model (Engine does) and never reads data; whatever comes from bytes is bounded before use.
 import Tensors
 
 /// One attribute of a node: the kinds ONNX knows, less graphs and sparse tensors, which are refused on load.
@@ -73,10 +75,13 @@ public struct Graph: Sendable, Equatable {
     public var opset: Int64
     public var irVersion: Int64
     public var metadata: [String: String]
+    /// Initializers that the file wrote as Constant nodes: fixed numbers of the model, never parameters.
+    public var constantNames: Set<String>
 
     public init(
         name: String, nodes: [Node], inputs: [ValueInfo], outputs: [ValueInfo], initializers: NamedTensors,
-        opset: Int64 = 17, irVersion: Int64 = 8, metadata: [String: String] = [:]
+        opset: Int64 = 17, irVersion: Int64 = 8, metadata: [String: String] = [:],
+        constantNames: Set<String> = []
     ) {
         self.name = name
         self.nodes = nodes
@@ -86,5 +91,6 @@ public struct Graph: Sendable, Equatable {
         self.opset = opset
         self.irVersion = irVersion
         self.metadata = metadata
+        self.constantNames = constantNames
     }
 }
