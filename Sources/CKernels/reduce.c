@@ -1,0 +1,42 @@
+#include "dispatch.h"
+
+PLEACH_CLONES uint32_t pleach_absmax_bits(const float *x, size_t count) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits = magnitude_bits(x[i]);
+        largest = bits > largest ? bits : largest;
+    }
+    return largest;
+}
+
+PLEACH_INLINE double add_lanes(const double lanes[8]) {
+    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+PLEACH_CLONES double pleach_sum_abs(const float *x, size_t count) {
+    double lanes[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        for (int lane = 0; lane < 8; lane++) lanes[lane] += (double)float_of_bits(magnitude_bits(x[i + lane]));
+    for (int lane = 0; i < count; i++, lane++) lanes[lane] += (double)float_of_bits(magnitude_bits(x[i]));
+    return add_lanes(lanes);
+}
+
+PLEACH_CLONES double pleach_sum_squares(const float *x, size_t count) {
+    double lanes[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        for (int lane = 0; lane < 8; lane++) lanes[lane] += (double)x[i + lane] * (double)x[i + lane];
+    for (int lane = 0; i < count; i++, lane++) lanes[lane] += (double)x[i] * (double)x[i];
+    return add_lanes(lanes);
+}
+
+PLEACH_CLONES size_t pleach_count_nonzero(const float *x, size_t count) {
+    size_t nonzero = 0;
+    for (size_t i = 0; i < count; i++) nonzero += magnitude_bits(x[i]) != 0;
+    return nonzero;
+}
+
+PLEACH_CLONES void pleach_subtract(const float *a, const float *b, float *out, size_t count) {
+    for (size_t i = 0; i < count; i++) out[i] = a[i] - b[i];
+}

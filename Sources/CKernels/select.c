@@ -1,0 +1,29 @@
+#include "dispatch.h"
+
+void pleach_magnitude_histogram(const float *x, size_t count, unsigned shift, uint32_t prefix, uint32_t bins[2048]) {
+    memset(bins, 0, 2048 * sizeof bins[0]);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits = magnitude_bits(x[i]) >> shift;
+        if (bits >> 11 == prefix) bins[bits & 2047u]++;
+    }
+}
+
+// Few elements pass, so whole stretches are skipped after one vectorised look.
+PLEACH_CLONES size_t pleach_select(const float *x, size_t count, uint32_t threshold, size_t ties, uint32_t *out) {
+    enum { stretch = 64 };
+    size_t written = 0;
+    for (size_t start = 0; start < count; start += stretch) {
+        size_t end = count - start < stretch ? count : start + stretch;
+        uint32_t candidates = 0;
+        for (size_t i = start; i < end; i++) candidates += magnitude_bits(x[i]) >= threshold;
+        if (candidates == 0) continue;
+        for (size_t i = start; i < end; i++) {
+            uint32_t bits = magnitude_bits(x[i]);
+            bool tie = bits == threshold && ties > 0;
+            out[written] = (uint32_t)i;
+            written += bits > threshold || tie;
+            ties -= tie;
+        }
+    }
+    return written;
+}

@@ -1,0 +1,80 @@
+import CKernels
+import Tensors
+
+/// The exact weighted sum of a round's contributions, in 64-bit fixed point: the same set gives the same bytes in any
+/// order, and memory is one integer per parameter, however many contributions there are.
+///
+/// sum[i] = Σ_k weight_k · round(x_k[i] · 2^30), ties to even; mean[i] = sum[i] / (Σ_k weight_k · 2^30).
+/// It cannot overflow: |x| <= 2^8 makes |round(x·2^30)| <= 2^38, and Σ weight <= 2^24 makes |sum| <= 2^62 < 2^63.
+public struct FoldAccumulator: Sendable {
+    public static let largestMagnitude: Float = 256
+    public static let largestTotalWeight: UInt64 = 1 << 24
+    static let fractionBits = 30
+
+    public let layout: TensorLayout
+    public private(set) var totalWeight: UInt64 = 0
+    /// How many updates were added.
+    public private(set) var contributions = 0
+    /// All tensors, one after the other.
+    private var sums: [Int64]
+    private let offsets: [Int]
+
+    public init(layout: TensorLayout) {
+        self.layout = layout
+        var offsets: [Int] = []
+        var end = 0
+        for entry in layout.entries {
+            offsets.append(end)
+            end += entry.elementCount
+        }
+        self.offsets = offsets
+        sums = [Int64](repeating: 0, count: end)
+    }
+
+    /// Adds one update, decoding it run by run. All or nothing: a refused update changes nothing.
+    /// - Throws: `CodecError.layoutMismatch`, `.weightBeyondFold`, `.valueBeyondFold`.
+    public mutating func add(_ update: UpdateReader, weight: UInt32) throws(CodecError) {
+        guard update.layout == layout else {
+            throw .layoutMismatch(
+                tensor: layout.entries.first?.name ?? "", reason: "the update was read for another layout than the fold's")
+        }
+        let total = totalWeight + UInt64(weight)
+        guard weight > 0, total <= Self.largestTotalWeight else { throw .weightBeyondFold(total: total) }
+        for (record, magnitude) in zip(update.records, update.magnitudes) where magnitude > Self.largestMagnitude {
+            throw .valueBeyondFold(tensor: layout.entries[record.index].name, magnitude: magnitude)
+        }
+        // From here on nothing can fail: the reader walked through every byte before.
+        for number in update.records.indices {
+            let offset = offsets[update.records[number].index]
+            try sums.withUnsafeMutableBufferPointer { (sums) throws(CodecError) in
+                guard let first = sums.baseAddress else { return }
+                let sums = first + offset
+                try update.forEachRun(ofRecord: number) { run in
+                    if let indices = run.indices {
+                        pleach_fold_add_at(sums, indices, run.values.baseAddress, run.values.count, Int64(weight))
+                    } else {
+                        pleach_fold_add(sums + run.start, run.values.baseAddress, run.values.count, Int64(weight))
+                    }
+                }
+            }
+        }
+        totalWeight = total
+        contributions += 1
+    }
+
+    /// The weighted mean, divided in double and rounded to float32; all 0 before the first contribution.
+    public func mean() -> NamedTensors {
+        let divisor = Double(max(totalWeight, 1)) * Double(1 << Self.fractionBits)
+        return NamedTensors(
+            zip(layout.entries, offsets).map { entry, offset in
+                var tensor = Tensor(zeros: entry.shape)
+                tensor.withMutableElements(as: Float.self) { target in
+                    sums.withUnsafeBufferPointer { sums in
+                        pleach_fold_mean(
+                            sums.baseAddress.map { $0 + offset }, target.count, divisor, target.baseAddress)
+                    }
+                }
+                return (entry.name, tensor)
+            })
+    }
+}

@@ -1,0 +1,111 @@
+/// A container explained from its bytes alone, without the model: what is in it and how each tensor is coded.
+public struct UpdateDescription: Sendable, Equatable, Codable {
+    /// One record.
+    public struct TensorDescription: Sendable, Equatable, Codable {
+        public let index: Int
+        public let elements: Int
+        public let alive: Int
+        public let kept: Int
+        /// Sent values as a share of all elements.
+        public let density: Double
+        /// `dense`, `bitmap`, `gaps` or `gaps-of-left-out`.
+        public let positions: String
+        /// `f32`, `f16`, `int8`, `int4` or `ternary`.
+        public let values: String
+        /// `plain` or `rice`.
+        public let coding: String
+        /// Values that share a scale; nil for formats without scales.
+        public let blockSize: Int?
+        /// Of the unpacked body.
+        public let bytes: Int
+    }
+
+    /// One changed mask.
+    public struct MaskDescription: Sendable, Equatable, Codable {
+        public let index: Int
+        public let elements: Int
+        /// `removed`, `bitmap`, `gaps`, `gaps-of-dead` or `lz4`.
+        public let coding: String
+        /// Whether only positions alive so far are coded.
+        public let relative: Bool
+        public let bytes: Int
+    }
+
+    public let kind: String
+    /// Hexadecimal digest of the base snapshot.
+    public let base: String
+    public let maskEpoch: UInt32
+    /// `stored` or `lz4`.
+    public let packing: String
+    /// The whole container.
+    public let bytes: Int
+    public let bodyBytes: Int
+    /// Tensors and elements of the model, sent or not.
+    public let modelTensors: Int
+    public let modelElements: Int
+    public let bitsPerWeight: Double
+    /// The epoch before the mask change; nil without one.
+    public let oldMaskEpoch: UInt32?
+    public let maskChanges: [MaskDescription]
+    public let tensors: [TensorDescription]
+
+    /// Parses the structure of a container. Values are not looked at.
+    public init(describing bytes: [UInt8], limits: CodecLimits = .default) throws(CodecError) {
+        let parsed = try ParsedContainer(
+            bytes, limits: limits, expecting: nil, masks: .init(), bodyByteLimit: limits.bodyBytes)
+        let header = parsed.prefix.header
+        kind = "\(header.kind)"
+        base = header.base.map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
+        maskEpoch = header.maskEpoch
+        packing = parsed.prefix.packing == .stored ? "stored" : "lz4"
+        self.bytes = bytes.count
+        bodyBytes = parsed.prefix.bodyByteCount
+        modelTensors = parsed.layoutTensors
+        modelElements = parsed.layoutElements
+        bitsPerWeight = Double(bytes.count) * 8 / Double(max(parsed.layoutElements, 1))
+        oldMaskEpoch = parsed.maskSection?.oldEpoch
+        maskChanges = (parsed.maskSection?.changes ?? []).map {
+            MaskDescription(
+                index: $0.index, elements: $0.elements, coding: $0.form.name, relative: $0.isRelative,
+                bytes: $0.range.count)
+        }
+        tensors = parsed.records.map {
+            TensorDescription(
+                index: $0.index, elements: $0.elements, alive: $0.alive, kept: $0.kept,
+                density: Double($0.kept) / Double($0.elements), positions: $0.positions.name, values: $0.format.name,
+                coding: $0.isRice ? "rice" : "plain", blockSize: $0.format.hasScales ? $0.blockSize : nil,
+                bytes: $0.byteCount)
+        }
+    }
+
+    /// The description as lines for people: the header, then one line per mask change and per tensor.
+    public var table: String {
+        var lines = [
+            "\(kind) of \(modelElements) weights in \(modelTensors) tensors: \(bytes) bytes "
+                + "(\(Self.rounded(bitsPerWeight)) bits a weight), body of \(bodyBytes) bytes \(packing)",
+            "base \(base), mask epoch \(oldMaskEpoch.map { "\($0) -> " } ?? "")\(maskEpoch)",
+        ]
+        for change in maskChanges {
+            let reach = change.relative ? "of the alive so far" : "of all"
+            lines.append("mask of tensor \(change.index): \(change.elements) elements, \(change.coding) \(reach), \(change.bytes) bytes")
+        }
+        let head = ["tensor", "elements", "alive", "sent", "positions", "values", "coding", "block", "bytes"]
+        let rows = [head] + tensors.map {
+            [
+                "\($0.index)", "\($0.elements)", "\($0.alive)", "\($0.kept)", $0.positions, $0.values, $0.coding,
+                $0.blockSize.map(String.init) ?? "-", "\($0.bytes)",
+            ]
+        }
+        let widths = head.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        for row in rows where !tensors.isEmpty {
+            let cells = zip(row, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }
+            lines.append(cells.joined(separator: "  "))
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func rounded(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }
+}

@@ -1,0 +1,117 @@
+import CKernels
+import Tensors
+
+/// Writes containers of the update format (protocols/update-format.md). The encoder takes the smallest form it knows.
+///
+/// Deterministic: the same arguments give the same bytes on every processor.
+public enum UpdateEncoder {
+    /// Compresses `tensors` (float32, finite).
+    /// - Parameters:
+    ///   - masks: which elements are alive so far; dead ones are not sent.
+    ///   - newMasks: when given, the container carries the change from `masks`, and values are aligned to these instead.
+    ///   - seed: of stochastic rounding.
+    /// - Throws: `CodecError` for a tensor that is not float32, not finite or does not fit its mask, for an invalid
+    ///   scheme, and when `header.maskEpoch` is not that of the masks the values are aligned to.
+    public static func encode(
+        _ tensors: NamedTensors, header: UpdateHeader, scheme: WireScheme, masks: MaskSet = MaskSet(),
+        newMasks: MaskSet? = nil, seed: UInt64 = 0
+    ) throws(CodecError) -> EncodedUpdate {
+        let layout = TensorLayout(tensors)
+        try check(header, scheme, layout)
+        try check(masks, newMasks, header, layout)
+        var body: [UInt8] = []
+        body.appendVarint(layout.entries.count)
+        body.appendVarint(layout.elementCount)
+        if let newMasks { MaskSection.write(from: masks, to: newMasks, layout: layout, to: &body) }
+        var records: [UInt8] = []
+        var update = EncodedUpdate(
+            bytes: [], decoded: NamedTensors(), residual: NamedTensors(), density: 0, bitsPerWeight: 0)
+        var generator = SeededGenerator(seed: seed, labels: "update")
+        var recordCount = 0, kept = 0, previous = -1
+        for (index, (name, tensor)) in tensors.ordered.enumerated() {
+            let encoder = TensorEncoder(name: name, mask: (newMasks ?? masks)[name], scheme: scheme)
+            let coded = try encoder.encode(tensor, counter: generator.next())
+            if let record = coded.record {
+                record.write(index: index, after: previous, elements: tensor.elementCount, to: &records)
+                recordCount += 1
+                kept += record.kept
+                previous = index
+            }
+            update.decoded[name] = coded.decoded
+            update.residual[name] = coded.residual
+        }
+        body.appendVarint(recordCount)
+        body += records
+        update.bytes = container(header, body, carriesMasks: newMasks != nil)
+        let elements = Double(max(layout.elementCount, 1))
+        update.density = Double(kept) / elements
+        update.bitsPerWeight = Double(update.bytes.count) * 8 / elements
+        return update
+    }
+
+    private static func container(_ header: UpdateHeader, _ body: [UInt8], carriesMasks: Bool) -> [UInt8] {
+        let packed = LZ4Block.compress(body[...])
+        let payload = packed ?? body
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(UpdateHeader.byteCount + payload.count)
+        ContainerPrefix(
+            header: header, packing: packed == nil ? .stored : .lz4, carriesMasks: carriesMasks,
+            bodyByteCount: body.count
+        ).write(to: &bytes)
+        return bytes + payload
+    }
+
+    private static func check(
+        _ header: UpdateHeader, _ scheme: WireScheme, _ layout: TensorLayout
+    ) throws(CodecError) {
+        guard header.base.count == UpdateHeader.baseByteCount else { throw .invalidBase(byteCount: header.base.count) }
+        let limits = CodecLimits.default
+        guard (1...limits.blockSize).contains(scheme.blockSize) else {
+            throw .invalidScheme("block size \(scheme.blockSize) is outside 1...\(limits.blockSize)")
+        }
+        if case .topK(let density) = scheme.selection, !(density > 0 && density <= 1) {
+            throw .invalidScheme("density \(density) is not above 0 and at most 1")
+        }
+        guard layout.entries.count <= limits.tensors else {
+            throw .limitExceeded(field: "the count of tensors", value: layout.entries.count, limit: limits.tensors)
+        }
+        for entry in layout.entries where entry.elementCount > limits.tensorElements {
+            throw .limitExceeded(
+                field: "the element count of '\(entry.name)'", value: entry.elementCount, limit: limits.tensorElements)
+        }
+    }
+
+    private static func check(
+        _ masks: MaskSet, _ newMasks: MaskSet?, _ header: UpdateHeader, _ layout: TensorLayout
+    ) throws(CodecError) {
+        let aligned = newMasks ?? masks
+        guard header.maskEpoch == aligned.epoch else {
+            throw .wrongMaskEpoch(expected: aligned.epoch, found: header.maskEpoch)
+        }
+        try masks.check(against: layout)
+        guard let newMasks else { return }
+        try newMasks.check(against: layout)
+        // A change outside the layout could not be written down.
+        var outside = masks.bitmaps
+        var outsideNew = newMasks.bitmaps
+        for entry in layout.entries {
+            outside[entry.name] = nil
+            outsideNew[entry.name] = nil
+        }
+        guard outside == outsideNew else {
+            let names = Set(outside.keys).union(outsideNew.keys).filter { outside[$0] != outsideNew[$0] }
+            throw .maskMismatch(tensor: names.min() ?? "", reason: "its mask changes, but the tensor is not in the update")
+        }
+    }
+}
+
+extension MaskSet {
+    /// - Throws: `CodecError.maskMismatch` when a bitmap has another size than its tensor.
+    func check(against layout: TensorLayout) throws(CodecError) {
+        for entry in layout.entries {
+            guard let bitmap = self[entry.name], bitmap.count != entry.elementCount else { continue }
+            throw .maskMismatch(
+                tensor: entry.name, reason: "the mask has \(bitmap.count) bits for \(entry.elementCount) elements")
+        }
+    }
+}
