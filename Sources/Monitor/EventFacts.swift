@@ -1,0 +1,59 @@
+import Federation
+
+/// An event's fields as people read them: each accessor gives nil when the field is missing or of another type.
+struct EventFacts {
+    private let event: LogEvent
+
+    init(_ event: LogEvent) { self.event = event }
+
+    static func text(of value: LogValue) -> String {
+        switch value {
+        case .string(let text): text
+        case .int(let number): String(number)
+        case .double(let number): Figures.number(number)
+        case .bool(let flag): flag ? "yes" : "no"
+        case .strings(let texts): texts.joined(separator: ", ")
+        }
+    }
+
+    /// Any field as escaped text.
+    func text(_ key: String) -> String? { event[key].map { escapedForTerminal(Self.text(of: $0)) } }
+
+    func word(_ key: String, default missing: String = "?") -> String { text(key) ?? missing }
+
+    var worker: String { text("worker") ?? "this worker" }
+    var masked: String? { double("sparsity").flatMap { $0 > 0 ? "\(Figures.percent($0)) masked" : nil } }
+
+    /// An integer, or how many strings a list holds.
+    func integer(_ key: String) -> Int? {
+        switch event[key] {
+        case .int(let number): number
+        case .strings(let texts): texts.count
+        default: nil
+        }
+    }
+
+    func double(_ key: String) -> Double? {
+        switch event[key] {
+        case .double(let number): number
+        case .int(let number): Double(number)
+        default: nil
+        }
+    }
+
+    func strings(_ key: String) -> [String]? { if case .strings(let texts)? = event[key] { texts } else { nil } }
+
+    func count(_ key: String) -> String? { integer(key).map(Figures.count) }
+    func bytes(_ key: String) -> String? { integer(key).map(Figures.bytes) }
+    func seconds(_ key: String) -> String? { double(key).map(Figures.seconds) }
+    func percent(_ key: String) -> String? { double(key).map(Figures.percent) }
+    func factor(_ key: String) -> String? { double(key).map(Figures.factor) }
+    func number(_ key: String) -> String? { double(key).map(Figures.number) }
+
+    /// `2/5 ` for a zero-based index.
+    func place(_ key: String, of count: Int?) -> String {
+        integer(key).map { "\($0.addingReportingOverflow(1).partialValue)\(count.map { "/\($0)" } ?? "") " } ?? ""
+    }
+
+    func joined(_ parts: String?...) -> String { parts.compactMap { $0 }.joined(separator: " · ") }
+}

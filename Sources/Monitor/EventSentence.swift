@@ -1,0 +1,135 @@
+import Federation
+
+/// What an event says to people, in one line without time or colour. Every text from a field is escaped.
+struct EventSentence: Equatable {
+    enum Mark: String {
+        case start = "▶", plus = "+", minus = "-", done = "✓", failure = "✗", warning = "!", plain = " "
+    }
+
+    var mark: Mark
+    var text: String
+
+    private init(_ mark: Mark, _ text: String) {
+        self.mark = mark
+        self.text = text
+    }
+
+    /// Any event as its name and fields.
+    init(listing event: LogEvent) {
+        let parts = [event.name] + event.fields.map { "\($0.key)=\(EventFacts.text(of: $0.value))" }
+        self.init(
+            event.level >= .warning ? .warning : .plain, parts.map { escapedForTerminal($0) }.joined(separator: " "))
+    }
+
+    /// The sentence, or nil for an event that only moves the progress line.
+    /// - Parameters:
+    ///   - stages: how many the plan has, when known.
+    ///   - rounds: how many the plan has, when known.
+    static func of(_ event: LogEvent, stages: Int?, rounds: Int?) -> EventSentence? {
+        let facts = EventFacts(event)
+        let reason = facts.text("reason") ?? "no reason given"
+        switch event.name {
+        case EventName.runStarted, EventName.runResumed: return run(event.name, facts)
+        case EventName.runFinished: return runFinished(facts)
+        case EventName.runFailed: return EventSentence(.failure, "run failed: \(reason)")
+        case EventName.workerJoined, EventName.workerLeft, EventName.workerLost, EventName.workerRefused:
+            return worker(event.name, facts, reason)
+        case EventName.stageStarted, EventName.stageFinished: return stage(event.name, facts, stages)
+        case EventName.roundClosed: return roundClosed(facts, rounds)
+        case EventName.contributionRefused:
+            return EventSentence(
+                .warning, "\(facts.worker)'s contribution to round \(facts.word("round")) was refused: \(reason)")
+        case EventName.maskDecided:
+            return EventSentence(
+                .plain, facts.joined("mask \(facts.word("epoch")) decided", facts.masked, facts.text("criterion")))
+        case EventName.exportFinished:
+            return EventSentence(
+                .done, facts.joined("wrote \(facts.word("path"))", facts.bytes("bytes"), facts.text("target")))
+        case EventName.taskFinished: return taskFinished(facts)
+        case EventName.diagnostic where event.level >= .warning:
+            let text = [facts.text("worker"), facts.text("message")].compactMap { $0 }.joined(separator: ": ")
+            return EventSentence(.warning, text)
+        default: return event.level >= .warning ? EventSentence(listing: event) : nil
+        }
+    }
+
+    /// What the open round waits for.
+    static func waiting(_ event: LogEvent) -> String {
+        let facts = EventFacts(event)
+        let missing = facts.text("missing").flatMap { $0.isEmpty ? nil : "missing \($0)" }
+        return facts.joined(
+            "round \(facts.word("round")) waits", facts.text("reason"),
+            "\(facts.word("contributions")) of \(facts.word("workers"))", facts.count("quorum").map { "quorum \($0)" },
+            missing, facts.seconds("ageSeconds").map { "\($0) of \(facts.seconds("deadlineSeconds") ?? "?")" })
+    }
+
+    private static func run(_ name: String, _ facts: EventFacts) -> EventSentence {
+        let isResumed = name == EventName.runResumed
+        let done = facts.count("roundsCompleted").map { "after \($0) of \(facts.count("roundsPlanned") ?? "?") rounds" }
+        return EventSentence(
+            .start,
+            facts.joined(
+                "run \(facts.word("run"))\(isResumed ? " goes on" : "")", isResumed ? done : nil,
+                facts.text("plan").map { "plan \($0)" }, facts.text("stages").map { "stages \($0)" },
+                facts.count("workers").map { "\($0) workers" }, facts.text("model"),
+                facts.count("parameters").map { "\($0) parameters" }))
+    }
+
+    private static func runFinished(_ facts: EventFacts) -> EventSentence {
+        EventSentence(
+            .done,
+            facts.joined(
+                "run finished", facts.count("rounds").map { "\($0) rounds" }, facts.seconds("seconds"),
+                facts.percent("accuracyAfter").map { "accuracy \($0)" }, facts.bytes("bytesAfter"),
+                facts.factor("ratio").map { "\($0) fewer bytes on the wire" }))
+    }
+
+    private static func worker(_ name: String, _ facts: EventFacts, _ reason: String) -> EventSentence {
+        switch name {
+        case EventName.workerJoined:
+            EventSentence(
+                .plus,
+                facts.joined(
+                    "\(facts.worker) joined", facts.count("samples").map { "\($0) samples" },
+                    facts.count("classes").map { "\($0) classes" }, facts.count("threads").map { "\($0) threads" }))
+        case EventName.workerLeft: EventSentence(.minus, "\(facts.worker) left: \(reason)")
+        case EventName.workerLost: EventSentence(.minus, "\(facts.worker) is lost: \(reason)")
+        default:
+            EventSentence(
+                .warning,
+                "\(facts.text("worker") ?? facts.text("address").map { "a worker at \($0)" } ?? "a worker") "
+                    + "was turned away: \(reason)")
+        }
+    }
+
+    private static func stage(_ name: String, _ facts: EventFacts, _ stages: Int?) -> EventSentence {
+        let place = "stage \(facts.place("stage", of: stages))\(facts.word("kind"))"
+        guard name == EventName.stageFinished else { return EventSentence(.plain, place) }
+        return EventSentence(
+            .done,
+            facts.joined(
+                "\(place) finished", facts.count("rounds").map { "\($0) rounds" }, facts.seconds("seconds"),
+                facts.percent("accuracy").map { "accuracy \($0)" }, facts.masked))
+    }
+
+    private static func roundClosed(_ facts: EventFacts, _ rounds: Int?) -> EventSentence {
+        EventSentence(
+            .plain,
+            facts.joined(
+                "round \(facts.word("round"))\(rounds.map { "/\($0)" } ?? "") \(facts.word("task"))",
+                facts.count("contributions").map { "\($0) contributions" }, facts.number("loss").map { "loss \($0)" },
+                facts.percent("accuracy").map { "accuracy \($0)" }, facts.bytes("wireBytesUp").map { "up \($0)" },
+                facts.bytes("wireBytesDown").map { "down \($0)" },
+                facts.factor("ratio").map { "\($0) under float32" }, facts.seconds("seconds")))
+    }
+
+    private static func taskFinished(_ facts: EventFacts) -> EventSentence {
+        let task = "\(facts.word("task", default: "task")) of round \(facts.word("round"))"
+        if let error = facts.text("error") { return EventSentence(.failure, "\(task) failed: \(error)") }
+        return EventSentence(
+            .plain,
+            facts.joined(
+                "\(task) done", facts.number("loss").map { "loss \($0)" }, facts.bytes("bytes"),
+                facts.seconds("seconds")))
+    }
+}

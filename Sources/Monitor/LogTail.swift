@@ -1,0 +1,121 @@
+import Foundation
+
+/// Reads the lines of one log as they come, across rotations, each exactly once.
+///
+/// Holds the file open, so lines that were written between the last look and a rotation are not lost. Not thread-safe:
+/// one reader, one tail.
+final class LogTail {
+    enum Line: Equatable {
+        case complete([UInt8])
+        /// Longer than `longestLine`, or without an end when its file was rotated away.
+        case unreadable(reason: String)
+    }
+
+    private static let longestLine = 1 << 20
+    private static let oldestGeneration = 64
+
+    private let path: String
+    private var descriptor: Int32 = -1
+    private var identity: Identity?
+    private var offset = 0
+    private var partial: [UInt8] = []
+    private var isSkipping = false
+
+    private struct Identity: Equatable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
+    init(path: String) { self.path = path }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// What came since the last look, oldest first.
+    func poll() -> [Line] {
+        var lines: [Line] = []
+        // Everything that is newer than the file in hand, from the newest back: a rotation meanwhile can only show a
+        // file twice, which the identity check undoes, and never hide one.
+        let files = newerFiles()
+        if descriptor >= 0 { drain(into: &lines) }
+        for file in files.reversed() {
+            if descriptor >= 0 {
+                endOfFile(into: &lines)
+                close(descriptor)
+            }
+            (descriptor, identity, offset) = (file.descriptor, file.identity, 0)
+            drain(into: &lines)
+        }
+        return lines
+    }
+
+    /// What stands after the last newline: a line that is being written, or was cut by a crash.
+    var unfinished: [UInt8] { partial }
+
+    private func newerFiles() -> [(descriptor: Int32, identity: Identity)] {
+        var files: [(descriptor: Int32, identity: Identity)] = []
+        var gaps = 0
+        for generation in 0...Self.oldestGeneration {
+            let opened = open(LogFileName.path(path, generation: generation), O_RDONLY | O_CLOEXEC)
+            if opened < 0 {
+                // While the writer rotates, one generation is missing for an instant.
+                gaps += 1
+                if gaps > 1 { break } else { continue }
+            }
+            var facts = stat()
+            guard fstat(opened, &facts) == 0 else {
+                close(opened)
+                break
+            }
+            let found = Identity(device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino))
+            if found == identity {
+                close(opened)
+                break
+            }
+            if files.last?.identity == found { close(opened) } else { files.append((opened, found)) }
+        }
+        return files
+    }
+
+    /// Reads to the end of the file in hand.
+    private func drain(into lines: inout [Line]) {
+        var facts = stat()
+        if fstat(descriptor, &facts) == 0, facts.st_size < offset {
+            // Somebody emptied the file: start over.
+            (offset, partial, isSkipping) = (0, [], false)
+        }
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = pread(descriptor, &buffer, buffer.count, off_t(offset))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            offset += count
+            split(buffer[..<count], into: &lines)
+        }
+    }
+
+    private func split(_ bytes: ArraySlice<UInt8>, into lines: inout [Line]) {
+        var rest = bytes
+        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            if isSkipping {
+                isSkipping = false
+            } else {
+                partial += rest[..<end]
+                if !partial.isEmpty { lines.append(.complete(partial)) }
+            }
+            partial = []
+            rest = rest[(end + 1)...]
+        }
+        if !isSkipping { partial += rest }
+        if partial.count > Self.longestLine {
+            lines.append(.unreadable(reason: "a line is longer than \(Self.longestLine) bytes"))
+            partial = []
+            isSkipping = true
+        }
+    }
+
+    private func endOfFile(into lines: inout [Line]) {
+        if !partial.isEmpty { lines.append(.unreadable(reason: "the last line of a file is cut")) }
+        partial = []
+        isSkipping = false
+    }
+}

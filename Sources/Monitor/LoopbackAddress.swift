@@ -1,0 +1,53 @@
+import FlyingSocks
+import Foundation
+
+/// An address on this machine only, as `--http` gives it: `127.0.0.1:7780`, `localhost:7780` or `[::1]:7780`.
+struct LoopbackAddress: Sendable {
+    let text: String
+    let isVersion6: Bool
+    let host: String
+    let port: UInt16
+
+    /// Port 0 lets the system choose.
+    init(parsing text: String) throws(MonitorError) {
+        guard text.utf8.count <= 255, let colon = text.lastIndex(of: ":"),
+            let port = UInt16(text[text.index(after: colon)...]), colon > text.startIndex
+        else { throw .address(text) }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        if host.lowercased() == "localhost" { host = "127.0.0.1" }
+        var version4 = in_addr(), version6 = in6_addr()
+        if inet_pton(AF_INET, host, &version4) == 1 {
+            // All of 127.0.0.0/8 stays on this machine (RFC 1122, 3.2.1.3).
+            guard UInt32(bigEndian: version4.s_addr) >> 24 == 127 else { throw .addressNotLoopback(text) }
+            isVersion6 = false
+        } else if inet_pton(AF_INET6, host, &version6) == 1 {
+            guard withUnsafeBytes(of: &version6, { $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1 }) else {
+                throw .addressNotLoopback(text)
+            }
+            isVersion6 = true
+        } else if host == "*" || host.contains(".") || host.allSatisfy({ $0.isLetter || $0.isNumber || $0 == "-" }) {
+            // A name may resolve to anything, so it is not taken.
+            throw .addressNotLoopback(text)
+        } else {
+            throw .address(text)
+        }
+        self.text = text
+        self.host = host
+        self.port = port
+    }
+
+    /// Whether a request's Host header names this machine. A page elsewhere whose name was made to resolve to 127.0.0.1
+    /// (DNS rebinding) sends its own name and gets nothing.
+    static func isLocal(hostHeader: String) -> Bool {
+        var host = hostHeader.lowercased()
+        if host.hasPrefix("["), let end = host.firstIndex(of: "]") {
+            host = String(host[host.index(after: host.startIndex)..<end])
+        } else if let colon = host.lastIndex(of: ":") {
+            host = String(host[..<colon])
+        }
+        var version4 = in_addr()
+        if inet_pton(AF_INET, host, &version4) == 1 { return UInt32(bigEndian: version4.s_addr) >> 24 == 127 }
+        return host == "localhost" || host == "::1"
+    }
+}

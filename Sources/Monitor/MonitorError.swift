@@ -1,0 +1,45 @@
+import Foundation
+
+/// What can go wrong while watching a run.
+public enum MonitorError: Error, Equatable, CustomStringConvertible {
+    /// A file or folder cannot be read or written.
+    case file(path: String, operation: String, errno: Int32)
+    /// A log's name has no use as a file name.
+    case logName(String)
+    /// A folder holds no logs.
+    case noLogs(String)
+    /// An address for the status page that cannot be understood.
+    case address(String)
+    /// An address beyond this machine.
+    case addressNotLoopback(String)
+    case addressInUse(String)
+    case serverFailed(address: String, reason: String)
+    case url(String)
+    case request(url: String, reason: String)
+
+    /// Whether the disk (or the quota on it) is full.
+    public var isDiskFull: Bool {
+        if case .file(_, _, let number) = self { number == ENOSPC || number == EDQUOT } else { false }
+    }
+
+    public var description: String {
+        switch self {
+        case .file(let path, let operation, let number):
+            "cannot \(operation) \(path): \(String(cString: strerror(number)))"
+        case .logName(let name):
+            "'\(escapedForTerminal(name))' cannot name a log file: give 1 to 80 characters"
+        case .noLogs(let directory): "\(directory) holds no logs/*.jsonl: name the folder given to --state"
+        case .address(let text):
+            "'\(escapedForTerminal(text))' is no address to serve on: give HOST:PORT such as 127.0.0.1:7780"
+        case .addressNotLoopback(let text):
+            "serving the status page on \(escapedForTerminal(text)) needs a token, which this version does not have: "
+                + "use 127.0.0.1, [::1] or localhost, and ssh -L to see it from elsewhere"
+        case .addressInUse(let text):
+            "the status page cannot be served on \(text): the port is in use; give another port to --http"
+        case .serverFailed(let address, let reason): "the status page cannot be served on \(address): \(reason)"
+        case .url(let text):
+            "'\(escapedForTerminal(text))' is no URL of a status page: give http://HOST:PORT (https is not supported)"
+        case .request(let url, let reason): "no status from \(escapedForTerminal(url)): \(escapedForTerminal(reason))"
+        }
+    }
+}
