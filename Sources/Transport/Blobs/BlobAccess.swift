@@ -1,0 +1,61 @@
+/// A blob that can be read at any offset. Closures are called on the socket thread: they must not wait for anything
+/// but the disk.
+public struct BlobSource: Sendable {
+    public let byteCount: Int
+    /// Exactly `count` bytes from `offset`; both are within the blob.
+    public let read: @Sendable (_ offset: Int, _ count: Int) throws -> [UInt8]
+
+    public init(byteCount: Int, read: @escaping @Sendable (_ offset: Int, _ count: Int) throws -> [UInt8]) {
+        self.byteCount = byteCount
+        self.read = read
+    }
+
+    /// A blob in memory.
+    public init(bytes: [UInt8]) {
+        self.init(byteCount: bytes.count) { offset, count in Array(bytes[offset..<offset + count]) }
+    }
+}
+
+/// Where an arriving blob goes. Closures are called on the socket thread, one at a time, `append` in order of offset;
+/// exactly one of `finish` and `abandon` ends the sink.
+public struct BlobSink: Sendable {
+    /// Bytes already there, at most the blob's size: the transfer starts here.
+    public let offset: Int
+    /// The bytes are valid during the call only.
+    public let append: @Sendable (UnsafeRawBufferPointer) throws -> Void
+    /// Verifies the digest and makes the blob visible. When it throws, it has removed the partial blob.
+    public let finish: @Sendable () throws -> Void
+    /// The transfer has stopped: closes the partial blob and keeps it, to be resumed by a later `receive`.
+    public let abandon: @Sendable () -> Void
+
+    public init(
+        offset: Int, append: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void,
+        finish: @escaping @Sendable () throws -> Void, abandon: @escaping @Sendable () -> Void
+    ) {
+        self.offset = offset
+        self.append = append
+        self.finish = finish
+        self.abandon = abandon
+    }
+}
+
+/// A node's blobs, as the transport sees them. Digests have 32 bytes.
+public struct BlobAccess: Sendable {
+    /// nil when there is no such blob.
+    public let open: @Sendable (_ digest: [UInt8]) -> BlobSource?
+    /// Asked once per transfer; resumes a partial blob by returning a sink with an offset. Never called for a digest
+    /// that is arriving already.
+    public let receive: @Sendable (_ digest: [UInt8], _ byteCount: Int) throws -> BlobSink
+    /// Whether a peer may have a blob; one that may not is told that it does not exist.
+    public let mayRead: @Sendable (PeerID, _ digest: [UInt8]) -> Bool
+
+    public init(
+        open: @escaping @Sendable (_ digest: [UInt8]) -> BlobSource?,
+        receive: @escaping @Sendable (_ digest: [UInt8], _ byteCount: Int) throws -> BlobSink,
+        mayRead: @escaping @Sendable (PeerID, _ digest: [UInt8]) -> Bool = { _, _ in true }
+    ) {
+        self.open = open
+        self.receive = receive
+        self.mayRead = mayRead
+    }
+}

@@ -1,0 +1,52 @@
+/// What happens at a server.
+public enum ServerEvent: Sendable, Equatable {
+    /// A control message of an authenticated peer.
+    case message(PeerID, [UInt8])
+    /// A fetched blob is complete and its sink has verified it.
+    case blobArrived(PeerID, digest: [UInt8])
+    case blobFailed(PeerID, digest: [UInt8], reason: String)
+    /// The last chunk of a blob the peer asked for was handed to the network; `bytes` were sent for this request.
+    case blobSent(PeerID, digest: [UInt8], bytes: Int)
+    /// The connection of a peer that had sent something is gone; its fetches have failed.
+    case departed(PeerID)
+    /// A peer's key (Z85) is not allowed, or no longer.
+    case turnedAway(key: String, address: String)
+    /// A peer broke the protocol; what it sent was dropped.
+    case violation(PeerID, String)
+    case failed(TransportError)
+}
+
+/// What happens at a client.
+public enum ClientEvent: Sendable, Equatable {
+    /// The handshake succeeded: both sides are authenticated. Comes again after each reconnect.
+    case connected
+    /// The connection broke or nobody answers; the client keeps trying. Said once until something changes.
+    case disconnected(String)
+    /// The server does not take us (key, wrong server key, no CURVE, full); the client keeps trying.
+    /// Said once until something changes.
+    case refused(TransportError)
+    case message([UInt8])
+    /// A fetched blob is complete and its sink has verified it.
+    case blobArrived(digest: [UInt8])
+    /// At most one for every 32nd of a blob, in bytes.
+    case blobProgress(digest: [UInt8], received: Int, total: Int)
+    case blobFailed(digest: [UInt8], reason: String)
+    /// The last chunk of a blob the server asked for was handed to the network.
+    case blobSent(digest: [UInt8], bytes: Int)
+    /// The server broke the protocol; what it sent was dropped.
+    case violation(String)
+    case failed(TransportError)
+}
+
+/// What waits in an `EventQueue`: its memory counts against a bound.
+protocol QueuedEvent: Sendable {
+    var byteCount: Int { get }
+}
+
+extension ServerEvent: QueuedEvent {
+    var byteCount: Int { if case .message(_, let bytes) = self { bytes.count } else { 0 } }
+}
+
+extension ClientEvent: QueuedEvent {
+    var byteCount: Int { if case .message(let bytes) = self { bytes.count } else { 0 } }
+}

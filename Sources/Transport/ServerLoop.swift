@@ -1,0 +1,190 @@
+import CZeroMQ
+
+/// What runs on a server's thread. See `Server` for the outside.
+///
+/// Invariants: every message is checked against the allow-list when it is read, so a revoked key is powerless although
+/// ZeroMQ cannot cut its connection; routing ids are chosen by us and never handed over to another connection, so no
+/// peer can take another's place.
+final class ServerLoop {
+    struct Peer {
+        let id: PeerID
+        let address: String
+        var descriptor: Int32
+    }
+
+    /// A connection that may be gone: ZeroMQ tells it by descriptor, a probe makes it certain.
+    struct Suspect {
+        let peer: PeerID
+        var probeAtSeconds: Double
+        var probesLeft: Int
+    }
+
+    let endpoint: String
+    let limits: Limits
+    let isSecure: Bool
+    let allow: (@Sendable (String) -> String?)?
+    let router: Socket
+    let authenticator: Socket
+    let monitor: Socket
+    let mailbox: Mailbox<Server.Command>
+    let queue: EventQueue<ServerEvent>
+    let cell: CounterCell
+    var exchange: BlobExchange
+    var peers: [[UInt8]: Peer] = [:]
+    var peersByDescriptor: [Int32: PeerID] = [:]
+    var suspects: [Suspect] = []
+    /// Keys turned away and when that was told last, in seconds.
+    var turnedAway: [String: Double] = [:]
+    var isClosing = false
+    private var tickAtSeconds: Double = 0
+
+    init(
+        bind: String, keys: KeyPair?, allow: (@Sendable (String) -> String?)?, limits: Limits, blobs: BlobAccess,
+        mailbox: Mailbox<Server.Command>, queue: EventQueue<ServerEvent>, cell: CounterCell
+    ) throws(TransportError) {
+        let context = try Context()
+        self.limits = limits
+        self.allow = allow
+        self.mailbox = mailbox
+        self.queue = queue
+        self.cell = cell
+        isSecure = keys != nil
+        exchange = BlobExchange(limits: limits, blobs: blobs, isPaused: false)
+        // The authenticator must be there before the first connection asks for it.
+        authenticator = try Socket(context, type: ZMQ_REP)
+        try authenticator.bind("inproc://zeromq.zap.01")
+        router = try Socket(context, type: ZMQ_ROUTER)
+        router.setCommonOptions(limits)
+        router.set(ZMQ_ROUTER_MANDATORY, Int32(1))
+        if let keys {
+            router.set(ZMQ_CURVE_SERVER, Int32(1))
+            try router.set(ZMQ_CURVE_SECRETKEY, key: keys.secretKey)
+        }
+        monitor = try router.monitor(events: ZMQ_EVENT_DISCONNECTED)
+        try router.bind(bind)
+        endpoint = try router.lastEndpoint()
+    }
+
+    func run() {
+        while !isClosing {
+            let now = monotonicSeconds()
+            exchange.now = now
+            for command in mailbox.take() { perform(command) }
+            while let request = authenticator.receiveParts(limit: 8) { authenticate(request) }
+            let lost = lostDescriptors()
+            var isDrained = true
+            if !queue.isFull {
+                isDrained = receiveMessages(limit: 64)
+                // Only after all that the lost connections had sent, lest they rise again.
+                if isDrained { suspect(lost, at: now) } else { suspectsLater += lost }
+            } else {
+                suspectsLater += lost
+            }
+            probeSuspects(at: now)
+            if now >= tickAtSeconds {
+                exchange.tick()
+                tickAtSeconds = now + tickSeconds
+            }
+            perform()
+            let isBusy = pump()
+            wait(isBusy: isBusy || !isDrained)
+        }
+        exchange.abandonAll()
+        router.linger(milliseconds: 1_000)
+        queue.finish()
+    }
+
+    /// Descriptors lost while messages were still waiting to be read.
+    private var suspectsLater: [Int32] = []
+
+    private var tickSeconds: Double { min(0.25, limits.transferTimeoutSeconds / 4) }
+
+    private func wait(isBusy: Bool) {
+        let readable = Int32(ZMQ_POLLIN)
+        var timeout = -1
+        if exchange.isActive { timeout = Int(tickSeconds * 1000) }
+        if !exchange.blocked.isEmpty || !suspects.isEmpty || !suspectsLater.isEmpty { timeout = 20 }
+        if isBusy { timeout = 0 }
+        waitForSockets(
+            descriptor: mailbox.descriptor,
+            sockets: [
+                (router, events: queue.isFull ? 0 : readable), (authenticator, events: readable),
+                (monitor, events: readable),
+            ], timeoutMilliseconds: timeout)
+    }
+
+    private func perform(_ command: Server.Command) {
+        switch command {
+        case .send(let message, let peer): sendControl(message, to: peer)
+        case .fetch(let digest, let byteCount, let peer):
+            guard peers[peer.routingID]?.id == peer else {
+                return queue.push(.blobFailed(peer, digest: digest, reason: "the peer is not connected"))
+            }
+            exchange.fetch(digest, byteCount: byteCount, from: peer)
+        case .forget(let peer): exchange.forget(peer, reason: nil)
+        case .close: isClosing = true
+        }
+    }
+
+    private func sendControl(_ message: [UInt8], to peer: PeerID) {
+        guard message.count <= limits.maximumControlBytes else {
+            let limit = limits.maximumControlBytes
+            return queue.push(.failed(.messageTooLarge(byteCount: message.count, limit: limit)))
+        }
+        switch send([Header.control.encoded, message], to: peer) {
+        case .sent: cell.update { $0.bytesSent += message.count }
+        case .blocked: queue.push(.failed(.unsentMessages(count: 1, endpoint: peer.description)))
+        case .unreachable: break
+        }
+    }
+
+    /// Sends to a peer that is still the one we know; a peer that turns out to be gone departs.
+    func send(_ parts: [[UInt8]], to peer: PeerID) -> Socket.SendResult {
+        guard peers[peer.routingID]?.id == peer else { return .unreachable }
+        let result = router.send([peer.routingID] + parts)
+        // Departing changes the exchange, which may be what is calling; so it waits for the next turn.
+        if result == .unreachable { suspects.append(Suspect(peer: peer, probeAtSeconds: 0, probesLeft: 1)) }
+        return result
+    }
+
+    /// Does what the exchange wants done.
+    func perform() {
+        for action in exchange.takeActions() {
+            switch action {
+            case .send(let peer, let header): _ = send([header.encoded], to: peer)
+            case .arrived(let peer, let digest): queue.push(.blobArrived(peer, digest: digest))
+            case .failed(let peer, let digest, let reason):
+                queue.push(.blobFailed(peer, digest: digest, reason: reason))
+            case .sent(let peer, let digest, let bytes): queue.push(.blobSent(peer, digest: digest, bytes: bytes))
+            case .violation(let peer, let reason): report(ProtocolViolation(reason), by: peer)
+            case .progress: break
+            }
+        }
+    }
+
+    /// Sends a few chunks; true when there are more.
+    private func pump() -> Bool {
+        for _ in 0..<8 {
+            let isPumping = exchange.pump { peer, header, payload in
+                let result = send([header, payload], to: peer)
+                if result == .sent { cell.update { $0.bytesSent += payload.count } }
+                return result
+            }
+            if !isPumping { break }
+        }
+        perform()
+        return !exchange.ready.isEmpty
+    }
+
+    func report(_ violation: ProtocolViolation, by peer: PeerID) {
+        cell.update { $0.violations += 1 }
+        queue.push(.violation(peer, violation.reason))
+    }
+
+    private func lostDescriptors() -> [Int32] {
+        var lost = suspectsLater
+        suspectsLater = []
+        while let event = SocketEvent.next(at: monitor) { lost.append(event.value) }
+        return lost
+    }
+}

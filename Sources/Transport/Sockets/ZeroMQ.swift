@@ -1,0 +1,128 @@
+import CZeroMQ
+import Glibc
+
+/// A ZeroMQ context. Thread rule (zmq_ctx_new(3)): "A ØMQ context is thread safe".
+final class Context: @unchecked Sendable {
+    let handle: UnsafeMutableRawPointer
+
+    init() throws(TransportError) {
+        guard let handle = zmq_ctx_new() else { throw .lastFailure("zmq_ctx_new") }
+        self.handle = handle
+        // The default of 1,023 sockets is less than what a server with its maximum of peers needs.
+        zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, 4096)
+    }
+
+    /// Waits until all sockets are closed and what they had to flush is sent, or their linger time is over.
+    deinit {
+        while zmq_ctx_term(handle) != 0, zmq_errno() == EINTR {}
+    }
+}
+
+/// One ZeroMQ socket. Thread rule (zmq_socket(3)): "ØMQ sockets are not thread safe"; one may migrate between threads
+/// with a full fence. So a socket is made in an initializer, handed over to its thread, and stays there.
+final class Socket {
+    let handle: UnsafeMutableRawPointer
+    // The context must outlive its sockets.
+    private let context: Context
+    private var lingerMilliseconds: Int32 = 0
+
+    init(_ context: Context, type: Int32) throws(TransportError) {
+        guard let handle = zmq_socket(context.handle, type) else { throw .lastFailure("zmq_socket") }
+        self.handle = handle
+        self.context = context
+        set(ZMQ_LINGER, Int32(0))
+    }
+
+    deinit {
+        zmq_setsockopt(handle, ZMQ_LINGER, &lingerMilliseconds, MemoryLayout<Int32>.size)
+        zmq_close(handle)
+    }
+
+    /// On close, messages already queued are given this long to leave.
+    func linger(milliseconds: Int32) { lingerMilliseconds = milliseconds }
+
+    /// Only for options that cannot fail with a valid value.
+    func set(_ option: Int32, _ value: Int32) {
+        var value = value
+        let status = zmq_setsockopt(handle, option, &value, MemoryLayout<Int32>.size)
+        precondition(status == 0, "ZeroMQ option \(option) does not take \(value): \(TransportError.lastReason)")
+    }
+
+    func set(_ option: Int32, _ value: Int64) {
+        var value = value
+        let status = zmq_setsockopt(handle, option, &value, MemoryLayout<Int64>.size)
+        precondition(status == 0, "ZeroMQ option \(option) does not take \(value): \(TransportError.lastReason)")
+    }
+
+    func set(_ option: Int32, key: String) throws(TransportError) {
+        guard key.withCString({ zmq_setsockopt(handle, option, $0, 41) }) == 0 else {
+            throw .lastFailure("setting a CURVE key")
+        }
+    }
+
+    /// What both sides need: bounds, keepalive, heartbeats.
+    func setCommonOptions(_ limits: Limits) {
+        set(ZMQ_SNDHWM, Int32(clamping: limits.queuedMessages))
+        set(ZMQ_RCVHWM, Int32(clamping: limits.queuedMessages))
+        set(ZMQ_MAXMSGSIZE, Int64(limits.frameBytes))
+        set(ZMQ_IPV6, Int32(1))
+        set(ZMQ_TCP_KEEPALIVE, Int32(1))
+        set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(30))
+        set(ZMQ_HANDSHAKE_IVL, Int32(5_000))
+        set(ZMQ_HEARTBEAT_IVL, Int32(2_000))
+        // Long enough for a 1 MiB frame on a line of half a megabit a second, which holds up the heartbeat behind it.
+        set(ZMQ_HEARTBEAT_TIMEOUT, Int32(20_000))
+        set(ZMQ_HEARTBEAT_TTL, Int32(20_000))
+    }
+
+    func bind(_ endpoint: String) throws(TransportError) {
+        guard zmq_bind(handle, endpoint) == 0 else {
+            if zmq_errno() == EADDRINUSE { throw .addressInUse(endpoint: endpoint) }
+            throw .invalidEndpoint(endpoint: endpoint, reason: TransportError.lastReason)
+        }
+    }
+
+    func connect(_ endpoint: String) throws(TransportError) {
+        guard zmq_connect(handle, endpoint) == 0 else {
+            throw .invalidEndpoint(endpoint: endpoint, reason: TransportError.lastReason)
+        }
+    }
+
+    /// Drops the connection, or the attempt at one, if there is any.
+    func disconnect(_ endpoint: String) { _ = zmq_disconnect(handle, endpoint) }
+
+    /// The endpoint really bound, with the port the system chose for `*`.
+    func lastEndpoint() throws(TransportError) -> String {
+        var text = [CChar](repeating: 0, count: 1024)
+        var size = text.count
+        guard zmq_getsockopt(handle, ZMQ_LAST_ENDPOINT, &text, &size) == 0 else {
+            throw .lastFailure("reading the bound endpoint")
+        }
+        return text.withUnsafeBufferPointer { String(cString: $0.baseAddress.unsafelyUnwrapped) }
+    }
+
+    /// Makes the socket take note of new and lost connections before the next send.
+    func processCommands() {
+        var events: Int32 = 0
+        var size = MemoryLayout<Int32>.size
+        _ = zmq_getsockopt(handle, ZMQ_EVENTS, &events, &size)
+    }
+
+    /// Starts a monitor and returns the socket its events arrive at.
+    func monitor(events: Int32) throws(TransportError) -> Socket {
+        let endpoint = "inproc://monitor"
+        guard zmq_socket_monitor(handle, endpoint, events) == 0 else { throw .lastFailure("zmq_socket_monitor") }
+        let monitor = try Socket(context, type: ZMQ_PAIR)
+        try monitor.connect(endpoint)
+        return monitor
+    }
+}
+
+extension TransportError {
+    /// ZeroMQ's text for what failed last on this thread.
+    static var lastReason: String { String(cString: zmq_strerror(zmq_errno())) }
+
+    static func lastFailure(_ operation: String) -> TransportError {
+        .system(operation: operation, reason: lastReason)
+    }
+}
