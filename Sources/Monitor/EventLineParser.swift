@@ -15,7 +15,9 @@ struct EventLineParser {
     /// The event and the text of its `time`.
     static func parse(_ line: [UInt8]) throws(Fault) -> (time: String, event: LogEvent) {
         var parser = EventLineParser(bytes: line)
-        var time: String?, name: String?, level: LogLevel?
+        var time: String?
+        var name: String?
+        var level: LogLevel?
         var fields: [(key: String, value: LogValue)] = []
         try parser.expect("{")
         if !parser.take("}") {

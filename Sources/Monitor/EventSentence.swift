@@ -3,7 +3,13 @@ import Federation
 /// What an event says to people, in one line without time or colour. Every text from a field is escaped.
 struct EventSentence: Equatable {
     enum Mark: String {
-        case start = "▶", plus = "+", minus = "-", done = "✓", failure = "✗", warning = "!", plain = " "
+        case start = "▶"
+        case plus = "+"
+        case minus = "-"
+        case done = "✓"
+        case failure = "✗"
+        case warning = "!"
+        case plain = " "
     }
 
     var mark: Mark

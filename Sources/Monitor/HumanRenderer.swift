@@ -82,7 +82,8 @@ public struct HumanRenderer: Sendable {
     /// Where nothing can be redrawn, the same wait is told once, not at every tick.
     private mutating func waitingLine(_ event: LogEvent, clock: String) -> String? {
         let facts = EventFacts(event)
-        let state = facts.joined(facts.text("round"), facts.text("contributions"), facts.text("missing"), facts.text("reason"))
+        let state = facts.joined(
+            facts.text("round"), facts.text("contributions"), facts.text("missing"), facts.text("reason"))
         guard style.showsEverything || state != lastWaiting else { return nil }
         lastWaiting = state
         return "\(painted(clock, "2")) \(painted("… \(EventSentence.waiting(event))", "33"))\n"

@@ -16,7 +16,8 @@ struct LoopbackAddress: Sendable {
         var host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
         if host.lowercased() == "localhost" { host = "127.0.0.1" }
-        var version4 = in_addr(), version6 = in6_addr()
+        var version4 = in_addr()
+        var version6 = in6_addr()
         if inet_pton(AF_INET, host, &version4) == 1 {
             // All of 127.0.0.0/8 stays on this machine (RFC 1122, 3.2.1.3).
             guard UInt32(bigEndian: version4.s_addr) >> 24 == 127 else { throw .addressNotLoopback(text) }

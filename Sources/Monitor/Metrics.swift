@@ -23,7 +23,8 @@ public enum Metrics {
         writer.counter(
             "pleach_wire_float32_bytes_total", "Bytes that float32 averaging would have moved in the same rounds.",
             status.wireBytesFloat32)
-        writer.gauge("pleach_sparsity_ratio", "Share of prunable weights that are masked.", [MetricSample(status.sparsity)])
+        writer.gauge(
+            "pleach_sparsity_ratio", "Share of prunable weights that are masked.", [MetricSample(status.sparsity)])
         if let accuracy = status.accuracy {
             writer.gauge("pleach_accuracy_ratio", "Latest test accuracy.", [MetricSample(accuracy)])
         }
@@ -33,7 +34,8 @@ public enum Metrics {
     }
 
     private static func append(_ round: RunStatus.Round, to writer: inout MetricsWriter) {
-        writer.gauge("pleach_round", "The open round.", 
+        writer.gauge(
+            "pleach_round", "The open round.",
             [MetricSample(Double(round.number), ["kind": round.kind, "task": round.task])])
         writer.gauge("pleach_round_contributions", "Contributions to the open round.", round.contributions)
         writer.gauge("pleach_round_workers", "Workers asked in the open round.", round.workers)
@@ -41,7 +43,8 @@ public enum Metrics {
         if let age = round.ageSeconds {
             writer.gauge("pleach_round_age_seconds", "Age of the open round.", [MetricSample(age)])
         }
-        writer.gauge("pleach_round_deadline_seconds", "Age at which the round closes.", [MetricSample(round.deadlineSeconds)])
+        writer.gauge(
+            "pleach_round_deadline_seconds", "Age at which the round closes.", [MetricSample(round.deadlineSeconds)])
     }
 
     private static func append(_ workers: [RunStatus.Worker], to writer: inout MetricsWriter) {
@@ -72,10 +75,18 @@ private struct MetricSample {
 private struct MetricsWriter {
     var text = ""
 
-    mutating func gauge(_ name: String, _ help: String, _ value: Int) { gauge(name, help, [MetricSample(Double(value))]) }
-    mutating func gauge(_ name: String, _ help: String, _ samples: [MetricSample]) { family(name, "gauge", help, samples) }
-    mutating func counter(_ name: String, _ help: String, _ value: Int) { counter(name, help, [MetricSample(Double(value))]) }
-    mutating func counter(_ name: String, _ help: String, _ samples: [MetricSample]) { family(name, "counter", help, samples) }
+    mutating func gauge(_ name: String, _ help: String, _ value: Int) {
+        gauge(name, help, [MetricSample(Double(value))])
+    }
+    mutating func gauge(_ name: String, _ help: String, _ samples: [MetricSample]) {
+        family(name, "gauge", help, samples)
+    }
+    mutating func counter(_ name: String, _ help: String, _ value: Int) {
+        counter(name, help, [MetricSample(Double(value))])
+    }
+    mutating func counter(_ name: String, _ help: String, _ samples: [MetricSample]) {
+        family(name, "counter", help, samples)
+    }
 
     private mutating func family(_ name: String, _ type: String, _ help: String, _ samples: [MetricSample]) {
         text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"

@@ -29,7 +29,8 @@ struct RoundProgress: Sendable {
         case EventName.stageStarted: stages = facts.integer("stages") ?? stages
         case EventName.roundOpened:
             open = Open(
-                round: facts.integer("round") ?? 0, stage: facts.integer("stage"), kind: facts.word("kind", default: ""),
+                round: facts.integer("round") ?? 0, stage: facts.integer("stage"),
+                kind: facts.word("kind", default: ""),
                 task: facts.word("task", default: ""), workers: max(1, facts.integer("workers") ?? 1), openedAt: time)
         case EventName.taskAssigned:
             guard let worker = facts.text("worker"), open?.missing.contains(worker) == false else { return }
@@ -74,7 +75,8 @@ struct RoundProgress: Sendable {
 
     private static func cut(_ text: String, to columns: Int) -> String {
         guard terminalWidth(text) > columns else { return text }
-        var cut = "", width = 1
+        var cut = ""
+        var width = 1
         for scalar in text.unicodeScalars {
             width += terminalWidth(scalar)
             guard width <= columns else { break }

@@ -124,7 +124,8 @@ struct StatusHandler: HTTPHandler {
 
     private static func response(_ body: Data, type: String, _ code: HTTPStatusCode) -> HTTPResponse {
         // The page's own style and script stand in the page; nothing may come from, or go, anywhere else.
-        let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+        let policy =
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
             + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         return HTTPResponse(
             statusCode: code,

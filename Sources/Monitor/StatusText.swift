@@ -1,0 +1,58 @@
+import Federation
+
+extension RunStatus {
+    /// The status as lines for people: run, stage, round, k of n, who is late and why we wait. Names are escaped.
+    public func text() -> String {
+        var lines = ["run \(escapedForTerminal(run)) · plan \(escapedForTerminal(plan)) · \(escapedForTerminal(state))"]
+        if stages.indices.contains(stage) {
+            lines.append("stage \(stage + 1) of \(stages.count): \(escapedForTerminal(stages[stage]))")
+        } else {
+            lines.append("all \(stages.count) stages are done")
+        }
+        lines.append("rounds \(roundsCompleted) of \(roundsPlanned) done")
+        if let round { lines.append(Self.text(of: round)) }
+        if let waitingFor { lines.append("waiting: \(escapedForTerminal(waitingFor))") }
+        lines.append(Self.text(up: wireBytesUp, down: wireBytesDown, float32: wireBytesFloat32))
+        var model = "model: \(Figures.percent(sparsity)) masked"
+        if let accuracy { model += " · test accuracy \(Figures.percent(accuracy))" }
+        if let snapshot { model += " · snapshot \(escapedForTerminal(snapshot))" }
+        lines.append(model)
+        lines.append("contributions: \(contributionsAccepted) accepted, \(contributionsRefused) refused")
+        if !workers.isEmpty {
+            let width = workers.map { terminalWidth(escapedForTerminal($0.name, limit: 64)) }.max() ?? 0
+            lines.append("workers:")
+            lines += workers.map { Self.text(of: $0, width: width) }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func text(of round: Round) -> String {
+        var text =
+            "round \(round.number), \(escapedForTerminal(round.task)): "
+            + "\(round.contributions) of \(round.workers) contributions, quorum \(round.quorum)"
+        if let age = round.ageSeconds {
+            text += ", open for \(Figures.seconds(age)) of at most \(Figures.seconds(round.deadlineSeconds))"
+        }
+        if !round.missing.isEmpty {
+            text += "; missing " + round.missing.map { escapedForTerminal($0, limit: 64) }.joined(separator: ", ")
+        }
+        return text
+    }
+
+    private static func text(up: Int, down: Int, float32: Int) -> String {
+        let factor =
+            up + down > 0 && float32 > 0 ? " (\(Figures.factor(Double(float32) / Double(up + down))) fewer)" : ""
+        return
+            "wire: \(Figures.bytes(up)) up, \(Figures.bytes(down)) down; float32 averaging: \(Figures.bytes(float32))"
+            + factor
+    }
+
+    private static func text(of worker: Worker, width: Int) -> String {
+        let name = escapedForTerminal(worker.name, limit: 64)
+        var text =
+            "  \(name)\(String(repeating: " ", count: width - terminalWidth(name)))  \(escapedForTerminal(worker.state))"
+        if let samples = worker.samples { text += " · \(Figures.count(samples)) samples" }
+        if let seconds = worker.secondsSinceSeen { text += " · heard \(Figures.seconds(seconds)) ago" }
+        return text
+    }
+}
