@@ -1,0 +1,174 @@
+// Operators with ONNX's conventions on top of ATen's.
+#include <vector>
+
+#include "internal.h"
+
+namespace {
+
+// ONNX pads are all begins, then all ends; ATen's constant_pad_nd wants (begin, end) pairs from the last axis back.
+bool symmetric(const int64_t *pads, int spatial) {
+    for (int axis = 0; axis < spatial; axis++)
+        if (pads[axis] != pads[axis + spatial]) return false;
+    return true;
+}
+
+at::Tensor padded(const at::Tensor &x, const int64_t *pads, int spatial, double value) {
+    std::vector<int64_t> pairs;
+    for (int axis = spatial - 1; axis >= 0; axis--) {
+        pairs.push_back(pads[axis]);
+        pairs.push_back(pads[axis + spatial]);
+    }
+    return at::constant_pad_nd(x, pairs, value);
+}
+
+// A per-axis parameter, shaped to broadcast along `axis` of `x`.
+at::Tensor along(const at::Tensor &parameter, const at::Tensor &x, int64_t axis) {
+    if (axis < 0 || parameter.numel() == 1) return parameter.reshape({});
+    std::vector<int64_t> shape(x.dim(), 1);
+    shape.at(axis) = parameter.numel();
+    return parameter.reshape(shape);
+}
+
+}  // namespace
+
+extern "C" {
+
+CTTensor *ct_convolution(const CTTensor *x, const CTTensor *w, const CTTensor *bias, const int64_t *strides,
+                         const int64_t *pads, const int64_t *dilations, int spatial, int64_t groups) {
+    return ct::boxed([&] {
+        auto input = x->value;
+        std::vector<int64_t> padding(pads, pads + spatial);
+        if (!symmetric(pads, spatial)) {
+            input = padded(input, pads, spatial, 0);
+            padding.assign(spatial, 0);
+        }
+        std::vector<int64_t> none(spatial, 0);
+        return at::convolution(input, w->value, ct::optional(bias), ct::list(strides, spatial), padding,
+                               ct::list(dilations, spatial), false, none, groups);
+    });
+}
+
+CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, double alpha, double beta, bool trans_a,
+                  bool trans_b) {
+    return ct::boxed([&] {
+        auto left = trans_a ? a->value.t() : a->value;
+        // The common layer: x W^T + b in one call.
+        if (trans_b && c && alpha == 1 && beta == 1 && c->value.dim() == 1) return at::linear(left, b->value, c->value);
+        auto right = trans_b ? b->value.t() : b->value;
+        if (!c) return alpha == 1 ? at::mm(left, right) : at::mm(left, right) * alpha;
+        return at::addmm(c->value, left, right, beta, alpha);
+    });
+}
+
+CTTensor *ct_matmul(const CTTensor *a, const CTTensor *b) {
+    return ct::boxed([&] { return at::matmul(a->value, b->value); });
+}
+
+CTTensor *ct_batch_norm(const CTTensor *x, const CTTensor *scale, const CTTensor *bias, CTTensor *mean,
+                        CTTensor *variance, bool training, double update, double epsilon) {
+    return ct::boxed([&] {
+        return at::batch_norm(x->value, scale->value, bias->value, mean->value, variance->value, training, update,
+                              epsilon, false);
+    });
+}
+
+CTTensor *ct_relu(const CTTensor *x) {
+    return ct::boxed([&] { return at::relu(x->value); });
+}
+
+CTTensor *ct_clip(const CTTensor *x, const double *low, const double *high) {
+    return ct::boxed([&] {
+        c10::optional<at::Scalar> lower, upper;
+        if (low) lower = *low;
+        if (high) upper = *high;
+        return lower || upper ? at::clamp(x->value, lower, upper) : x->value;
+    });
+}
+
+CTTensor *ct_add(const CTTensor *a, const CTTensor *b) {
+    return ct::boxed([&] { return at::add(a->value, b->value); });
+}
+
+CTTensor *ct_sub(const CTTensor *a, const CTTensor *b) {
+    return ct::boxed([&] { return at::sub(a->value, b->value); });
+}
+
+CTTensor *ct_mul(const CTTensor *a, const CTTensor *b) {
+    return ct::boxed([&] { return at::mul(a->value, b->value); });
+}
+
+CTTensor *ct_div(const CTTensor *a, const CTTensor *b) {
+    return ct::boxed([&] { return at::div(a->value, b->value); });
+}
+
+CTTensor *ct_max_pool(const CTTensor *x, const int64_t *kernel, const int64_t *strides, const int64_t *pads,
+                      const int64_t *dilations, int spatial, bool ceil_mode) {
+    return ct::boxed([&] {
+        auto input = x->value;
+        std::vector<int64_t> padding(pads, pads + spatial);
+        bool fits = symmetric(pads, spatial);
+        // ATen allows at most half a kernel of padding; ONNX any.
+        for (int axis = 0; axis < spatial; axis++) fits = fits && 2 * pads[axis] <= kernel[axis];
+        if (!fits) {
+            input = padded(input, pads, spatial, -std::numeric_limits<double>::infinity());
+            padding.assign(spatial, 0);
+        }
+        auto k = ct::list(kernel, spatial), s = ct::list(strides, spatial), d = ct::list(dilations, spatial);
+        if (spatial == 1) return at::max_pool1d(input, k, s, padding, d, ceil_mode);
+        if (spatial == 2) return at::max_pool2d(input, k, s, padding, d, ceil_mode);
+        return at::max_pool3d(input, k, s, padding, d, ceil_mode);
+    });
+}
+
+CTTensor *ct_average_pool(const CTTensor *x, const int64_t *kernel, const int64_t *strides, const int64_t *pads,
+                          int spatial, bool ceil_mode, bool count_padding) {
+    return ct::boxed([&] {
+        auto k = ct::list(kernel, spatial), s = ct::list(strides, spatial), p = ct::list(pads, spatial);
+        if (spatial == 1) return at::avg_pool1d(x->value, k, s, p, ceil_mode, count_padding);
+        if (spatial == 2) return at::avg_pool2d(x->value, k, s, p, ceil_mode, count_padding);
+        return at::avg_pool3d(x->value, k, s, p, ceil_mode, count_padding);
+    });
+}
+
+CTTensor *ct_global_average_pool(const CTTensor *x) {
+    return ct::boxed([&] {
+        std::vector<int64_t> axes;
+        for (int64_t axis = 2; axis < x->value.dim(); axis++) axes.push_back(axis);
+        return axes.empty() ? x->value : at::mean(x->value, axes, true);
+    });
+}
+
+CTTensor *ct_reshape(const CTTensor *x, const int64_t *dims, int rank) {
+    return ct::boxed([&] { return x->value.reshape(ct::list(dims, rank)); });
+}
+
+CTTensor *ct_transpose(const CTTensor *x, const int64_t *permutation, int rank) {
+    return ct::boxed([&] { return x->value.permute(ct::list(permutation, rank)); });
+}
+
+CTTensor *ct_dropout(const CTTensor *x, double ratio, bool training) {
+    return ct::boxed([&] { return at::dropout(x->value, ratio, training); });
+}
+
+CTTensor *ct_softmax(const CTTensor *x, int64_t axis) {
+    return ct::boxed([&] { return at::softmax(x->value, axis); });
+}
+
+CTTensor *ct_quantize(const CTTensor *x, const CTTensor *scale, const CTTensor *zero_point, int type, int64_t axis) {
+    return ct::boxed([&] {
+        // at::round rounds half to even, as ONNX asks.
+        auto codes = at::round(x->value / along(scale->value, x->value, axis));
+        if (zero_point) codes = codes + along(zero_point->value, x->value, axis).to(at::kFloat);
+        return type == CT_UINT8 ? codes.clamp(0, 255).to(at::kByte) : codes.clamp(-128, 127).to(at::kChar);
+    });
+}
+
+CTTensor *ct_dequantize(const CTTensor *x, const CTTensor *scale, const CTTensor *zero_point, int64_t axis) {
+    return ct::boxed([&] {
+        auto values = x->value.to(at::kFloat);
+        if (zero_point) values = values - along(zero_point->value, x->value, axis).to(at::kFloat);
+        return values * along(scale->value, x->value, axis);
+    });
+}
+
+}

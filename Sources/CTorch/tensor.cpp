@@ -1,0 +1,121 @@
+// Runtime settings and tensors: creation, inspection, gradients.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/api/include/torch/version.h>
+#include <dlfcn.h>
+
+#include <cstring>
+
+#include "internal.h"
+
+namespace ct {
+thread_local std::string last_error;
+
+static at::ScalarType scalar_type(int type) {
+    switch (type) {
+    case CT_FLOAT32: return at::kFloat;
+    case CT_FLOAT16: return at::kHalf;
+    case CT_BFLOAT16: return at::kBFloat16;
+    case CT_FLOAT64: return at::kDouble;
+    case CT_INT8: return at::kChar;
+    case CT_UINT8: return at::kByte;
+    case CT_INT16: return at::kShort;
+    case CT_INT32: return at::kInt;
+    case CT_INT64: return at::kLong;
+    case CT_BOOL: return at::kBool;
+    default: throw std::runtime_error("unknown element type");
+    }
+}
+}  // namespace ct
+
+extern "C" {
+
+const char *ct_last_error(void) { return ct::last_error.c_str(); }
+
+const char *ct_description(void) {
+    static const std::string text = std::string("libtorch ") + TORCH_VERSION;
+    return text.c_str();
+}
+
+int ct_set_threads(int count) {
+    return ct::guarded([&] {
+        at::set_num_threads(count);
+        // OpenBLAS keeps its own pool; without this a "one-thread" worker would use every core.
+        using Setter = void (*)(int);
+        if (auto setter = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) setter(count);
+    });
+}
+
+int ct_seed(uint64_t seed) {
+    return ct::guarded([&] { at::manual_seed(seed); });
+}
+
+bool ct_set_gradients(bool enabled) {
+    bool before = at::GradMode::is_enabled();
+    at::GradMode::set_enabled(enabled);
+    return before;
+}
+
+CTTensor *ct_from_bytes(const void *bytes, int type, const int64_t *dims, int rank) {
+    return ct::boxed([&] {
+        auto tensor = at::empty(ct::list(dims, rank), at::TensorOptions().dtype(ct::scalar_type(type)));
+        if (tensor.nbytes() > 0) std::memcpy(tensor.data_ptr(), bytes, tensor.nbytes());
+        return tensor;
+    });
+}
+
+void ct_free(CTTensor *tensor) { delete tensor; }
+
+int ct_rank(const CTTensor *tensor) { return static_cast<int>(tensor->value.dim()); }
+
+int64_t ct_extent(const CTTensor *tensor, int axis) { return tensor->value.size(axis); }
+
+int ct_type(const CTTensor *tensor) {
+    switch (tensor->value.scalar_type()) {
+    case at::kFloat: return CT_FLOAT32;
+    case at::kHalf: return CT_FLOAT16;
+    case at::kBFloat16: return CT_BFLOAT16;
+    case at::kDouble: return CT_FLOAT64;
+    case at::kChar: return CT_INT8;
+    case at::kByte: return CT_UINT8;
+    case at::kShort: return CT_INT16;
+    case at::kInt: return CT_INT32;
+    case at::kLong: return CT_INT64;
+    case at::kBool: return CT_BOOL;
+    default: return 0;
+    }
+}
+
+int ct_copy_out(const CTTensor *tensor, void *bytes, size_t byte_count) {
+    return ct::guarded([&] {
+        auto source = tensor->value.detach().contiguous();
+        if (source.nbytes() != byte_count) throw std::runtime_error("wrong byte count");
+        if (byte_count > 0) std::memcpy(bytes, source.data_ptr(), byte_count);
+    });
+}
+
+CTTensor *ct_leaf(const CTTensor *tensor) {
+    return ct::boxed([&] { return tensor->value.detach().set_requires_grad(true); });
+}
+
+CTTensor *ct_gradient(const CTTensor *leaf) {
+    return ct::boxed([&] {
+        auto gradient = leaf->value.grad();
+        return gradient.defined() ? gradient : at::zeros_like(leaf->value.detach());
+    });
+}
+
+int ct_clear_gradient(CTTensor *leaf) {
+    return ct::guarded([&] { leaf->value.mutable_grad() = at::Tensor(); });
+}
+
+CTTensor *ct_zeros_like(const CTTensor *tensor) {
+    return ct::boxed([&] { return at::zeros_like(tensor->value.detach()); });
+}
+
+CTTensor *ct_clone(const CTTensor *tensor) {
+    return ct::boxed([&] { return tensor->value.detach().clone(); });
+}
+
+}

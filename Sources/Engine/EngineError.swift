@@ -1,0 +1,27 @@
+import Tensors
+
+/// What can go wrong when a graph is run or trained.
+public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
+    case unsupported(operatorType: String, node: String, detail: String)
+    case operatorFailed(operatorType: String, node: String, reason: String)
+    case missingInput(String)
+    case wrongInput(name: String, expected: String, found: String)
+    case unknownOutput(String)
+    case notFinite(String)
+    case badBatch(String)
+    case runtime(String)
+
+    public var description: String {
+        switch self {
+        case .unsupported(let type, let node, let detail): "operator '\(type)' (node '\(node)') is not supported: \(detail)"
+        case .operatorFailed(let type, let node, let reason): "operator '\(type)' (node '\(node)') failed: \(reason)"
+        case .missingInput(let name): "the model's input '\(name)' was not given"
+        case .wrongInput(let name, let expected, let found):
+            "input '\(name)' is \(found) but the model takes \(expected): give data of that shape"
+        case .unknownOutput(let name): "the graph computes no tensor '\(name)'"
+        case .notFinite(let what): "\(what) is not finite: lower the learning rate or check the data"
+        case .badBatch(let reason): reason
+        case .runtime(let reason): "libtorch: \(reason)"
+        }
+    }
+}
