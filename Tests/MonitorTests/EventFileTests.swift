@@ -1,0 +1,124 @@
+import Federation
+import Foundation
+import Testing
+
+@testable import Monitor
+
+@Suite struct EventFileTests {
+    private func numbers(_ entries: [LogEntry]) -> [Int] {
+        entries.compactMap { entry in
+            if case .event(let logged) = entry, case .int(let n)? = logged.event["n"] { n } else { nil }
+        }
+    }
+
+    private func malformed(_ entries: [LogEntry]) -> [LogEntry] {
+        entries.filter { if case .malformed = $0 { true } else { false } }
+    }
+
+    private func write(_ numbers: ClosedRange<Int>, with writer: EventWriter) {
+        for n in numbers { writer.write(LogEvent("diagnostic", ["n": .int(n)]), at: moment(Double(n))) }
+    }
+
+    @Test func readsEachLineOnceAcrossRotations() throws {
+        let folder = LogFolder()
+        // Two lines a file.
+        let writer = try EventWriter(directory: folder.logs, name: "w", maximumBytes: 200, files: 10)
+        write(1...3, with: writer)
+        let file = try EventFile(state: folder.state)
+        #expect(numbers(file.poll()) == [1, 2, 3])
+        #expect(file.poll() == [])
+        write(4...4, with: writer)
+        #expect(numbers(file.poll()) == [4])
+        // Three rotations between two looks.
+        write(5...11, with: writer)
+        let entries = file.poll()
+        #expect(numbers(entries) == Array(5...11))
+        #expect(malformed(entries) == [])
+        #expect(file.poll() == [])
+    }
+
+    @Test func waitsForTheEndOfALine() throws {
+        let folder = LogFolder()
+        try folder.append(#"{"time":"t","level":"info","event":"x","n"#, to: "w.jsonl")
+        let file = try EventFile(state: folder.state)
+        #expect(file.poll() == [])
+        #expect(malformed(file.unfinished()).count == 1)
+        try folder.append(#"":5}"# + "\n", to: "w.jsonl")
+        #expect(numbers(file.poll()) == [5])
+        #expect(file.unfinished() == [])
+    }
+
+    @Test func reportsWhatItCannotReadAndGoesOn() throws {
+        let folder = LogFolder()
+        try folder.append("garbage\n\n{\"time\":\"20", to: "w.jsonl")
+        let writer = try EventWriter(directory: folder.logs, name: "w")
+        write(1...1, with: writer)
+        try folder.append(String(repeating: "x", count: (1 << 20) + 70_000) + "\n", to: "w.jsonl")
+        write(2...2, with: writer)
+        let entries = try EventFile(state: folder.state).poll()
+        #expect(numbers(entries) == [1, 2])
+        #expect(malformed(entries).count == 3)
+        #expect(
+            malformed(entries).contains(.malformed(log: "w", reason: "a line is longer than 1048576 bytes")))
+    }
+
+    @Test func ordersSeveralLogsByTimeAndFindsNewOnes() throws {
+        let folder = LogFolder()
+        let first = try EventWriter(directory: folder.logs, name: "b")
+        write(2...2, with: first)
+        let file = try EventFile(state: folder.state)
+        #expect(numbers(file.poll()) == [2])
+        let second = try EventWriter(directory: folder.logs, name: "a")
+        write(5...5, with: first)
+        write(3...4, with: second)
+        #expect(numbers(file.poll()) == [3, 4, 5])
+    }
+
+    @Test func filtersByNameOrFamily() throws {
+        let folder = LogFolder()
+        let writer = try EventWriter(directory: folder.logs, name: "w")
+        for name in ["round.opened", "round.closed", "roundabout", "run.started"] { writer.write(LogEvent(name)) }
+        func names(_ filter: String?) throws -> [String] {
+            try EventFile(state: folder.state, event: filter).poll().compactMap {
+                if case .event(let logged) = $0 { logged.event.name } else { nil }
+            }
+        }
+        #expect(try names("round") == ["round.opened", "round.closed"])
+        #expect(try names("round.closed") == ["round.closed"])
+        #expect(try names(nil).count == 4)
+    }
+
+    @Test func startsOverWhenALogWasEmptied() throws {
+        let folder = LogFolder()
+        let writer = try EventWriter(directory: folder.logs, name: "w", maximumBytes: 200, files: 1)
+        let file = try EventFile(state: folder.state)
+        write(1...2, with: writer)
+        #expect(numbers(file.poll()) == [1, 2])
+        write(3...3, with: writer)
+        #expect(numbers(file.poll()) == [3])
+    }
+
+    @Test func followsUntilCancelled() async throws {
+        let folder = LogFolder()
+        let writer = try EventWriter(directory: folder.logs, name: "w")
+        write(1...1, with: writer)
+        let state = folder.state
+        let (seen, feed) = AsyncStream.makeStream(of: Int.self)
+        let following = Task {
+            let file = try EventFile(state: state)
+            try await file.follow(every: .milliseconds(1)) { entry in
+                if case .event(let logged) = entry, case .int(let n)? = logged.event["n"] { feed.yield(n) }
+            }
+        }
+        var iterator = seen.makeAsyncIterator()
+        #expect(await iterator.next() == 1)
+        write(2...2, with: writer)
+        #expect(await iterator.next() == 2)
+        following.cancel()
+        await #expect(throws: CancellationError.self) { try await following.value }
+    }
+
+    @Test func namesAFolderWithoutLogs() {
+        #expect(throws: MonitorError.noLogs("/nowhere")) { try EventFile(state: "/nowhere") }
+    }
+}
