@@ -45,7 +45,9 @@ struct OnnxReader {
         var zeroBytes = metadata[Graph.skeletonKey] == "1" ? ModelLimits.skeletonByteCount : 0
         for tensor in proto.initializer {
             guard !tensor.name.isEmpty else { throw malformed("an initializer has no name") }
-            guard initializers[tensor.name] == nil else { throw malformed("initializer '\(tensor.name)' appears twice") }
+            guard initializers[tensor.name] == nil else {
+                throw malformed("initializer '\(tensor.name)' appears twice")
+            }
             initializers[tensor.name] = try OnnxTensor.read(
                 tensor, name: tensor.name, path: path, zeroBytes: &zeroBytes)
         }

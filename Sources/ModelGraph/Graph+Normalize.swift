@@ -11,10 +11,12 @@ extension Graph {
                 continue
             }
             guard node.outputs.count == 1, !node.outputs[0].isEmpty, node.inputs.isEmpty else {
-                throw .malformedFile(path: path, reason: "Constant node '\(node.name)' must have one output and no input")
+                throw .malformedFile(
+                    path: path, reason: "Constant node '\(node.name)' must have one output and no input")
             }
             guard let tensor = node.constantValue else {
-                throw .unsupportedFile(path: path, reason: "Constant node '\(node.name)' holds neither tensor nor number")
+                throw .unsupportedFile(
+                    path: path, reason: "Constant node '\(node.name)' holds neither tensor nor number")
             }
             initializers[node.outputs[0]] = tensor
             constantNames.insert(node.outputs[0])
@@ -39,7 +41,11 @@ extension Graph {
         }
         nodes = kept
         untieStatistics()
-        // Constants come last, the order in which they are also read back.
+        orderConstantsLast()
+    }
+
+    /// Puts constants behind the other initializers, the order in which they are read back.
+    mutating func orderConstantsLast() {
         let ordered = initializers.ordered
         initializers = NamedTensors(
             ordered.filter { !constantNames.contains($0.name) } + ordered.filter { constantNames.contains($0.name) })

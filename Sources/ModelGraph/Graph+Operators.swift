@@ -47,7 +47,8 @@ extension Graph {
                 throw refused("whether it means the same as in opset \(opset) is not known; keep opset \(opset)")
             }
             guard target >= history.introduced else { throw refused("it came with opset \(history.introduced)") }
-            if let change = history.meaningChanges.first(where: { min(opset, target) < $0 && $0 <= max(opset, target) }) {
+            if let change = history.meaningChanges.first(where: { min(opset, target) < $0 && $0 <= max(opset, target) })
+            {
                 throw refused("its meaning changed with opset \(change); keep opset \(opset)")
             }
             for (attribute, version, neutral) in history.newAttributes where target < version {

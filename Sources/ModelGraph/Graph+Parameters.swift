@@ -65,7 +65,8 @@ extension Graph {
                 weights.insert(sources[name] ?? name)
             }
         }
-        return parameters.filter { $0.role == .trainable && $0.shape.rank >= 2 && weights.contains($0.name) }.map(\.name)
+        return parameters.filter { $0.role == .trainable && $0.shape.rank >= 2 && weights.contains($0.name) }.map(
+            \.name)
     }
 
     /// The values of all parameters, statistics included, in order.
@@ -83,7 +84,8 @@ extension Graph {
             guard let shape = shapes[name] else { throw .invalidRequest("the model has no parameter '\(name)'") }
             guard tensor.elementType == .float32, tensor.shape == shape else {
                 throw .invalidRequest(
-                    "parameter '\(name)' is float32 of shape \(shape) but \(tensor.elementType) \(tensor.shape) was given")
+                    "parameter '\(name)' is float32 of shape \(shape) but \(tensor.elementType) \(tensor.shape) was given"
+                )
             }
             graph.initializers[name] = tensor
         }

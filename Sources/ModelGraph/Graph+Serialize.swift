@@ -35,7 +35,8 @@ extension Graph {
         }
         for (name, tensor) in initializers.ordered where constantNames.contains(name) {
             let node = Node(
-                name: name, operatorType: "Constant", inputs: [], outputs: [name], attributes: ["value": .tensor(tensor)])
+                name: name, operatorType: "Constant", inputs: [], outputs: [name],
+                attributes: ["value": .tensor(tensor)])
             proto.node.append(OnnxAttributes.write(node))
         }
         proto.node += nodes.map(OnnxAttributes.write)

@@ -37,8 +37,12 @@ public struct Node: Sendable, Equatable {
     public func int(_ key: String) -> Int64? { if case .int(let value)? = attributes[key] { value } else { nil } }
     public func ints(_ key: String) -> [Int64]? { if case .ints(let value)? = attributes[key] { value } else { nil } }
     public func float(_ key: String) -> Float? { if case .float(let value)? = attributes[key] { value } else { nil } }
-    public func string(_ key: String) -> String? { if case .string(let value)? = attributes[key] { value } else { nil } }
-    public func tensor(_ key: String) -> Tensor? { if case .tensor(let value)? = attributes[key] { value } else { nil } }
+    public func string(_ key: String) -> String? {
+        if case .string(let value)? = attributes[key] { value } else { nil }
+    }
+    public func tensor(_ key: String) -> Tensor? {
+        if case .tensor(let value)? = attributes[key] { value } else { nil }
+    }
 }
 
 /// One axis of a declared input or output.

@@ -22,7 +22,9 @@ public struct ModelSummary: Sendable, Equatable, Codable {
 
         public init(from decoder: any Decoder) throws {
             let container = try decoder.singleValueContainer()
-            if let extent = try? container.decode(Int.self) { self = .fixed(extent) } else {
+            if let extent = try? container.decode(Int.self) {
+                self = .fixed(extent)
+            } else {
                 self = .named(try container.decode(String.self))
             }
         }

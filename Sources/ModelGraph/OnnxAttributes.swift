@@ -43,7 +43,8 @@ enum OnnxAttributes {
             for data in proto.strings { strings.append(try text(data, what, path)) }
             return .strings(strings)
         case .graph, .graphs:
-            throw .unsupportedFile(path: path, reason: "\(what) is a sub-graph (If, Loop, Scan), which is not supported")
+            throw .unsupportedFile(
+                path: path, reason: "\(what) is a sub-graph (If, Loop, Scan), which is not supported")
         case .undefined: throw .malformedFile(path: path, reason: "\(what) has no type")
         case .tensors, .sparseTensor, .sparseTensors, .typeProto, .typeProtos:
             throw .unsupportedFile(path: path, reason: "\(what) has the kind \(proto.type), which is not supported")

@@ -97,7 +97,9 @@ struct LayerStack {
     ) {
         let result = output ?? "\(name).output"
         nodes.append(
-            Node(name: name, operatorType: type, inputs: [current] + parameters, outputs: [result], attributes: attributes))
+            Node(
+                name: name, operatorType: type, inputs: [current] + parameters, outputs: [result],
+                attributes: attributes))
         current = result
     }
 

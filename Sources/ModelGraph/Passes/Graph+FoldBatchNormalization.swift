@@ -1,11 +1,11 @@
 import Tensors
 
 extension Graph {
-    /// The graph for inference: Dropout and Identity removed, and each BatchNormalization folded into the Conv or Gemm
+    /// The graph for inference: Dropout and Identity removed, transposed weights stored transposed, and each BatchNormalization folded into the Conv or Gemm
     /// before it when nothing else reads that node's output. Scaling is per output channel, so pruned zeros stay zero.
     /// Structure depends on structure only, never on values: a skeleton folds to the same nodes and names.
     public func foldingBatchNormalization() -> Graph {
-        var graph = removingPassThrough()
+        var graph = removingPassThrough().foldingTransposedWeights()
         let consumers = graph.consumers
         let outputs = graph.outputNames
         let producers = graph.producers
@@ -90,40 +90,5 @@ extension Graph {
         let biasName = ownName(hasBias ? layer.inputs[2] : norm.inputs[2], taken: &taken)
         initializers[biasName] = Tensor(shift, shape: [affine.shift.count])
         nodes[index].inputs = [layer.inputs[0], weightName, biasName]
-    }
-
-    /// Drops Dropout and Identity, which do nothing in inference.
-    func removingPassThrough() -> Graph {
-        var graph = self
-        let consumers = self.consumers
-        let outputs = outputNames
-        let producers = self.producers
-        var replacement: [String: String] = [:]
-        var kept: [Node] = []
-        for var node in nodes {
-            node.inputs = node.inputs.map { replacement[$0] ?? $0 }
-            let passes = ["Dropout", "Identity"].contains(node.operatorType) && node.domain.isEmpty
-            guard passes, let output = node.outputs.first, let input = node.inputs.first,
-                node.outputs.dropFirst().allSatisfy({ consumers[$0] == nil && !outputs.contains($0) })
-            else {
-                kept.append(node)
-                continue
-            }
-            if outputs.contains(output) {
-                // The output's name must stay, so the value before takes it, if it is computed and read only here.
-                guard producers[input] != nil, !outputs.contains(input), consumers[input]?.count == 1,
-                    let place = kept.lastIndex(where: { $0.outputs.contains(input) })
-                else {
-                    kept.append(node)
-                    continue
-                }
-                kept[place].outputs = kept[place].outputs.map { $0 == input ? output : $0 }
-            } else {
-                replacement[output] = input
-            }
-        }
-        graph.nodes = kept
-        graph.dropUnusedInitializers()
-        return graph
     }
 }

@@ -18,7 +18,8 @@ extension Graph {
     }
 
     private func check(
-        _ activations: [String: ActivationQuantization], _ weights: [String: QuantizedWeight], _ layout: QuantizationLayout
+        _ activations: [String: ActivationQuantization], _ weights: [String: QuantizedWeight],
+        _ layout: QuantizationLayout
     ) throws(ModelError) {
         for name in layout.points {
             guard let parameters = activations[name] else {
@@ -32,14 +33,16 @@ extension Graph {
             throw .invalidRequest("'\(extra)' is no activation that this model quantizes")
         }
         for (name, weight) in weights.sorted(by: { $0.key < $1.key }) {
-            guard let axis = layout.weights.first(where: { $0.name == name })?.axis, let tensor = initializers[name] else {
+            guard let axis = layout.weights.first(where: { $0.name == name })?.axis, let tensor = initializers[name]
+            else {
                 throw .invalidRequest("'\(name)' is no weight that this model quantizes")
             }
             guard weight.values.elementType == .int8, weight.values.shape == tensor.shape, weight.axis == axis,
                 weight.scales.count == tensor.shape[axis]
             else {
                 throw .invalidRequest(
-                    "weight '\(name)' needs int8 values of shape \(tensor.shape) and one scale per index of axis \(axis)")
+                    "weight '\(name)' needs int8 values of shape \(tensor.shape) and one scale per index of axis \(axis)"
+                )
             }
             guard weight.scales.allSatisfy({ $0.isFinite && $0 >= .leastNormalMagnitude }) else {
                 throw .invalidRequest("weight '\(name)' has a scale that is not positive; give dead channels any scale")

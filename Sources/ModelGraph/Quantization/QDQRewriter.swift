@@ -48,10 +48,7 @@ struct QDQRewriter {
         result.nodes = nodes
         result.initializers = initializers
         result.dropUnusedInitializers()
-        let constants = result.constantNames
-        let ordered = result.initializers.ordered
-        result.initializers = NamedTensors(
-            ordered.filter { !constants.contains($0.name) } + ordered.filter { constants.contains($0.name) })
+        result.orderConstantsLast()
         return result
     }
 
@@ -62,7 +59,9 @@ struct QDQRewriter {
             preconditionFailure("'\(value)' has no parameters")
         }
         let names: (scale: String, zeroPoint: String)
-        if let known = parameterNames[point] { names = known } else {
+        if let known = parameterNames[point] {
+            names = known
+        } else {
             names = (newName("\(point).scale"), newName("\(point).zeroPoint"))
             initializers[names.scale] = Tensor([parameters.scale], shape: [])
             initializers[names.zeroPoint] = Tensor([parameters.zeroPoint], shape: [])
@@ -89,7 +88,8 @@ struct QDQRewriter {
     }
 
     private mutating func addDequantized(
-        _ values: Tensor, scales: [Float], zeroPoints: [UInt8], _ type: ElementType, axis: Int, base: String, output: String
+        _ values: Tensor, scales: [Float], zeroPoints: [UInt8], _ type: ElementType, axis: Int, base: String,
+        output: String
     ) {
         let integers = newName("\(base).quantized")
         let scale = newName("\(base).scale")
@@ -147,7 +147,8 @@ struct QDQRewriter {
         let output = newName("\(base).dequantized")
         let tensor = Tensor(elements: values, elementType: .int32, shape: parts.bias.shape)
         addDequantized(
-            tensor, scales: scales, zeroPoints: [UInt8](repeating: 0, count: 4 * scales.count), .int32, axis: 0, base: base,
+            tensor, scales: scales, zeroPoints: [UInt8](repeating: 0, count: 4 * scales.count), .int32, axis: 0,
+            base: base,
             output: output)
         return output
     }

@@ -21,6 +21,8 @@ struct QuantizationLayout {
     init(_ graph: Graph) {
         let outputs = graph.outputNames
         let consumers = graph.consumers
+        // Values that depend on the model's inputs, and those of them that are float32.
+        var variable = Set(graph.inputs.map(\.name))
         var floats = Set(graph.inputs.filter { $0.elementType == .float32 }.map(\.name))
         var roots: [String: String] = [:]
         var needed = Set<String>()
@@ -28,15 +30,19 @@ struct QuantizationLayout {
         for (index, node) in graph.nodes.enumerated() where node.domain.isEmpty {
             guard let input = node.inputs.first, let output = node.outputs.first else { continue }
             let readsFloat = floats.contains(input) || graph.initializers[input]?.elementType == .float32
+            guard node.inputs.contains(where: variable.contains) else { continue }
+            let movesActivation = variable.contains(input) && Self.moving.contains(node.operatorType)
+            variable.formUnion(node.outputs)
             if readsFloat, !["Shape", "Cast", "ArgMax", "Size"].contains(node.operatorType) { floats.insert(output) }
             func root(_ value: String) -> String { roots[value] ?? value }
-            if Self.moving.contains(node.operatorType), node.outputs.count == 1 { roots[output] = root(input) }
+            if movesActivation, node.outputs.count == 1 { roots[output] = root(input) }
             if let activations = Self.kernelInputs(node, graph, floats) {
                 needed.formUnion(activations.map(root))
                 if let weight = Self.weight(node, graph) { weightOfNode[index] = weight }
                 var settled = output
                 if !outputs.contains(output), let readers = consumers[output], readers.count == 1,
-                    Self.clamping.contains(graph.nodes[readers[0].node].operatorType), readers[0].input == 0 {
+                    Self.clamping.contains(graph.nodes[readers[0].node].operatorType), readers[0].input == 0
+                {
                     fused.insert(readers[0].node)
                     settled = graph.nodes[readers[0].node].outputs[0]
                 }
@@ -82,7 +88,9 @@ struct QuantizationLayout {
         case "Gemm" where tensor.shape.rank == 2:
             // The integer kernel wants alpha = beta = 1, untransposed activations and a plain bias vector.
             let axis = node.int("transB") ?? 0 != 0 ? 0 : 1
-            guard node.float("alpha") ?? 1 == 1, node.float("beta") ?? 1 == 1, node.int("transA") ?? 0 == 0 else { return nil }
+            guard node.float("alpha") ?? 1 == 1, node.float("beta") ?? 1 == 1, node.int("transA") ?? 0 == 0 else {
+                return nil
+            }
             if node.inputs.count > 2, !node.inputs[2].isEmpty {
                 guard graph.initializers[node.inputs[2]]?.shape.dimensions == [tensor.shape[axis]] else { return nil }
             }

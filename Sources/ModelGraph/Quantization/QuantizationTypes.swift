@@ -35,7 +35,8 @@ public struct QuantizedWeight: Sendable, Equatable {
             let channel = index / inner % scales.count
             guard larger[channel] != scales[channel] else { continue }
             // Steps grow, so the magnitude shrinks and stays in range.
-            integers[index] = Int8((Float(integers[index]) * (scales[channel] / larger[channel])).rounded(.toNearestOrEven))
+            integers[index] = Int8(
+                (Float(integers[index]) * (scales[channel] / larger[channel])).rounded(.toNearestOrEven))
         }
         return QuantizedWeight(
             values: Tensor(elements: integers, elementType: .int8, shape: values.shape), scales: larger, axis: axis)

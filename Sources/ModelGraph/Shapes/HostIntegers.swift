@@ -16,7 +16,9 @@ enum HostIntegers {
             guard view.node.inputs.indices.allSatisfy({ (try? view.input($0))?.rank == 1 }) else { return nil }
             var joined: [Int64] = []
             for index in view.node.inputs.indices {
-                guard let values = known(index), joined.count + values.count <= ShapeInference.integerLimit else { return nil }
+                guard let values = known(index), joined.count + values.count <= ShapeInference.integerLimit else {
+                    return nil
+                }
                 joined += values
             }
             return joined
@@ -43,7 +45,9 @@ enum HostIntegers {
     private static func combine(
         _ a: [Int64]?, _ b: [Int64]?, _ operation: (Int64, Int64) -> (partialValue: Int64, overflow: Bool)
     ) -> [Int64]? {
-        guard let a, let b, a.count == b.count || a.count == 1 || b.count == 1, !a.isEmpty, !b.isEmpty else { return nil }
+        guard let a, let b, a.count == b.count || a.count == 1 || b.count == 1, !a.isEmpty, !b.isEmpty else {
+            return nil
+        }
         var result: [Int64] = []
         for index in 0..<max(a.count, b.count) {
             let (value, overflow) = operation(a[a.count == 1 ? 0 : index], b[b.count == 1 ? 0 : index])

@@ -6,7 +6,9 @@ extension Graph {
     /// - Throws: `ModelError.invalidNode` where shapes do not fit, `.unsupportedOperator` for an operator without a rule,
     ///   `.invalidRequest` for an input whose shape is not declared.
     public func inferShapes(batch: Int) throws(ModelError) -> [String: Shape] {
-        guard (1...ModelLimits.extent).contains(batch) else { throw .invalidRequest("a batch of \(batch) is impossible") }
+        guard (1...ModelLimits.extent).contains(batch) else {
+            throw .invalidRequest("a batch of \(batch) is impossible")
+        }
         var inference = ShapeInference(graph: self)
         for input in inputs { inference.shapes[input.name] = try input.shape(batch: batch) }
         for (name, tensor) in initializers.ordered { inference.define(name, tensor) }
@@ -110,7 +112,8 @@ struct NodeShapes {
     /// An attribute that lists small non-negative numbers, or `fallback` where it is absent.
     func small(_ key: String, count: Int, fallback: Int, least: Int = 0) throws(ModelError) -> [Int] {
         guard let values = node.ints(key) else { return Array(repeating: fallback, count: count) }
-        guard values.count == count, values.allSatisfy({ (Int64(least)...Int64(ModelLimits.extent)).contains($0) }) else {
+        guard values.count == count, values.allSatisfy({ (Int64(least)...Int64(ModelLimits.extent)).contains($0) })
+        else {
             throw invalid("attribute '\(key)' \(values) needs \(count) numbers of at least \(least)")
         }
         return values.map(Int.init)

@@ -59,7 +59,8 @@ extension ShapeRules {
             let (before, after) = mode == "VALID" ? (0, 0) : (pads[axis], pads[axis + count])
             let room = extent + before + after - window
             guard room >= 0, kernel[axis] > 0 else {
-                throw view.invalid("a window of \(window) does not fit extent \(extent) padded by \(before) and \(after)")
+                throw view.invalid(
+                    "a window of \(window) does not fit extent \(extent) padded by \(before) and \(after)")
             }
             var steps = room / stride
             // A window rounded up must still start inside the input or its leading pad.

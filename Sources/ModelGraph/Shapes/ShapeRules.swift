@@ -89,7 +89,9 @@ enum ShapeRules {
         let x = try view.input(0)
         let value = view.node.int("axis") ?? 1
         let axis = value == Int64(x.rank) ? x.rank : try view.axis(value, rank: x.rank)
-        func product(_ extents: ArraySlice<Int>) throws(ModelError) -> Int { try view.shape(Array(extents)).elementCount }
+        func product(_ extents: ArraySlice<Int>) throws(ModelError) -> Int {
+            try view.shape(Array(extents)).elementCount
+        }
         return try view.shape([try product(x.dimensions[..<axis]), try product(x.dimensions[axis...])])
     }
 
@@ -113,7 +115,9 @@ enum ShapeRules {
         }
         let known = try view.shape(extents).elementCount
         if let open {
-            guard known > 0, x.elementCount % known == 0 else { throw view.invalid("it cannot reshape \(x) to \(target)") }
+            guard known > 0, x.elementCount % known == 0 else {
+                throw view.invalid("it cannot reshape \(x) to \(target)")
+            }
             extents[open] = x.elementCount / known
         }
         let result = try view.shape(extents)

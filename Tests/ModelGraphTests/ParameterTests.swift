@@ -1,0 +1,109 @@
+import ModelGraph
+import Tensors
+import Testing
+
+@Suite("Parameters, skeletons and operators")
+struct ParameterTests {
+    @Test("roles, order and prunable weights")
+    func roles() throws {
+        let graph = try ModelBuilder.build(
+            architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 2, seed: 1)
+        #expect(graph.parameters.map(\.name) == graph.initializers.names)
+        #expect(graph.statisticNames.count == 2 * 21)
+        #expect(graph.statisticNames.allSatisfy { $0.contains("running_") })
+        #expect(graph.prunableNames.count == 21 + 1)
+        #expect(graph.prunableNames.allSatisfy { $0.hasSuffix(".weight") && !$0.contains("norm") })
+        #expect(graph.parameterTensors().names == graph.initializers.names)
+    }
+
+    @Test("constants, scalars and settings are no parameters; transposed weights are prunable")
+    func notParameters() {
+        var graph = smallGraph(
+            [
+                node("Transpose", ["w"], ["wt"]), node("MatMul", ["x", "wt"], ["a"]), node("Add", ["a", "b"], ["c"]),
+                node("Mul", ["c", "scalar"], ["d"]), node("Mul", ["d", "fixed"], ["e"]),
+                node("Clip", ["e", "low", ""], ["y"]),
+            ],
+            [
+                ("w", ramp([4, 4])), ("b", ramp([4])), ("scalar", ramp([])), ("low", ramp([])), ("fixed", ramp([4])),
+            ])
+        graph.constantNames = ["fixed"]
+        #expect(graph.parameters.map(\.name) == ["w", "b"])
+        #expect(graph.prunableNames == ["w"])
+    }
+
+    @Test("a skeleton carries shapes only and comes back whole")
+    func skeleton() throws {
+        let graph = try ModelBuilder.build(architecture: "cnn", seed: 5)
+        let bytes = graph.skeleton().serialized()
+        #expect(bytes.count < 4_000)
+        let skeleton = try Graph.load(bytes, path: "skeleton")
+        #expect(skeleton.isSkeleton)
+        #expect(skeleton.parameters == graph.parameters)
+        #expect(skeleton.serialized() == bytes)
+        #expect(try skeleton.replacingParameters(graph.parameterTensors()) == graph)
+        var partial = graph.parameterTensors()
+        partial["fc1.bias"] = nil
+        #expect(throws: ModelError.self) { try skeleton.replacingParameters(partial) }
+        // The structure that other passes see must not depend on the values.
+        #expect(
+            skeleton.foldingBatchNormalization().quantizationPoints()
+                == graph.foldingBatchNormalization().quantizationPoints())
+    }
+
+    @Test("wrong parameters are refused by name")
+    func replacing() throws {
+        let graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 1)
+        func failure(_ name: String, _ tensor: Tensor) -> String? {
+            do throws(ModelError) {
+                _ = try graph.replacingParameters(NamedTensors([(name, tensor)]))
+                return nil
+            } catch { return error.description }
+        }
+        #expect(failure("fc1.bias", ramp([3])) == nil)
+        #expect(failure("fc9.bias", ramp([3])) == "the model has no parameter 'fc9.bias'")
+        #expect(
+            failure("fc1.bias", ramp([4])) == "parameter 'fc1.bias' is float32 of shape [3] but float32 [4] was given")
+        #expect(failure("fc1.bias", Tensor([1, 2, 3] as [Int64], shape: [3]))?.contains("int64") == true)
+    }
+
+    @Test("unsupported operators are named with node and opset")
+    func operators() {
+        let supported: [String: ClosedRange<Int64>] = ["Relu": 13...21, "Gelu": 20...21]
+        func failure(_ node: Node) -> String? {
+            do throws(ModelError) {
+                try smallGraph([node]).validateOperators(supported: supported)
+                return nil
+            } catch { return error.description }
+        }
+        #expect(failure(node("Relu", ["x"], ["y"])) == nil)
+        #expect(
+            failure(node("LSTM", ["x"], ["y"]))
+                == "operator 'LSTM' (node 'y_node', opset 17) is not supported; supported are Gelu, Relu")
+        #expect(failure(node("Gelu", ["x"], ["y"]))?.hasSuffix("it is supported from opset 20 to 21") == true)
+        var custom = node("FusedConv", ["x"], ["y"])
+        custom.domain = "com.microsoft"
+        #expect(failure(custom)?.hasPrefix("operator 'com.microsoft::FusedConv' (node 'y_node', opset 17)") == true)
+    }
+
+    @Test("an opset is restated only where the operators mean the same")
+    func opsets() throws {
+        let graph = try ModelBuilder.build(
+            architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 2, seed: 1)
+        let old = try graph.convertingOpset(to: 13)
+        #expect(old.opset == 13)
+        #expect(old.nodes.allSatisfy { $0.attributes["training_mode"] == nil })
+        let new = try graph.convertingOpset(to: 21)
+        #expect(new.opset == 21 && new.irVersion == 10)
+        #expect(new.nodes == graph.nodes)
+        #expect(throws: ModelError.unsupportedOpset(22)) { try graph.convertingOpset(to: 22) }
+        let mean = smallGraph([node("ReduceMean", ["x"], ["y"], ["axes": .ints([1])])])
+        #expect(throws: ModelError.self) { try mean.convertingOpset(to: 18) }
+        #expect(try mean.convertingOpset(to: 13).opset == 13)
+        let norm = smallGraph([node("LayerNormalization", ["x", "s"], ["y"])], [("s", ramp([4]))])
+        #expect(throws: ModelError.self) { try norm.convertingOpset(to: 16) }
+        let odd = smallGraph(
+            [node("Reshape", ["x", "s"], ["y"], ["allowzero": .int(1)])], [("s", Tensor([Int64(0)], shape: [1]))])
+        #expect(throws: ModelError.self) { try odd.convertingOpset(to: 13) }
+    }
+}
