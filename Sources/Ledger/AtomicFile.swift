@@ -32,7 +32,7 @@ public enum AtomicFile {
     }
 
     /// Makes a rename durable. A folder that cannot be opened is not an error: the data itself is on disk.
-    private static func syncFolder(of path: String) {
+    static func syncFolder(of path: String) {
         let folder = (path as NSString).deletingLastPathComponent
         let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }

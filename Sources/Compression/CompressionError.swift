@@ -1,0 +1,23 @@
+/// What can go wrong while a model is compressed.
+public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertible {
+    case sparsityOutOfRange(Double)
+    case scoresNotFinite(tensor: String)
+    case activationsNotFinite(tensor: String)
+    case malformedCalibration(String)
+    case missingCalibration(tensor: String)
+    case noData(String)
+    case unknownMethod(String)
+
+    public var description: String {
+        switch self {
+        case .sparsityOutOfRange(let value): "sparsity \(value) is out of range: it must be at least 0 and below 1"
+        case .scoresNotFinite(let tensor): "the scores of '\(tensor)' are not finite or negative"
+        case .activationsNotFinite(let tensor):
+            "the activations of '\(tensor)' are not finite or beyond 2^30: check the model and the data's scale"
+        case .malformedCalibration(let reason): "calibration blob: \(reason)"
+        case .missingCalibration(let tensor): "tensor '\(tensor)' was not calibrated: run more samples"
+        case .noData(let what): "\(what) got no samples"
+        case .unknownMethod(let text): text
+        }
+    }
+}

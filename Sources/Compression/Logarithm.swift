@@ -1,0 +1,4 @@
+import Foundation
+
+/// Natural logarithm.
+func logarithm(_ value: Double) -> Double { log(value) }

@@ -1,0 +1,91 @@
+import Crypto
+import Federation
+import Foundation
+import Synchronization
+
+/// A blob that is arriving: appended to a partial file that survives a restart, verified before it gets its name.
+public final class IncomingBlob: Sendable {
+    /// Bytes that were there already: where the sender should go on.
+    public let offset: Int
+    private let store: BlobStore
+    private let partial: String
+    private let digest: Federation.Digest
+    private let byteCount: Int
+    private let state: Mutex<State>
+
+    private struct State {
+        var descriptor: Int32
+        var received: Int
+        var hash = SHA256()
+    }
+
+    init(store: BlobStore, partial: String, digest: Federation.Digest, byteCount: Int) throws(LedgerError) {
+        self.store = store
+        self.partial = partial
+        self.digest = digest
+        self.byteCount = byteCount
+        let descriptor = open(partial, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .writing(partial, errno: errno) }
+        var state = State(descriptor: descriptor, received: 0)
+        // What an earlier attempt left is hashed again; more than was declared is not ours.
+        var facts = stat()
+        if fstat(descriptor, &facts) == 0, facts.st_size > off_t(byteCount) { ftruncate(descriptor, 0) }
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let got = read(descriptor, &buffer, buffer.count)
+            if got < 0, errno == EINTR { continue }
+            guard got > 0 else { break }
+            state.hash.update(data: buffer.prefix(got))
+            state.received += got
+        }
+        offset = state.received
+        self.state = Mutex(state)
+    }
+
+    deinit { state.withLock { if $0.descriptor >= 0 { close($0.descriptor) } } }
+
+    /// Appends the next bytes.
+    /// - Throws: `LedgerError.blobTooLong` beyond the declared size; `.diskFull`.
+    public func append(_ bytes: UnsafeRawBufferPointer) throws(LedgerError) {
+        try state.withLock { state throws(LedgerError) in
+            guard state.received + bytes.count <= byteCount else { throw .blobTooLong(digest: digest.hex, declared: byteCount) }
+            var written = 0
+            while written < bytes.count, let base = bytes.baseAddress {
+                let count = write(state.descriptor, base + written, bytes.count - written)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else {
+                    let code = errno
+                    // A partial write must not be hashed: cut it off so that a resume starts at a known offset.
+                    ftruncate(state.descriptor, off_t(state.received))
+                    throw .writing(partial, errno: code)
+                }
+                written += count
+            }
+            state.hash.update(bufferPointer: bytes)
+            state.received += bytes.count
+        }
+    }
+
+    /// Verifies size and digest, syncs, and gives the blob its name. A wrong blob is deleted.
+    public func finish() throws(LedgerError) {
+        try state.withLock { state throws(LedgerError) in
+            let found = Federation.Digest(state.hash.finalize())
+            guard state.received == byteCount, found == digest else {
+                unlink(partial)
+                throw .wrongBlob(expected: digest.hex, found: found.hex)
+            }
+            guard fsync(state.descriptor) == 0 else { throw .writing(partial, errno: errno) }
+            close(state.descriptor)
+            state.descriptor = -1
+            try store.adopt(partial, as: digest)
+        }
+    }
+
+    /// Stops receiving; what has arrived stays for a later attempt.
+    public func abandon() {
+        state.withLock { state in
+            if state.descriptor >= 0 { close(state.descriptor) }
+            state.descriptor = -1
+        }
+    }
+}

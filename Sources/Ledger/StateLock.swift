@@ -1,0 +1,29 @@
+import Foundation
+
+/// Exclusive use of a state folder by one process. The kernel releases it when the process dies, however it dies.
+public final class StateLock: Sendable {
+    private let descriptor: Int32
+
+    /// - Throws: `LedgerError.stateInUse` with the holder's process id.
+    public init(directory: String) throws(LedgerError) {
+        let path = directory + "/lock"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .writing(path, errno: errno) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            var buffer = [UInt8](repeating: 0, count: 32)
+            let count = read(descriptor, &buffer, buffer.count)
+            close(descriptor)
+            let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+            throw .stateInUse(path: directory, pid: Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        }
+        let line = Array("\(getpid())\n".utf8)
+        if ftruncate(descriptor, 0) != 0 || write(descriptor, line, line.count) != line.count {
+            let code = errno
+            close(descriptor)
+            throw .writing(path, errno: code)
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+}
