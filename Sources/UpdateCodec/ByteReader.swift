@@ -51,7 +51,9 @@ struct ByteReader {
 
 extension [UInt8] {
     mutating func appendLittleEndian<Value: FixedWidthInteger>(_ value: Value) {
-        for shift in stride(from: 0, to: Value.bitWidth, by: 8) { append(UInt8(truncatingIfNeeded: value >> Value(shift))) }
+        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
+            append(UInt8(truncatingIfNeeded: value >> Value(shift)))
+        }
     }
 
     /// Appends unsigned LEB128. Precondition: `value` is not negative.

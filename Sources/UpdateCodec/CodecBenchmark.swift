@@ -57,7 +57,8 @@ public enum CodecBenchmark {
         let header = BenchmarkWeights.header(maskEpoch: 1)
         let layout = TensorLayout(tensors)
         let clock = ContinuousClock()
-        var encoding = Double.infinity, decoding = Double.infinity
+        var encoding = Double.infinity
+        var decoding = Double.infinity
         var update = try UpdateEncoder.encode(tensors, header: header, scheme: scheme, masks: masks)
         for _ in 0..<repetitions {
             var start = clock.now
@@ -95,7 +96,8 @@ public enum CodecBenchmark {
     }
 
     private static func relativeSquaredError(_ input: Tensor, _ residual: Tensor, mask: Bitmap?) -> Double {
-        var error = 0.0, total = 0.0
+        var error = 0.0
+        var total = 0.0
         for (index, (value, rest)) in zip(input.floats, residual.floats).enumerated() where mask?[index] ?? true {
             total += Double(value) * Double(value)
             error += Double(rest) * Double(rest)

@@ -36,7 +36,8 @@ public struct FoldAccumulator: Sendable {
     public mutating func add(_ update: UpdateReader, weight: UInt32) throws(CodecError) {
         guard update.layout == layout else {
             throw .layoutMismatch(
-                tensor: layout.entries.first?.name ?? "", reason: "the update was read for another layout than the fold's")
+                tensor: layout.entries.first?.name ?? "",
+                reason: "the update was read for another layout than the fold's")
         }
         let total = totalWeight + UInt64(weight)
         guard weight > 0, total <= Self.largestTotalWeight else { throw .weightBeyondFold(total: total) }

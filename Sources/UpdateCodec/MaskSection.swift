@@ -65,7 +65,8 @@ struct MaskSection: Sendable, Equatable {
         new.epoch = newEpoch
         for change in changes {
             guard change.index < layout.entries.count else {
-                throw .layoutMismatch(tensor: "#\(change.index)", reason: "the model has \(layout.entries.count) tensors")
+                throw .layoutMismatch(
+                    tensor: "#\(change.index)", reason: "the model has \(layout.entries.count) tensors")
             }
             let entry = layout.entries[change.index]
             guard change.elements == entry.elementCount else {
@@ -149,7 +150,8 @@ extension MaskChange {
         }
         guard isRelative, let old else { return coded }
         var alive = CodedSubset.members(of: coded.bytes, domain: domain)
-        var byte = 0, rank = 0
+        var byte = 0
+        var rank = 0
         let found = pleach_select_ones(old.bytes, old.bytes.count, &byte, &rank, &alive, alive.count)
         precondition(found, "a mask relative to \(domain) alive elements names one beyond them")
         return Bitmap(count: elements, bytes: CodedSubset.bitmap(alive, domain: elements))
@@ -175,7 +177,8 @@ extension MaskChange {
             coded = counted + coded
         }
         if let packed = LZ4Block.compress(CodedSubset.bitmap(members, domain: domain)[...]),
-            packed.count + varintByteCount(packed.count) < coded.count {
+            packed.count + varintByteCount(packed.count) < coded.count
+        {
             form = .lz4
             coded = []
             coded.appendVarint(packed.count)

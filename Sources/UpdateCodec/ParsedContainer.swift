@@ -80,7 +80,8 @@ struct ParsedContainer {
             let record = try TensorRecord(&reader, after: previous, limits: limits) {
                 (index, elements, alive) throws(CodecError) in
                 guard index < tensorCount else {
-                    throw .layoutMismatch(tensor: "#\(index)", reason: "the update itself speaks of \(tensorCount) tensors")
+                    throw .layoutMismatch(
+                        tensor: "#\(index)", reason: "the update itself speaks of \(tensorCount) tensors")
                 }
                 guard let layout else { return }
                 let entry = layout.entries[index]

@@ -122,7 +122,8 @@ struct GapReader {
     static func expand(
         _ stream: RiceStream, count: Int, domain: Int, inverted: Bool, body: UnsafePointer<UInt8>
     ) throws(CodecError) -> [UInt8] {
-        var bits = inverted ? Bitmap(repeating: true, count: domain).bytes : [UInt8](repeating: 0, count: (domain + 7) / 8)
+        var bits =
+            inverted ? Bitmap(repeating: true, count: domain).bytes : [UInt8](repeating: 0, count: (domain + 7) / 8)
         var reader = GapReader(stream: stream, domain: domain)
         var run = [UInt32](repeating: 0, count: 1024)
         var done = 0

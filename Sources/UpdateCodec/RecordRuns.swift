@@ -31,7 +31,8 @@ struct RecordRuns {
         case .bitmap: try walk(body, positions: .bits(body + range.lowerBound), resolving: resolving, visit)
         case .gaps:
             let stream = RiceStream(parameter: record.positionParameter, range: range)
-            try walk(body, positions: .gaps(GapReader(stream: stream, domain: record.alive)), resolving: resolving, visit)
+            try walk(
+                body, positions: .gaps(GapReader(stream: stream, domain: record.alive)), resolving: resolving, visit)
         case .gapsBetweenLeftOut:
             let bits = try GapReader.expand(
                 RiceStream(parameter: record.positionParameter, range: range), count: record.alive - record.kept,
@@ -57,7 +58,8 @@ struct RecordRuns {
         var gaps: GapReader?
         if case .gaps(let reader) = positions { gaps = reader }
         var bitCursor = 0
-        var maskByte = 0, maskRank = 0
+        var maskByte = 0
+        var maskRank = 0
         var done = 0
         while done < record.kept {
             let count = min(Self.runLength, record.kept - done)
@@ -74,7 +76,7 @@ struct RecordRuns {
             case .bits(let bits): pleach_next_ones(bits, record.alive, &bitCursor, scratch.indices, count)
             case .gaps: try gaps?.read(body, into: scratch.indices, count: count)
             }
-            if case .all = positions {} else if resolving, let mask {
+            if record.positions != .dense, resolving, let mask {
                 let found = pleach_select_ones(
                     mask.bytes, mask.bytes.count, &maskByte, &maskRank, scratch.indices, count)
                 precondition(found, "a record was accepted with more alive elements than its mask has")
@@ -158,7 +160,8 @@ private struct ValueReader {
         _ codes: UnsafePointer<Int8>, _ first: Int, _ count: Int, _ scratch: RunScratch
     ) throws(CodecError) {
         guard Int(pleach_minimum_code(codes, count)) >= -record.format.levels else {
-            throw .malformed(field: "a value", offset: record.codeRange.lowerBound, reason: "is below -\(record.format.levels)")
+            throw .malformed(
+                field: "a value", offset: record.codeRange.lowerBound, reason: "is below -\(record.format.levels)")
         }
         let scales = body + record.scaleRange.lowerBound
         pleach_dequantize(codes, count, scales, factor, record.blockSize, first, scratch.values)
@@ -169,7 +172,8 @@ private struct ValueReader {
         if record.isRice { return try stream.finish(body) }
         let spare = record.codeRange.count * 8 - record.kept * record.format.bitCount
         guard spare == 0 || body[record.codeRange.upperBound - 1] >> UInt8(8 - spare) == 0 else {
-            throw .malformed(field: "the values", offset: record.codeRange.upperBound - 1, reason: "have spare bits set")
+            throw .malformed(
+                field: "the values", offset: record.codeRange.upperBound - 1, reason: "have spare bits set")
         }
     }
 }

@@ -73,7 +73,9 @@ struct RiceStream {
         guard
             pleach_rice_decode(
                 body + range.lowerBound, range.count, &cursor, UInt32(parameter), UInt32(limit), out, count)
-        else { throw .malformed(field: "a Rice stream", offset: range.lowerBound, reason: "ends early or leaves its range") }
+        else {
+            throw .malformed(field: "a Rice stream", offset: range.lowerBound, reason: "ends early or leaves its range")
+        }
     }
 
     /// Checks that exactly the stream was used and that its spare bits are 0.

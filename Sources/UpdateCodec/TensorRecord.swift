@@ -95,7 +95,9 @@ struct TensorRecord: Sendable, Equatable {
             scaleRange = try reader.range(2 * ((kept + blockSize - 1) / blockSize), "the scales")
             // Sign 0 and an exponent below 31: neither negative nor infinite nor NaN.
             for place in stride(from: scaleRange.lowerBound, to: scaleRange.upperBound, by: 2) {
-                guard reader.bytes[place + 1] < 0x7c else { throw reader.malformed("a scale", "is negative or not finite") }
+                guard reader.bytes[place + 1] < 0x7c else {
+                    throw reader.malformed("a scale", "is negative or not finite")
+                }
             }
         }
         let plainCount = format.plainByteCount(kept)

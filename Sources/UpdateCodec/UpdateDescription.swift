@@ -90,15 +90,19 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
         ]
         for change in maskChanges {
             let reach = change.relative ? "of the alive so far" : "of all"
-            lines.append("mask of tensor \(change.index): \(change.elements) elements, \(change.coding) \(reach), \(change.bytes) bytes")
+            lines.append(
+                "mask of tensor \(change.index): \(change.elements) elements, \(change.coding) \(reach), \(change.bytes) bytes"
+            )
         }
         let head = ["tensor", "elements", "alive", "sent", "positions", "values", "coding", "block", "bytes"]
-        let rows = [head] + tensors.map {
-            [
-                "\($0.index)", "\($0.elements)", "\($0.alive)", "\($0.kept)", $0.positions, $0.values, $0.coding,
-                $0.blockSize.map(String.init) ?? "-", "\($0.bytes)",
-            ]
-        }
+        let rows =
+            [head]
+            + tensors.map {
+                [
+                    "\($0.index)", "\($0.elements)", "\($0.alive)", "\($0.kept)", $0.positions, $0.values, $0.coding,
+                    $0.blockSize.map(String.init) ?? "-", "\($0.bytes)",
+                ]
+            }
         let widths = head.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         for row in rows where !tensors.isEmpty {
             let cells = zip(row, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }

@@ -27,7 +27,9 @@ public enum UpdateEncoder {
         var update = EncodedUpdate(
             bytes: [], decoded: NamedTensors(), residual: NamedTensors(), density: 0, bitsPerWeight: 0)
         var generator = SeededGenerator(seed: seed, labels: "update")
-        var recordCount = 0, kept = 0, previous = -1
+        var recordCount = 0
+        var kept = 0
+        var previous = -1
         for (index, (name, tensor)) in tensors.ordered.enumerated() {
             let encoder = TensorEncoder(name: name, mask: (newMasks ?? masks)[name], scheme: scheme)
             let coded = try encoder.encode(tensor, counter: generator.next())
@@ -100,7 +102,8 @@ public enum UpdateEncoder {
         }
         guard outside == outsideNew else {
             let names = Set(outside.keys).union(outsideNew.keys).filter { outside[$0] != outsideNew[$0] }
-            throw .maskMismatch(tensor: names.min() ?? "", reason: "its mask changes, but the tensor is not in the update")
+            throw .maskMismatch(
+                tensor: names.min() ?? "", reason: "its mask changes, but the tensor is not in the update")
         }
     }
 }

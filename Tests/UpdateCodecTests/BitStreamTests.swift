@@ -53,7 +53,8 @@ struct BitStreamTests {
     @Test func bestParameterIsBest() {
         var generator = SeededGenerator(seed: 3)
         for bound in [1, 2, 5, 40, 1_000, 1 << 20] {
-            let numbers = (0..<500).map { _ in UInt32(min(generator.index(below: bound), generator.index(below: bound))) }
+            let numbers = (0..<500).map { _ in UInt32(min(generator.index(below: bound), generator.index(below: bound)))
+            }
             numbers.withUnsafeBufferPointer { buffer in
                 let code = RiceCode(best: buffer, largestParameter: RiceCode.largestGapParameter)
                 let costs = (0...30).map { k in numbers.reduce(0) { $0 + 1 + k + Int($1 >> UInt32(k)) } }
@@ -80,7 +81,8 @@ struct BitStreamTests {
                     found += part[..<number]
                 }
                 #expect(found == expected)
-                var byte = 0, rank = 0
+                var byte = 0
+                var rank = 0
                 for start in stride(from: 0, to: expected.count, by: step) {
                     let range = start..<min(start + step, expected.count)
                     var ranks = range.map { UInt32($0) }

@@ -75,7 +75,8 @@ struct HostileTests {
     ) -> [UInt8] {
         var bytes: [UInt8] = []
         ContainerPrefix(
-            header: Fixtures.header(), packing: packing, carriesMasks: carriesMasks, bodyByteCount: claimed ?? body.count
+            header: Fixtures.header(), packing: packing, carriesMasks: carriesMasks,
+            bodyByteCount: claimed ?? body.count
         ).write(to: &bytes)
         return bytes + body
     }
@@ -131,14 +132,18 @@ struct HostileTests {
         expectRefusal(container(body: head + [1, 0]), "is 0")
         expectRefusal(container(body: head + [1, 100]), "a count of sent values")
         expectRefusal(container(body: head + [1, 3] + [UInt8](repeating: 0, count: 13)), "has not exactly 3 bits set")
-        expectRefusal(container(body: head + [2, 3, 31, 1, 0]), "the Rice parameter of the positions at byte 61 of the update is 31")
+        expectRefusal(
+            container(body: head + [2, 3, 31, 1, 0]),
+            "the Rice parameter of the positions at byte 61 of the update is 31")
         expectRefusal(container(body: head + [2, 3, 5, 14]), "the length of the positions")
         expectRefusal(container(body: head + [1 << 2, 127]), "an exponent at byte 60 of the update is 127")
         expectRefusal(container(body: head + [1 << 2, 0x82]), "an exponent at byte 60 of the update is -126")
         expectRefusal(container(body: head + [2 << 2, 0, 0]), "a block size at byte 61 of the update is 0")
         expectRefusal(container(body: head + [2 << 2, 0, 100, 0, 0x80]), "a scale")
         expectRefusal(container(body: head + [2 << 2, 0, 100, 0, 0x7c]), "a scale")
-        expectRefusal(container(body: head + [2 << 2 | 32, 0, 100, 0, 0, 8]), "the Rice parameter of the values at byte 64 of the update is 8")
+        expectRefusal(
+            container(body: head + [2 << 2 | 32, 0, 100, 0, 0, 8]),
+            "the Rice parameter of the values at byte 64 of the update is 8")
         expectRefusal(container(body: head + [2 << 2, 0, 100, 0, 0, 1]), "within the values")
         let int8: [UInt8] = head + [2 << 2, 0, 100, 0, 0x3c]
         expectRefusal(container(body: int8 + [0x80] + [UInt8](repeating: 0, count: 99)), "is below -127")
@@ -150,10 +155,12 @@ struct HostileTests {
     @Test func nonFiniteValuesAreRefusedByName() {
         let head: [UInt8] = [1, 100, 1, 0, 100, 0]
         let nan: [UInt8] = [0, 0, 0xc0, 0x7f]
-        expectRefusal(container(body: head + [0] + [UInt8](repeating: 0, count: 396) + nan), "tensor 'x' holds an infinity")
+        expectRefusal(
+            container(body: head + [0] + [UInt8](repeating: 0, count: 396) + nan), "tensor 'x' holds an infinity")
         let half: [UInt8] = [0, 0x7c]
         expectRefusal(
-            container(body: head + [1 << 2, 0] + [UInt8](repeating: 0, count: 198) + half), "tensor 'x' holds an infinity")
+            container(body: head + [1 << 2, 0] + [UInt8](repeating: 0, count: 198) + half),
+            "tensor 'x' holds an infinity")
         // A finite scale whose product with 127 is not.
         let overflow: [UInt8] = [2 << 2, 112, 100, 0xff, 0x7b] + [UInt8](repeating: 127, count: 100)
         expectRefusal(container(body: head + overflow), "tensor 'x' holds an infinity")

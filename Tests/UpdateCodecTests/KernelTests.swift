@@ -12,7 +12,9 @@ struct KernelTests {
 
     /// Bell-shaped numbers with zeros of both signs, denormals, tiny and large magnitudes strewn in.
     static func values(_ count: Int, seed: UInt64) -> [Float] {
-        let special: [Float] = [0, -0.0, 0x1p-149, -0x1.08p-138, 0x1p-130, 0.5, -0.5, 1.5, 2.5, 255.75, -256, 6e-8, 65_504]
+        let special: [Float] = [
+            0, -0.0, 0x1p-149, -0x1.08p-138, 0x1p-130, 0.5, -0.5, 1.5, 2.5, 255.75, -256, 6e-8, 65_504,
+        ]
         var generator = SeededGenerator(seed: seed)
         var values = Fixtures.bellShaped(count, seed: seed &+ 9)
         for index in values.indices where generator.index(below: 4) == 0 {
@@ -61,7 +63,8 @@ struct KernelTests {
                 Int8(min(max(Double(value) * (1 / scale), -levels), levels).rounded(.toNearestOrEven))
             }
             #expect(codes == expected)
-            let counter: UInt64 = 0xfeed_0000_1234_5678, first: UInt64 = 77
+            let counter: UInt64 = 0xfeed_0000_1234_5678
+            let first: UInt64 = 77
             pleach_quantize_stochastic(values, count, 1 / scale, levels, counter, first, &codes)
             // The stream is SeededGenerator's own, entered at `counter`.
             var generator = SeededGenerator(seed: counter)
@@ -76,7 +79,8 @@ struct KernelTests {
 
     @Test(arguments: counts) func dequantizationMatches(_ count: Int) {
         var generator = SeededGenerator(seed: UInt64(count))
-        let first = 5, block = 6
+        let first = 5
+        let block = 6
         let codes = (0..<count).map { _ in Int8(generator.index(below: 255) - 127) }
         let halves = (0...(first + count) / block).map { _ in UInt16(generator.index(below: 0x7c00)) }
         let bytes = halves.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
@@ -131,7 +135,8 @@ struct KernelTests {
         }
         // Back, with neighbours that need rounding, ties included.
         let finite = floats.filter { $0.isFinite && $0.magnitude < 65_000 }
-        let inputs = finite.flatMap { [$0, $0.nextUp, $0.nextDown, ($0 + ($0 * 1.001)) / 2] }
+        let inputs =
+            finite.flatMap { [$0, $0.nextUp, $0.nextDown, ($0 + ($0 * 1.001)) / 2] }
             + zip(finite, finite.dropFirst()).map { ($0 + $1) / 2 }
         var out = [UInt8](repeating: 0, count: 2 * inputs.count)
         pleach_to_half(inputs, inputs.count, 1, &out)

@@ -4,7 +4,8 @@ import Testing
 @testable import UpdateCodec
 
 struct RoundTripTests {
-    private func checkRoundTrip(_ tensors: NamedTensors, _ scheme: WireScheme, _ masks: MaskSet) throws -> EncodedUpdate {
+    private func checkRoundTrip(_ tensors: NamedTensors, _ scheme: WireScheme, _ masks: MaskSet) throws -> EncodedUpdate
+    {
         let header = Fixtures.header(maskEpoch: masks.epoch)
         let update = try UpdateEncoder.encode(tensors, header: header, scheme: scheme, masks: masks, seed: 11)
         let reader = try UpdateReader(update.bytes, layout: TensorLayout(tensors), masks: masks)
@@ -16,7 +17,8 @@ struct RoundTripTests {
         var norm = 0.0
         for (name, tensor) in tensors.ordered {
             #expect(decoded[name]?.shape == tensor.shape)
-            let output = Fixtures.floats(decoded, name), rest = Fixtures.floats(update.residual, name)
+            let output = Fixtures.floats(decoded, name)
+            let rest = Fixtures.floats(update.residual, name)
             for (index, input) in tensor.floats.enumerated() {
                 norm += Double(output[index]) * Double(output[index])
                 let isAlive = masks[name]?[index] ?? true
@@ -170,7 +172,8 @@ struct RoundTripTests {
             try UpdateEncoder.encode(model, header: Fixtures.header(maskEpoch: 3), scheme: WireScheme())
         }
         for scheme in [
-            WireScheme(blockSize: 0), WireScheme(selection: .topK(density: 0)), WireScheme(selection: .topK(density: .nan)),
+            WireScheme(blockSize: 0), WireScheme(selection: .topK(density: 0)),
+            WireScheme(selection: .topK(density: .nan)),
             WireScheme(selection: .topK(density: 1.5)),
         ] {
             #expect(throws: CodecError.self) {
