@@ -42,7 +42,8 @@ PLEACH_INLINE uint64_t window_at(const uint8_t *bytes, size_t byte_count, uint64
 }
 
 bool pleach_rice_decode(
-    const uint8_t *bytes, size_t byte_count, uint64_t *cursor, unsigned k, uint32_t limit, uint32_t *out, size_t count) {
+    const uint8_t *bytes, size_t byte_count, uint64_t *cursor, unsigned k, uint32_t limit, uint32_t *out,
+    size_t count) {
     const uint64_t end = (uint64_t)byte_count * 8;
     const uint32_t most_ones = limit >> k;
     uint64_t position = *cursor;
@@ -132,6 +133,7 @@ PLEACH_CLONES bool pleach_select_ones(
 size_t pleach_gather_ones(const float *x, const uint8_t *bits, size_t bit_count, float *out) {
     size_t written = 0;
     for (size_t start = 0; start < bit_count; start += 8)
-        for (uint32_t rest = bits[start / 8]; rest != 0; rest &= rest - 1) out[written++] = x[start + (size_t)__builtin_ctz(rest)];
+        for (uint32_t rest = bits[start / 8]; rest != 0; rest &= rest - 1)
+            out[written++] = x[start + (size_t)__builtin_ctz(rest)];
     return written;
 }

@@ -127,7 +127,7 @@ final class CoordinatorNumerics {
             throw Refusal(reason: "the update has mask epoch \(reader.header.maskEpoch), the round \(snapshot.masks.epoch)")
         }
         if kind == .update {
-            let size = try reader.squaredNorm().squareRoot()
+            let size = reader.squaredNorm().squareRoot()
             let bound = plan.wire.maximumNormRatio * max(norm, 1)
             guard size <= bound else {
                 throw Refusal(reason: "the update's norm \(size) exceeds the bound \(bound) (wire.maximumNormRatio)")

@@ -36,7 +36,8 @@ size_t pleach_select(const float *x, size_t count, uint32_t threshold, size_t ti
 
 /// out = the integer nearest to x·inverse (ties to even), within ±levels.
 void pleach_quantize(const float *x, size_t count, double inverse, double levels, int8_t *out);
-/// out = floor(x·inverse + u) within ±levels; u in [0, 1) is SplitMix64's output at counter + index, so E[out] = x·inverse.
+/// out = floor(x·inverse + u) within ±levels, so E[out] = x·inverse: u in [0, 1) is SplitMix64's output at
+/// counter + index.
 void pleach_quantize_stochastic(
     const float *x, size_t count, double inverse, double levels, uint64_t counter, uint64_t first, int8_t *out);
 /// out = code · half(scales[block]) · factor. `scales` are little-endian binary16 and need no alignment.
@@ -82,7 +83,8 @@ uint64_t pleach_sum_shifted(const uint32_t *v, size_t count, unsigned k);
 size_t pleach_rice_encode(const uint32_t *v, size_t count, unsigned k, uint8_t *out);
 /// Reads `count` Rice codes from bit `*cursor` on. False when the stream ends first or a value exceeds `limit`.
 bool pleach_rice_decode(
-    const uint8_t *bytes, size_t byte_count, uint64_t *cursor, unsigned k, uint32_t limit, uint32_t *out, size_t count);
+    const uint8_t *bytes, size_t byte_count, uint64_t *cursor, unsigned k, uint32_t limit, uint32_t *out,
+    size_t count);
 /// Writes the indices of the next `count` 1 bits at or after `*cursor`; returns how many there were.
 size_t pleach_next_ones(const uint8_t *bits, size_t bit_count, size_t *cursor, uint32_t *out, size_t count);
 /// Replaces each rank (ascending) by the index of the 1 bit with that rank. The pair `*byte`, `*rank` remembers how many
