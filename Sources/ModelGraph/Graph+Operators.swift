@@ -47,14 +47,17 @@ extension Graph {
                 throw refused("whether it means the same as in opset \(opset) is not known; keep opset \(opset)")
             }
             guard target >= history.introduced else { throw refused("it came with opset \(history.introduced)") }
-            if let change = history.meaningChanges.first(where: { min(opset, target) < $0 && $0 <= max(opset, target) })
-            {
-                throw refused("its meaning changed with opset \(change); keep opset \(opset)")
+            let crossed = { (version: Int64) in min(opset, target) < version && version <= max(opset, target) }
+            for (version, attribute) in history.meaningChanges where crossed(version) {
+                if let attribute, node.attributes[attribute] ?? .int(0) == .int(0) { continue }
+                throw refused("its meaning changed with opset \(version); keep opset \(opset)")
             }
             for (attribute, version, neutral) in history.newAttributes where target < version {
                 guard let value = node.attributes[attribute] else { continue }
-                guard value == .int(neutral) else {
-                    throw refused("its attribute '\(attribute)' came with opset \(version)")
+                switch value {
+                case .int(neutral): break
+                case .ints(let values) where values.allSatisfy({ $0 == neutral }): break
+                default: throw refused("its attribute '\(attribute)' came with opset \(version)")
                 }
                 graph.nodes[index].attributes[attribute] = nil
             }
@@ -68,9 +71,10 @@ extension Graph {
 /// How an operator changed between opsets 13 and 21, from the ONNX operator changelog. Wider element types change nothing.
 struct OperatorHistory {
     var introduced: Int64 = 13
-    /// Opsets from which the same node means something else, or takes its settings another way.
-    var meaningChanges: [Int64] = []
-    /// Attributes added later, with the value that means the same as leaving them out.
+    /// Opsets from which the same node means something else, or takes its settings another way; when an attribute is
+    /// named, only nodes that set it to something other than 0.
+    var meaningChanges: [(opset: Int64, attribute: String?)] = []
+    /// Attributes added later, with the value (of one number or of all in a list) that means the same as leaving them out.
     var newAttributes: [(name: String, opset: Int64, neutral: Int64)] = []
 
     static let known: [String: OperatorHistory] = {
@@ -85,8 +89,9 @@ struct OperatorHistory {
         table["Reshape"] = OperatorHistory(newAttributes: [("allowzero", 14, 0)])
         table["Shape"] = OperatorHistory(newAttributes: [("start", 15, 0)])
         // Opset 19 redefined which windows ceil_mode keeps.
-        table["AveragePool"] = OperatorHistory(meaningChanges: [19])
-        table["ReduceMean"] = OperatorHistory(meaningChanges: [18])
+        table["AveragePool"] = OperatorHistory(
+            meaningChanges: [(19, "ceil_mode")], newAttributes: [("dilations", 19, 1)])
+        table["ReduceMean"] = OperatorHistory(meaningChanges: [(18, nil)])
         table["LayerNormalization"] = OperatorHistory(introduced: 17)
         table["HardSwish"] = OperatorHistory(introduced: 14)
         table["Gelu"] = OperatorHistory(introduced: 20)

@@ -100,6 +100,12 @@ struct ParameterTests {
         let mean = smallGraph([node("ReduceMean", ["x"], ["y"], ["axes": .ints([1])])])
         #expect(throws: ModelError.self) { try mean.convertingOpset(to: 18) }
         #expect(try mean.convertingOpset(to: 13).opset == 13)
+        var pool = smallGraph([
+            node("AveragePool", ["x"], ["y"], ["kernel_shape": .ints([2, 2]), "ceil_mode": .int(0)])
+        ])
+        #expect(try pool.convertingOpset(to: 21).nodes == pool.nodes)
+        pool.nodes[0].attributes["ceil_mode"] = .int(1)
+        #expect(throws: ModelError.self) { try pool.convertingOpset(to: 21) }
         let norm = smallGraph([node("LayerNormalization", ["x", "s"], ["y"])], [("s", ramp([4]))])
         #expect(throws: ModelError.self) { try norm.convertingOpset(to: 16) }
         let odd = smallGraph(
