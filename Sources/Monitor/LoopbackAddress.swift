@@ -1,4 +1,3 @@
-import FlyingSocks
 import Foundation
 
 /// An address on this machine only, as `--http` gives it: `127.0.0.1:7780`, `localhost:7780` or `[::1]:7780`.

@@ -22,6 +22,14 @@ public enum MonitorError: Error, Equatable, CustomStringConvertible {
         if case .file(_, _, let number) = self { number == ENOSPC || number == EDQUOT } else { false }
     }
 
+    /// Whether it is about an address or a connection, not a file.
+    public var concernsNetwork: Bool {
+        switch self {
+        case .address, .addressNotLoopback, .addressInUse, .serverFailed, .url, .request: true
+        case .file, .logName, .noLogs: false
+        }
+    }
+
     public var description: String {
         switch self {
         case .file(let path, let operation, let number):

@@ -1,6 +1,5 @@
 import Federation
 import FlyingFox
-import FlyingSocks
 import Foundation
 
 /// Serves a run's status to this machine: `/` (a page), `/status.json`, `/metrics`, `/healthz`, `/readyz`.
@@ -52,7 +51,7 @@ public actor StatusServer {
                 outcome.yield(nil)
             } catch { outcome.yield(error) }
         }
-        var failure: (any Error)? = SocketError.disconnected
+        var failure: (any Error)? = CancellationError()
         for await first in outcomes {
             failure = first
             break
@@ -83,12 +82,11 @@ public actor StatusServer {
         await task.value
     }
 
+    /// The library's error type belongs to a module that is not ours to import; its text is `SocketError. CALL(ERRNO): ...`.
     private func error(for failure: any Error) -> MonitorError {
-        if case .failed(_, let number, let message) = failure as? SocketError {
-            return number == EADDRINUSE
-                ? .addressInUse(address.text) : .serverFailed(address: address.text, reason: message)
-        }
-        return .serverFailed(address: address.text, reason: "\(failure)")
+        let reason = failure.localizedDescription
+        return reason.contains("(\(EADDRINUSE))")
+            ? .addressInUse(address.text) : .serverFailed(address: address.text, reason: reason)
     }
 }
 

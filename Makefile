@@ -1,0 +1,54 @@
+# The verbs of this repository. `make demo` and `make test` do all their set-up on a fresh Debian or Ubuntu machine with
+# a Swift 6.2+ toolchain.
+JOBS ?= 2
+STATE ?= pleach-state/demo
+BENCHES ?= codec fold transport rounds step
+
+PLEACH := .build/release/pleach
+SWIFT_FILES = find Package.swift Sources Tests -name '*.swift' -not -path '*/Generated/*' -print0
+
+.PHONY: build release test demo bench lint format protos clean dependencies
+
+build: dependencies
+	swift build -j $(JOBS)
+
+release: dependencies
+	swift build -c release -j $(JOBS) --product pleach
+
+# Swift Testing only: the empty XCTest run would print its zero tests last.
+test: dependencies
+	swift build --build-tests -j $(JOBS)
+	swift test --skip-build --disable-xctest
+
+demo: release
+	$(PLEACH) run Examples/demo/plan.yaml --workers 3 --fresh --state $(STATE)
+
+# One JSON file per benchmark in Benchmarks/results.
+bench: release
+	@mkdir -p Benchmarks/results
+	@set -e; for name in $(BENCHES); do \
+		echo "bench $$name"; \
+		$(PLEACH) bench $$name --json > Benchmarks/results/$$name.json.part; \
+		mv Benchmarks/results/$$name.json.part Benchmarks/results/$$name.json; \
+	done
+
+lint:
+	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
+
+format:
+	$(SWIFT_FILES) | xargs -0 swift format format --in-place --parallel
+
+# Generated code is committed, so only those who edit a .proto need protoc (Debian: protobuf-compiler).
+protos:
+	@command -v protoc >/dev/null || { echo "make protos needs protoc: apt-get install protobuf-compiler" >&2; exit 1; }
+	swift build --product protoc-gen-swift -j $(JOBS)
+	protoc --proto_path=protocols --plugin=.build/debug/protoc-gen-swift \
+		--swift_out=Sources/Federation/Generated protocols/pleach.proto
+	protoc --proto_path=protocols --plugin=.build/debug/protoc-gen-swift \
+		--swift_out=Sources/ModelGraph/Generated protocols/onnx.proto
+
+clean:
+	rm -rf .build
+
+dependencies:
+	@cluster/install-dependencies
