@@ -33,6 +33,7 @@ final class ClientLoop {
         connect: String, keys: KeyPair?, serverKey: String?, limits: Limits, blobs: BlobAccess,
         mailbox: Mailbox<Client.Command>, queue: EventQueue<ClientEvent>, cell: CounterCell
     ) throws(TransportError) {
+        try Endpoint.check(connect, mayChoosePort: false)
         endpoint = connect
         self.limits = limits
         self.mailbox = mailbox

@@ -55,7 +55,7 @@ extension ServerLoop {
     private func admit(_ routingID: [UInt8], _ frame: inout Frame) -> PeerID? {
         // Without CURVE a peer could claim any of these properties itself.
         let key = isSecure ? frame.property("User-Id") : nil
-        let address = frame.property("Peer-Address") ?? "unknown address"
+        let address = Endpoint.plainAddress(frame.property("Peer-Address") ?? "unknown address")
         let known = peers[routingID]
         let name = key.flatMap { key in allow.flatMap { $0(key) } }
         if isSecure, allow != nil, name == nil {
@@ -123,7 +123,8 @@ extension ServerLoop {
             _ = authenticator.send(
                 [request[0], request[1], Array(status.utf8), Array(text.utf8), Array(user.utf8), []])
         }
-        let address = request.count > 3 ? String(decoding: request[3], as: UTF8.self) : "unknown address"
+        let source = request.count > 3 ? String(decoding: request[3], as: UTF8.self) : "unknown address"
+        let address = Endpoint.plainAddress(source)
         guard request.count == 7, request[5] == Array("CURVE".utf8), let key = Z85.encode(key: request[6]) else {
             turnAway(key: "", address: address)
             return reply("400", "CURVE is required")

@@ -42,6 +42,7 @@ final class ServerLoop {
         bind: String, keys: KeyPair?, allow: (@Sendable (String) -> String?)?, limits: Limits, blobs: BlobAccess,
         mailbox: Mailbox<Server.Command>, queue: EventQueue<ServerEvent>, cell: CounterCell
     ) throws(TransportError) {
+        try Endpoint.check(bind, mayChoosePort: true)
         let context = try Context()
         self.limits = limits
         self.allow = allow
@@ -66,7 +67,7 @@ final class ServerLoop {
     }
 
     func run() {
-        while !isClosing {
+        while true {
             let now = monotonicSeconds()
             exchange.now = now
             for command in mailbox.take() { perform(command) }
@@ -87,6 +88,7 @@ final class ServerLoop {
             }
             perform()
             let isBusy = pump()
+            if isClosing { break }
             wait(isBusy: isBusy || !isDrained)
         }
         exchange.abandonAll()

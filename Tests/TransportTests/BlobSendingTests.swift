@@ -1,0 +1,138 @@
+import Testing
+
+@testable import Transport
+
+/// The sender's side of the exchange: never more than credit, whatever the receiver claims.
+@Suite struct BlobSendingTests {
+    static let blob = pattern(100, seed: 2)
+    static let digest = fingerprint(blob)
+    let anna = PeerID(routingID: [1], name: "anna", publicKey: nil)
+    let ben = PeerID(routingID: [2], name: "ben", publicKey: nil)
+
+    private func exchange(
+        _ limits: Limits = Limits(chunkBytes: 10, creditChunks: 2), hidden: [[UInt8]] = []
+    ) -> BlobExchange {
+        BlobExchange(limits: limits, blobs: MemoryBlobs([Self.blob], hidden: hidden).access, isPaused: false)
+    }
+
+    private func receive(_ exchange: inout BlobExchange, _ header: Header, from peer: PeerID) {
+        exchange.receive(header, UnsafeRawBufferPointer(start: nil, count: 0), from: peer)
+    }
+
+    private func request(_ attempt: UInt32, offset: Int = 0, allowed: UInt32 = 2) -> Header {
+        .request(digest: Self.digest, attempt: attempt, offset: offset, allowedChunks: allowed)
+    }
+
+    /// All chunks the exchange is willing to send now.
+    private func drain(_ exchange: inout BlobExchange) -> [(PeerID, [UInt8])] {
+        var sent: [(PeerID, [UInt8])] = []
+        while exchange.pump({ peer, _, payload in
+            sent.append((peer, payload))
+            return .sent
+        }) {}
+        return sent
+    }
+
+    @Test func sendsOnlyWithinCredit() {
+        var exchange = exchange()
+        receive(&exchange, request(1), from: anna)
+        #expect(drain(&exchange).map(\.1) == [Array(Self.blob[..<10]), Array(Self.blob[10..<20])])
+        #expect(drain(&exchange).isEmpty)
+        receive(&exchange, .grant(digest: Self.digest, attempt: 1, allowedChunks: 3), from: anna)
+        #expect(drain(&exchange).map(\.1) == [Array(Self.blob[20..<30])])
+        // Grants never count for another attempt, nor backwards.
+        receive(&exchange, .grant(digest: Self.digest, attempt: 2, allowedChunks: 9), from: anna)
+        receive(&exchange, .grant(digest: Self.digest, attempt: 1, allowedChunks: 1), from: anna)
+        #expect(drain(&exchange).isEmpty)
+    }
+
+    @Test func capsTheCreditThatAPeerClaims() {
+        var exchange = exchange()
+        receive(&exchange, request(1, allowed: .max), from: anna)
+        #expect(drain(&exchange).count == 2)
+        receive(&exchange, .grant(digest: Self.digest, attempt: 1, allowedChunks: .max), from: anna)
+        #expect(drain(&exchange).count == 2)
+    }
+
+    @Test func sendsFromTheOffsetAskedForAndTellsTheEnd() {
+        var exchange = exchange()
+        receive(&exchange, request(1, offset: 85), from: anna)
+        #expect(drain(&exchange).map(\.1) == [Array(Self.blob[85..<95]), Array(Self.blob[95...])])
+        #expect(exchange.takeActions() == [.sent(anna, digest: Self.digest, bytes: 15)])
+        #expect(!exchange.isActive && exchange.streamCounts.isEmpty)
+    }
+
+    @Test func aSecondRequestReplacesTheFirst() {
+        var exchange = exchange()
+        receive(&exchange, request(1), from: anna)
+        receive(&exchange, request(2, offset: 50), from: anna)
+        #expect(drain(&exchange).map(\.1) == [Array(Self.blob[50..<60]), Array(Self.blob[60..<70])])
+        #expect(exchange.streams.count == 1 && exchange.streamCounts[anna] == 1)
+    }
+
+    @Test func takesTurnsBetweenPeers() {
+        var exchange = exchange()
+        receive(&exchange, request(1), from: anna)
+        receive(&exchange, request(1), from: ben)
+        #expect(drain(&exchange).map(\.0) == [anna, ben, anna, ben])
+    }
+
+    @Test func refusesWhatItDoesNotHaveOrMayNotGive() {
+        var exchange = exchange(Limits(chunkBytes: 10, maximumTransfersPerPeer: 1), hidden: [Self.digest])
+        receive(&exchange, request(1), from: anna)
+        let other = fingerprint([9])
+        receive(&exchange, .request(digest: other, attempt: 2, offset: 0, allowedChunks: 1), from: anna)
+        // One that is hidden looks like one that does not exist.
+        #expect(
+            exchange.takeActions() == [
+                .send(anna, .refusal(digest: Self.digest, attempt: 1, .missing)),
+                .send(anna, .refusal(digest: other, attempt: 2, .missing)),
+            ])
+    }
+
+    @Test func refusesOffsetsBeyondTheEndAndTooManyTransfers() {
+        var exchange = BlobExchange(
+            limits: Limits(maximumTransfersPerPeer: 1), blobs: MemoryBlobs([Self.blob, [1]]).access, isPaused: false)
+        receive(&exchange, request(1, offset: 100), from: anna)
+        #expect(
+            exchange.takeActions() == [.send(anna, .refusal(digest: Self.digest, attempt: 1, .offsetOutOfRange))])
+        receive(&exchange, request(2), from: anna)
+        receive(&exchange, .request(digest: fingerprint([1]), attempt: 3, offset: 0, allowedChunks: 1), from: anna)
+        #expect(
+            exchange.takeActions() == [.send(anna, .refusal(digest: fingerprint([1]), attempt: 3, .tooManyTransfers))])
+        receive(&exchange, .cancel(digest: Self.digest, attempt: 2), from: anna)
+        #expect(!exchange.isActive)
+    }
+
+    @Test func tellsWhenABlobCannotBeRead() {
+        let access = BlobAccess(
+            open: { _ in BlobSource(byteCount: 100) { _, _ in [1, 2, 3] } }, receive: { _, _ in throw Mismatch() })
+        var exchange = BlobExchange(limits: Limits(), blobs: access, isPaused: false)
+        receive(&exchange, request(1), from: anna)
+        #expect(drain(&exchange).isEmpty)
+        #expect(exchange.takeActions() == [.send(anna, .refusal(digest: Self.digest, attempt: 1, .unreadable))])
+    }
+
+    @Test func keepsABlockedChunkAndForgetsAnUnreachablePeer() {
+        var exchange = exchange()
+        receive(&exchange, request(1), from: anna)
+        while exchange.pump({ _, _, _ in .blocked }) {}
+        #expect(exchange.blocked.count == 1)
+        exchange.tick()
+        #expect(drain(&exchange).map(\.1).first == Array(Self.blob[..<10]))
+        receive(&exchange, request(2), from: anna)
+        while exchange.pump({ _, _, _ in .unreachable }) {}
+        #expect(!exchange.isActive)
+    }
+
+    @Test func forgetsAStreamWhoseReceiverIsSilent() {
+        var exchange = exchange()
+        receive(&exchange, request(1), from: anna)
+        exchange.now = 89
+        exchange.tick()
+        #expect(exchange.isActive)
+        exchange.now = 90
+        exchange.tick()
+        #expect(!exchange.isActive)
+    }
+}
