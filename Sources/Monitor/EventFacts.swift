@@ -55,5 +55,12 @@ struct EventFacts {
         integer(key).map { "\($0.addingReportingOverflow(1).partialValue)\(count.map { "/\($0)" } ?? "") " } ?? ""
     }
 
+    /// ` (8 of 22)` for the zero-based number 7; empty when the whole is not known. Rounds keep their number beside it,
+    /// because errors and logs name them by it.
+    func ordinal(_ key: String, of count: Int?) -> String {
+        guard let number = integer(key), let count else { return "" }
+        return " (\(number.addingReportingOverflow(1).partialValue) of \(count))"
+    }
+
     func joined(_ parts: String?...) -> String { parts.compactMap { $0 }.joined(separator: " · ") }
 }

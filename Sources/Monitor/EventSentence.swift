@@ -122,7 +122,7 @@ struct EventSentence: Equatable {
         EventSentence(
             .plain,
             facts.joined(
-                "round \(facts.word("round"))\(rounds.map { "/\($0)" } ?? "") \(facts.word("task"))",
+                "round \(facts.word("round"))\(facts.ordinal("round", of: rounds)) \(facts.word("task"))",
                 facts.count("contributions").map { "\($0) contributions" }, facts.number("loss").map { "loss \($0)" },
                 facts.percent("accuracy").map { "accuracy \($0)" }, facts.bytes("wireBytesUp").map { "up \($0)" },
                 facts.bytes("wireBytesDown").map { "down \($0)" },

@@ -17,6 +17,10 @@ struct RoundProgress: Sendable {
         var contributions = 0
         var missing: [String] = []
         var openedAt: Date
+
+        func ordinal(of rounds: Int?) -> String {
+            rounds.map { " (\(round.addingReportingOverflow(1).partialValue) of \($0))" } ?? ""
+        }
     }
 
     mutating func follow(_ event: LogEvent, at time: Date) {
@@ -50,7 +54,7 @@ struct RoundProgress: Sendable {
         }
     }
 
-    /// `[████░░] 2/3 · stage 2/5 prune · round 7/22 train · waiting for worker-3 · 4 s`, cut to `columns`; nil between
+    /// `[████░░] 2/3 · stage 2/5 prune · round 7 (8 of 22) train · waiting for worker-3 · 4 s`, cut to `columns`; nil between
     /// rounds.
     func text(at time: Date, columns: Int) -> String? {
         guard let open else { return nil }
@@ -61,7 +65,7 @@ struct RoundProgress: Sendable {
         if let stage = open.stage {
             parts.append("stage \(stage.addingReportingOverflow(1).partialValue)\(of(stages)) \(open.kind)")
         }
-        parts.append("round \(open.round)\(of(rounds)) \(open.task)")
+        parts.append("round \(open.round)\(open.ordinal(of: rounds)) \(open.task)")
         if !open.missing.isEmpty {
             let more = open.missing.count > 3 ? " and \(open.missing.count - 3) more" : ""
             parts.append("waiting for \(open.missing.prefix(3).joined(separator: ", "))\(more)")

@@ -55,7 +55,7 @@ import Testing
                         "rawBytesUp": .int(1), "seconds": .double(1.25), "ratio": .double(28.44),
                         "loss": .double(0.3125),
                     ]), at: moment(1))
-                == "04:15:11   round 4/9 score · 3 contributions · loss 0.3125 · up 41.0 KB · down 812 B · "
+                == "04:15:11   round 4 (5 of 9) score · 3 contributions · loss 0.3125 · up 41.0 KB · down 812 B · "
                 + "28.4x under float32 · 1.25 s\n")
         #expect(
             renderer.render(LogEvent("stage.finished", ["stage": .int(1), "kind": .string("prune")]), at: moment(2))
@@ -78,16 +78,16 @@ import Testing
         _ = renderer.render(Self.started, at: moment())
         #expect(
             renderer.render(Self.opened, at: moment())
-                == "[░░░░░░░░░░░░] 0/3 · stage 2/2 prune · round 4/9 score · 0 s")
+                == "[░░░░░░░░░░░░] 0/3 · stage 2/2 prune · round 4 (5 of 9) score · 0 s")
         let erase = "\r\u{1B}[2K"
         _ = renderer.render(Self.assigned("a"), at: moment())
         _ = renderer.render(Self.assigned("b"), at: moment())
         #expect(
             renderer.render(Self.accepted("a"), at: moment(2))
-                == erase + "[████░░░░░░░░] 1/3 · stage 2/2 prune · round 4/9 score · waiting for b · 2 s")
+                == erase + "[████░░░░░░░░] 1/3 · stage 2/2 prune · round 4 (5 of 9) score · waiting for b · 2 s")
         #expect(
             renderer.redraw(at: moment(5))
-                == erase + "[████░░░░░░░░] 1/3 · stage 2/2 prune · round 4/9 score · waiting for b · 5 s")
+                == erase + "[████░░░░░░░░] 1/3 · stage 2/2 prune · round 4 (5 of 9) score · waiting for b · 5 s")
         // A line scrolls by above the progress line.
         let joined = renderer.render(LogEvent("worker.joined", ["worker": .string("c")]), at: moment(6))
         #expect(joined.hasPrefix(erase + "04:15:16 + c joined\n[████"))
