@@ -11,12 +11,11 @@ public struct CoordinatorKeys: Sendable {
         let secretPath = directory + "/server.secret"
         let pair: KeyPair
         if FileManager.default.fileExists(atPath: secretPath) {
-            let secret = try KeyFile.readSecret(secretPath)
-            pair = KeyPair(publicKey: try KeyPair.publicKey(ofSecret: secret), secretKey: secret)
+            pair = try KeyFile.readSecret(secretPath)
         } else {
             pair = try KeyPair.generate()
             try KeyFile.write(pair, directory: directory, name: "server")
         }
-        return CoordinatorKeys(pair: pair, allowList: try AllowList(directory: directory + "/allowed"))
+        return CoordinatorKeys(pair: pair, allowList: AllowList(directory: directory + "/allowed"))
     }
 }

@@ -182,7 +182,7 @@ final class CoordinatorNumerics {
         var target = mean
         if let residual = base.residual {
             let owed = try Safetensors.parse(blobs.get(residual.digest), path: "downlink residual").tensors
-            target = try target.adding(owed)
+            target.add(owed)
         }
         let encoded = try UpdateEncoder.encode(
             target, header: header(base), scheme: plan.wire.down, masks: current.snapshot.masks, seed: plan.seed)
@@ -263,27 +263,9 @@ final class CoordinatorNumerics {
             calibration: reference, compact: reference, method: method.rawValue, percentile: percentile,
             opset: plan.export.opset)
         let bytes = try CompactModel.quantized(
-            graph: currentGraph(), calibration: set, method: compact.calibrationMethod, opset: Int64(compact.opset)
+            graph: currentGraph(), calibration: set, method: CalibrationMethod.named(method.rawValue, percentile: percentile), opset: Int64(compact.opset)
         ).serialized()
         compact.compact = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
         return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: compact))
-    }
-}
-
-extension NamedTensors {
-    /// Elementwise sum. Precondition: the same names and shapes, all float32.
-    fileprivate func adding(_ other: NamedTensors) throws -> NamedTensors {
-        var sum = self
-        for name in names {
-            let addend = try other.require(name)
-            sum.modify(name) { tensor in
-                tensor.withMutableElements(as: Float.self) { values in
-                    addend.withElements(as: Float.self) { addends in
-                        for index in values.indices { values[index] += addends[index] }
-                    }
-                }
-            }
-        }
-        return sum
     }
 }

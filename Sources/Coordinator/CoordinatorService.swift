@@ -73,7 +73,7 @@ public actor CoordinatorService {
         shared.publish(state.history)
         let allowList = keys.allowList
         server = try Server(
-            bind: options.bind, keys: keys.pair, allow: { allowList.lookup($0) }, limits: TransportLimits(),
+            bind: options.bind, keys: keys.pair, allow: { allowList.lookup($0) }, limits: Limits(),
             blobs: shared.access)
         let feed = feed
         numerics = try NumericsThread(plan: options.plan, state: state, facts: facts) { feed.yield($0) }
@@ -206,7 +206,7 @@ public actor CoordinatorService {
                     ["worker": .string(peer.name ?? "unknown"), "message": .string(what)]))
             return []
         case .failed(let error): return [.failed(reason: "\(error)", .numerics)]
-        case .blobSent: return []
+        case .blobSent, .departed: return []
         }
     }
 

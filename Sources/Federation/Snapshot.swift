@@ -63,16 +63,7 @@ public struct Snapshot: Sendable, Equatable {
         if let masks = delta.newMasks {
             next.masks = masks
         }
-        let values = try delta.decode()
-        for (name, change) in values.ordered {
-            next.parameters.modify(name) { tensor in
-                tensor.withMutableElements(as: Float.self) { weights in
-                    change.withElements(as: Float.self) { deltas in
-                        for index in weights.indices { weights[index] += deltas[index] }
-                    }
-                }
-            }
-        }
+        next.parameters.add(try delta.decode())
         next.zeroDeadWeights()
         return next
     }
@@ -90,9 +81,5 @@ public struct Snapshot: Sendable, Equatable {
     }
 
     /// L2 norm over all parameters.
-    public var norm: Double {
-        parameters.ordered.reduce(0) { sum, entry in
-            sum + entry.tensor.withElements(as: Float.self) { $0.reduce(0) { $0 + Double($1) * Double($1) } }
-        }.squareRoot()
-    }
+    public var norm: Double { parameters.norm }
 }

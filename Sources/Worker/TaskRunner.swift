@@ -4,6 +4,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Monitor
 import Synchronization
 import Tensors
 import UpdateCodec
@@ -183,7 +184,7 @@ final class TaskRunner {
     private func calibrate(
         _ model: LoadedModel, samples: Int, seed: UInt64, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
-        var calibrator = try Calibrator(model.graph)
+        let calibrator = try Calibrator(model.graph)
         let order = Dataset.shuffledOrder(count: data.training.count, seed: seed).prefix(samples)
         for start in stride(from: 0, to: order.count, by: Self.evaluationBatch) {
             try pace.step(Double(start) / Double(order.count))
@@ -216,7 +217,7 @@ final class TaskRunner {
         let calibration = try CalibrationSet(
             parsing: blobs.get(reference.calibration.digest), expecting: model.graph.foldingBatchNormalization().quantizationPoints())
         let graph = try CompactModel.quantized(
-            graph: model.graph, calibration: calibration, method: reference.calibrationMethod, opset: Int64(reference.opset))
+            graph: model.graph, calibration: calibration, method: CalibrationMethod.named(reference.method, percentile: reference.percentile), opset: Int64(reference.opset))
         let digest = Digest(hashing: graph.serialized())
         guard digest == reference.compact.digest else {
             throw TaskFailure("this machine builds compact model \(digest.short), the coordinator \(reference.compact.digest.short)")
@@ -267,14 +268,5 @@ struct BatchPlan {
             }
             pass += 1
         }
-    }
-}
-
-extension NamedTensors {
-    /// L2 norm over all (float32) tensors.
-    var norm: Double {
-        ordered.reduce(0) { sum, entry in
-            sum + entry.tensor.withElements(as: Float.self) { $0.reduce(0) { $0 + Double($1) * Double($1) } }
-        }.squareRoot()
     }
 }

@@ -76,7 +76,7 @@ public actor WorkerService {
     public func run() async throws -> WorkerOutcome {
         let serverKey = try KeyFile.readPublic(options.serverKey)
         let client = try Client(
-            connect: options.coordinator, keys: store.keys, serverKey: serverKey, limits: TransportLimits(),
+            connect: options.coordinator, keys: store.keys, serverKey: serverKey, limits: Limits(),
             blobs: store.access)
         self.client = client
         let feed = feed

@@ -23,8 +23,7 @@ struct WorkerStore: Sendable {
     private static func loadKeys(_ folder: String) throws -> KeyPair {
         let secretPath = folder + "/worker.secret"
         if FileManager.default.fileExists(atPath: secretPath) {
-            let secret = try KeyFile.readSecret(secretPath)
-            return KeyPair(publicKey: try KeyPair.publicKey(ofSecret: secret), secretKey: secret)
+            return try KeyFile.readSecret(secretPath)
         }
         let pair = try KeyPair.generate()
         try KeyFile.write(pair, directory: folder, name: "worker")

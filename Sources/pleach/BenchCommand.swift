@@ -118,5 +118,5 @@ struct BenchTransportCommand: AsyncParsableCommand {
 
 private func refuse(_ name: String) throws {
     printError("'pleach bench \(name)' is not available in this version; available: codec, fold, step")
-    try exit(.internalError)
+    try endProcess(.internalError)
 }

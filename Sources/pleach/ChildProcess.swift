@@ -9,8 +9,7 @@ final class ChildProcess: Sendable {
         case signalled(Int32)
     }
 
-    // Foundation's Process is thread-safe in what is used here: run once, then isRunning, terminate, waitUntilExit.
-    private nonisolated(unsafe) let process = Process()
+    private let process = Process()
     private let lifeline = Pipe()
     private let log: String?
 
@@ -25,7 +24,7 @@ final class ChildProcess: Sendable {
         environment["OPENBLAS_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] ?? "1"
         process.environment = environment
         if let log {
-            FileManager.default.createFile(atPath: log, contents: nil)
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
             let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
             process.standardOutput = handle
             process.standardError = handle

@@ -65,7 +65,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             if let report = outcome.report, !options.json { print(report.table()) }
             guard !outcome.succeeded else { return }
             printError(outcome.reason)
-            try exit(PleachExit(outcome.failure ?? .numerics))
+            try endProcess(PleachExit(outcome.failure ?? .numerics))
         }
     }
 }

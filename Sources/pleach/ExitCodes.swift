@@ -6,6 +6,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Monitor
 import Tensors
 import Transport
 import UpdateCodec
@@ -34,6 +35,7 @@ enum PleachExit: Int32, Sendable {
         case is DataError, is TensorError: self = .data
         case let error as LedgerError: self = error.isDiskFull ? .diskFull : .state
         case let error as TransportError: self = error.concernsKeys ? .keys : .network
+        case let error as MonitorError: self = error.isDiskFull ? .diskFull : error.concernsNetwork ? .network : .state
         case let error as CoordinatorError:
             switch error {
             case .model: self = .model
@@ -94,7 +96,7 @@ func printError(_ message: String) {
 }
 
 /// Ends the process with a status, unless it is success.
-func exit(_ status: PleachExit) throws {
+func endProcess(_ status: PleachExit) throws {
     if status != .success { throw ExitCode(status.rawValue) }
 }
 
@@ -103,4 +105,16 @@ func printJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+extension TransportError {
+    /// Whether the mend is about keys rather than addresses.
+    var concernsKeys: Bool {
+        switch self {
+        case .invalidKey, .incompleteKeys, .unreadableKeyFile, .unwritableKeyFile, .exposedSecret, .invalidName,
+            .keyAlreadyAllowed, .nameAlreadyAllowed, .nameNotAllowed, .keyNotAllowed, .wrongServerKey, .mechanismMismatch:
+            true
+        case .addressInUse, .invalidEndpoint, .serverFull, .messageTooLarge, .unsentMessages, .system: false
+        }
+    }
 }

@@ -49,6 +49,6 @@ struct ModelFactorizeCommand: AsyncParsableCommand {
 
     func run() async throws {
         printError("'pleach model factorize' is not available in this version; available: prune, quantize")
-        try exit(.model)
+        try endProcess(.model)
     }
 }

@@ -47,7 +47,7 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
             try graph.validateOperators(supported: SupportedOperators.table)
             let dataset = try loadDataset(data, defaultSplit: .train)
             try dataset.check(fits: graph)
-            var calibrator = try Calibrator(graph)
+            let calibrator = try Calibrator(graph)
             let order = Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(samples)
             for start in stride(from: 0, to: order.count, by: 256) {
                 try calibrator.add(dataset.batch(order[start..<min(order.count, start + 256)]).inputs)

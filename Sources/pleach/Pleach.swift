@@ -1,4 +1,5 @@
 import ArgumentParser
+import Federation
 
 /// The command line: one thin file per command.
 @main

@@ -30,7 +30,7 @@ struct RunCommand: AsyncParsableCommand {
             }
             let federation = try LocalFederation(
                 options: options, plan: plan, data: data, workers: count)
-            try exit(await federation.run())
+            try endProcess(await federation.run())
         }
     }
 }

@@ -71,7 +71,7 @@ struct WorkerCommand: AsyncParsableCommand {
             case .unreachable(let reason): printError(reason)
             case .failed(let reason): printError(reason)
             }
-            try exit(PleachExit(outcome))
+            try endProcess(PleachExit(outcome))
         }
     }
 }

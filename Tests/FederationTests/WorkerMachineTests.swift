@@ -128,6 +128,14 @@ struct WorkerMachineTests {
         #expect(machine.receive(.ticked, at: 6.1) == [.send(.heartbeat(round: 0, progress: 0.25))])
     }
 
+    @Test func aRefusedKeyIsSaidAtOnceAndEndsTheWorkerWhenPatienceDoes() {
+        var machine = Self.machine()
+        let said = machine.receive(.turnedAway(reason: "key not allowed"), at: 1)
+        #expect(said == [.log(LogEvent("worker.refused", level: .warning, ["reason": .string("key not allowed")]))])
+        #expect(machine.receive(.ticked, at: 59).isEmpty)
+        #expect(machine.receive(.ticked, at: 61) == [.finish(.turnedAway(reason: "key not allowed"))])
+    }
+
     @Test func aCoordinatorThatNeverAnswersIsGivenUpWithTheReason() {
         var machine = Self.machine()
         _ = machine.receive(.disconnected(reason: "connection refused"), at: 1)

@@ -180,13 +180,15 @@ extension Plan {
 }
 
 extension StagePlan {
-    /// Training rounds, one more per step that asks for scores, one per calibration or evaluation.
+    /// Training rounds, one more per step that asks for scores, one per calibration, and the evaluation that ends each stage.
     public var roundsPlanned: Int {
         switch self {
-        case .train(let plan): plan.rounds
-        case .distill(let plan): plan.rounds
-        case .prune(let plan): plan.steps * (plan.roundsPerStep + (plan.criterion == .taylor ? 1 : 0))
-        case .quantize, .evaluate: 1
+        case .train(let plan): plan.rounds + 1
+        case .distill(let plan): plan.rounds + 1
+        case .prune(let plan):
+            (plan.schedule == .oneShot ? 1 : plan.steps) * (plan.roundsPerStep + (plan.criterion == .taylor ? 1 : 0)) + 1
+        case .quantize: 2
+        case .evaluate: 1
         }
     }
 }

@@ -31,6 +31,8 @@ public struct WorkerMachine: Sendable {
     private var isConnected = false
     private var fraction = 0.0
     private var lastComplaint = "nobody answers"
+    /// Whether the last complaint was about keys.
+    private var isTurnedAway = false
     /// Deltas and blobs that failed to arrive, in a row.
     private var failures = 0
 
@@ -51,9 +53,10 @@ public struct WorkerMachine: Sendable {
         case .connected: return onConnected(at: now)
         case .disconnected(let reason):
             isConnected = false
+            isTurnedAway = false
             lastComplaint = reason
             return []
-        case .turnedAway(let reason): return end(.turnedAway(reason: reason))
+        case .turnedAway(let reason): return onTurnedAway(reason)
         case .received(let message):
             lastHeardAt = now
             return onMessage(message, at: now)
@@ -90,8 +93,17 @@ public struct WorkerMachine: Sendable {
 
     // MARK: Session
 
+    /// The operator may yet allow our key: say so at once, and keep trying while patience lasts.
+    private mutating func onTurnedAway(_ reason: String) -> [WorkerAction] {
+        isConnected = false
+        isTurnedAway = true
+        lastComplaint = reason
+        return [.log(LogEvent("worker.refused", level: .warning, ["reason": .string(reason)]))]
+    }
+
     private mutating func onConnected(at now: Double) -> [WorkerAction] {
         isConnected = true
+        isTurnedAway = false
         lastHeardAt = now
         lastHeartbeatAt = now
         if case .offline = phase { phase = .greeting }
@@ -274,6 +286,7 @@ public struct WorkerMachine: Sendable {
 
     private mutating func onTick(at now: Double) -> [WorkerAction] {
         if !isConnected, now - lastHeardAt > patienceSeconds, currentRound == nil {
+            if isTurnedAway { return end(.turnedAway(reason: lastComplaint)) }
             return end(.unreachable(reason: "no coordinator for \(Int(now - lastHeardAt)) seconds: \(lastComplaint)"))
         }
         guard isConnected else { return [] }

@@ -1,0 +1,90 @@
+import Foundation
+import Testing
+
+/// Real processes, real sockets, real training.
+@Suite(.serialized)
+struct FederationRunTests {
+    static func report(_ folder: ScratchFolder, _ state: String) throws -> [String: Any] {
+        let data = try #require(FileManager.default.contents(atPath: "\(folder.path)/\(state)/out/report.json"))
+        return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    }
+
+    @Test func aFederationTurnsAModelIntoACompactOne() async throws {
+        let folder = try ScratchFolder()
+        let plan = try folder.file("plan.yaml", smallPlan())
+        let (status, text) = try await PleachProcess.run(["run", plan, "--state", folder.path + "/state"])
+        #expect(status == 0, "\(text)")
+        let report = try Self.report(folder, "state")
+        for key in [
+            "accuracyBefore", "accuracyAfter", "bytesBefore", "bytesAfter", "sparsity", "wireBytesUp", "wireBytesDown",
+            "wireBytesFloat32", "rounds", "seconds", "stages",
+        ] {
+            #expect(report[key] != nil, "report.json lacks \(key)")
+        }
+        let before = try #require(report["bytesBefore"] as? Int)
+        let after = try #require(report["bytesAfter"] as? Int)
+        #expect(after == folder.bytes("state/out/compact.onnx").count)
+        #expect(Double(after) < 0.5 * Double(before))
+        #expect(try #require(report["sparsity"] as? Double) > 0.59)
+        let wire = try #require(report["wireBytesUp"] as? Int) + #require(report["wireBytesDown"] as? Int)
+        #expect(wire < #require(report["wireBytesFloat32"] as? Int))
+        // What the fleet measured on its test shards is what one machine measures on the whole test split.
+        let evaluation = try await PleachProcess.run([
+            "model", "evaluate", folder.path + "/state/out/compact.onnx", "--data",
+            "synthetic:digits?seed=7&samples=600", "--json",
+        ])
+        #expect(evaluation.status == 0, "\(evaluation.text)")
+        let measured = try #require(
+            try JSONSerialization.jsonObject(with: Data(evaluation.text.utf8)) as? [String: Any])
+        #expect(
+            abs(try #require(measured["accuracy"] as? Double) - #require(report["accuracyAfter"] as? Double)) < 1e-9)
+        #expect(try #require(measured["accuracy"] as? Double) > 0.3, "ten classes: chance is 0.1")
+    }
+
+    @Test func aKilledCoordinatorAndAKilledWorkerChangeNothing() async throws {
+        let folder = try ScratchFolder()
+        let plan = try folder.file("plan.yaml", smallPlan())
+        let calm = try await PleachProcess.run(["run", plan, "--state", folder.path + "/calm"])
+        #expect(calm.status == 0, "\(calm.text)")
+        let state = folder.path + "/rough"
+        for kill in 1...3 {
+            let run = try PleachProcess(["run", plan, "--state", state, "--json"])
+            // In the middle of a round: one contribution of it is in the ledger, the round is not closed.
+            try await waitUntil("progress before kill \(kill)", seconds: 90) {
+                try !run.isRunning || Self.events("contribution.accepted", in: state) >= 3 * kill
+            }
+            let victim = try #require(Self.processes(matching: kill == 2 ? "worker-1" : "coordinator", state: state).first)
+            Foundation.kill(victim, SIGKILL)
+            if kill == 2 {
+                // A worker is replaced within the run; then the whole family goes.
+                try await waitUntil("the run to go on", seconds: 90) {
+                    try !run.isRunning || Self.events("contribution.accepted", in: state) >= 3 * kill + 1
+                }
+                run.killNow()
+                try await waitUntil("orphans to end", seconds: 30) { Self.processes(matching: "", state: state).isEmpty }
+            }
+            #expect(try await run.wait() != 0)
+        }
+        let last = try await PleachProcess.run(["run", plan, "--state", state])
+        #expect(last.status == 0, "\(last.text)")
+        #expect(folder.bytes("rough/out/compact.onnx") == folder.bytes("calm/out/compact.onnx"))
+        #expect(!folder.bytes("calm/out/compact.onnx").isEmpty)
+    }
+
+    /// How often an event stands in the coordinator's log.
+    static func events(_ name: String, in state: String) throws -> Int {
+        let log = (try? String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)) ?? ""
+        return log.components(separatedBy: "\"event\":\"\(name)\"").count - 1
+    }
+
+    /// Processes of this state folder whose command line holds a word.
+    static func processes(matching word: String, state: String) -> [pid_t] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { pid_t($0) }.filter { pid in
+            guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else { return false }
+            let line = String(decoding: data, as: UTF8.self).split(separator: "\0").map(String.init)
+            guard let command = line.dropFirst().first, command == "coordinator" || command == "worker" else { return false }
+            return line.contains { $0.hasPrefix(state) } && (word.isEmpty || line.contains(word))
+        }
+    }
+}
