@@ -41,7 +41,9 @@ public struct CalibrationSet: Sendable, Equatable {
         for histogram in histograms {
             Self.append(histogram.count, to: &bytes)
             if histogram.count == 0 { continue }
-            for bits in [histogram.minimum.bitPattern, histogram.maximum.bitPattern] { Self.append(fixed: bits, to: &bytes) }
+            for bits in [histogram.minimum.bitPattern, histogram.maximum.bitPattern] {
+                Self.append(fixed: bits, to: &bytes)
+            }
             for value in [histogram.sum, histogram.sumOfSquares] { Self.append(fixed: value, to: &bytes) }
             let used = histogram.counts.indices.filter { histogram.counts[$0] != 0 }
             Self.append(UInt64(used.count), to: &bytes)
@@ -59,7 +61,9 @@ public struct CalibrationSet: Sendable, Equatable {
     public init(parsing bytes: [UInt8], expecting names: [String]) throws(CompressionError) {
         guard bytes.starts(with: Self.magic) else { throw .malformedCalibration("it does not begin as one") }
         var reader = VarintReader(bytes: bytes, offset: Self.magic.count)
-        guard try reader.varint() == UInt64(names.count) else { throw .malformedCalibration("it is about other tensors") }
+        guard try reader.varint() == UInt64(names.count) else {
+            throw .malformedCalibration("it is about other tensors")
+        }
         self.init(names: names)
         for index in names.indices { histograms[index] = try Self.histogram(&reader) }
         guard reader.isAtEnd else { throw .malformedCalibration("bytes follow its end") }
@@ -80,7 +84,9 @@ public struct CalibrationSet: Sendable, Equatable {
         var total: UInt64 = 0
         var bin = -1
         let used = try reader.varint()
-        guard (1...UInt64(histogram.counts.count)).contains(used) else { throw .malformedCalibration("a number of bins is wrong") }
+        guard (1...UInt64(histogram.counts.count)).contains(used) else {
+            throw .malformedCalibration("a number of bins is wrong")
+        }
         for _ in 0..<used {
             let gap = try reader.varint()
             guard gap >= 1, gap <= UInt64(histogram.counts.count - 1 - bin) else {
@@ -88,7 +94,9 @@ public struct CalibrationSet: Sendable, Equatable {
             }
             bin += Int(gap)
             let count = try reader.varint()
-            guard count >= 1, count <= histogram.count - total else { throw .malformedCalibration("bins do not add up") }
+            guard count >= 1, count <= histogram.count - total else {
+                throw .malformedCalibration("bins do not add up")
+            }
             histogram.counts[bin] = count
             total += count
         }

@@ -15,7 +15,9 @@ public enum WeightQuantizer {
         let weights = tensor.floats
         func channel(_ index: Int) -> Int { index / inner % channels }
         var largest = [Float](repeating: 0, count: channels)
-        for (index, weight) in weights.enumerated() { largest[channel(index)] = max(largest[channel(index)], abs(weight)) }
+        for (index, weight) in weights.enumerated() {
+            largest[channel(index)] = max(largest[channel(index)], abs(weight))
+        }
         let scales = largest.map { $0 > 0 ? max($0 / 127, .leastNormalMagnitude) : 1 }
         let codes = weights.enumerated().map { index, weight in
             Int8(min(max((weight / scales[channel(index)]).rounded(.toNearestOrEven), -127), 127))

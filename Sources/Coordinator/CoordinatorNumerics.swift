@@ -38,7 +38,8 @@ final class CoordinatorNumerics {
         self.plan = plan
         self.blobs = blobs
         skeleton = try Graph.load(blobs.get(facts.graph.digest), path: "graph \(facts.graph.digest)")
-        let snapshot = try Snapshot(parsing: blobs.get(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
+        let snapshot = try Snapshot(
+            parsing: blobs.get(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
         current = (facts.snapshot.digest, snapshot)
         norm = snapshot.norm
     }
@@ -124,7 +125,8 @@ final class CoordinatorNumerics {
             throw Refusal(reason: "the update is based on another snapshot than \(current.digest)")
         }
         guard reader.header.maskEpoch == snapshot.masks.epoch else {
-            throw Refusal(reason: "the update has mask epoch \(reader.header.maskEpoch), the round \(snapshot.masks.epoch)")
+            throw Refusal(
+                reason: "the update has mask epoch \(reader.header.maskEpoch), the round \(snapshot.masks.epoch)")
         }
         if kind == .update {
             let size = reader.squaredNorm().squareRoot()
@@ -158,7 +160,9 @@ final class CoordinatorNumerics {
         }
     }
 
-    private func close(_ rule: FoldRule, _ contributions: [ContributionFacts], base: SnapshotFacts) throws -> ComputedStep {
+    private func close(_ rule: FoldRule, _ contributions: [ContributionFacts], base: SnapshotFacts) throws
+        -> ComputedStep
+    {
         switch (rule, fold) {
         case (.average, .weights(let accumulator)):
             fold = .metrics
@@ -238,7 +242,8 @@ final class CoordinatorNumerics {
             version: base.version + 1, snapshot: BlobReference(digest: digest, byteCount: bytes.count),
             graph: base.graph, maskEpoch: next.masks.epoch, sparsity: sparsity,
             delta: DeltaReference(
-                blob: BlobReference(digest: delta, byteCount: encoded.bytes.count), from: base.snapshot.digest, to: digest),
+                blob: BlobReference(digest: delta, byteCount: encoded.bytes.count), from: base.snapshot.digest,
+                to: digest),
             residual: residual)
         return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
     }
@@ -263,7 +268,8 @@ final class CoordinatorNumerics {
             calibration: reference, compact: reference, method: method.rawValue, percentile: percentile,
             opset: plan.export.opset)
         let bytes = try CompactModel.quantized(
-            graph: currentGraph(), calibration: set, method: CalibrationMethod.named(method.rawValue, percentile: percentile), opset: Int64(compact.opset)
+            graph: currentGraph(), calibration: set,
+            method: CalibrationMethod.named(method.rawValue, percentile: percentile), opset: Int64(compact.opset)
         ).serialized()
         compact.compact = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
         return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: compact))

@@ -196,7 +196,8 @@ public actor CoordinatorService {
                     [
                         "key": .string(key), "address": .string(address),
                         "reason": .string(
-                            "key is not allowed; to allow it: pleach keys allow \(options.state)/keys '\(key)' --name NAME"),
+                            "key is not allowed; to allow it: pleach keys allow \(options.state)/keys '\(key)' --name NAME"
+                        ),
                     ]))
             return []
         case .violation(let peer, let what):

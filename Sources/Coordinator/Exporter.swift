@@ -21,7 +21,8 @@ struct Exporter: Sendable {
             guard let compact = history.compact else { preconditionFailure("an x86 export follows a quantize stage") }
             bytes = try blobs.get(compact.compact.digest)
         case .float32:
-            bytes = try CompactModel.float32(graph: numerics.currentGraph(), opset: Int64(plan.export.opset)).serialized()
+            bytes = try CompactModel.float32(graph: numerics.currentGraph(), opset: Int64(plan.export.opset))
+                .serialized()
         }
         let path = folder + "/compact.onnx"
         try AtomicFile.write(bytes, to: path)

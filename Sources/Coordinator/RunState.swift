@@ -97,7 +97,9 @@ struct OpeningModel {
             guard case .file(let path) = distill.teacher else { continue }
             teachers[path] = try Self.storeTeacher(path, student: graph, blobs: blobs)
         }
-        let shape = graph.inputs.first?.dimensions?.dropFirst().map { if case .fixed(let extent) = $0 { extent } else { nil as Int? } }
+        let shape = graph.inputs.first?.dimensions?.dropFirst().map {
+            if case .fixed(let extent) = $0 { extent } else { nil as Int? }
+        }
         let model = ModelFacts(
             source: source, parameters: graph.parameterTensors().elementCount, bytes: graph.serialized().count,
             sampleShape: shape.map(Array.init) ?? [], classes: try graph.classCount())

@@ -13,7 +13,8 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .unsupported(let type, let node, let detail): "operator '\(type)' (node '\(node)') is not supported: \(detail)"
+        case .unsupported(let type, let node, let detail):
+            "operator '\(type)' (node '\(node)') is not supported: \(detail)"
         case .operatorFailed(let type, let node, let reason): "operator '\(type)' (node '\(node)') failed: \(reason)"
         case .missingInput(let name): "the model's input '\(name)' was not given"
         case .wrongInput(let name, let expected, let found):

@@ -17,7 +17,8 @@ enum Operators {
     static func compile(_ node: Node, graph: Graph) throws(EngineError) -> Perform {
         guard node.domain.isEmpty || node.domain == "ai.onnx", let compiler = compilers[node.operatorType] else {
             throw .unsupported(
-                operatorType: node.operatorType, node: node.name, detail: "opset \(graph.opset), domain '\(node.domain)'")
+                operatorType: node.operatorType, node: node.name,
+                detail: "opset \(graph.opset), domain '\(node.domain)'")
         }
         return try compiler(node, graph)
     }
@@ -35,7 +36,9 @@ enum Operators {
     // MARK: Shared parts
 
     static func first(_ inputs: [TorchTensor?], _ index: Int = 0) throws(EngineError) -> TorchTensor {
-        guard inputs.indices.contains(index), let tensor = inputs[index] else { throw .runtime("input \(index) is missing") }
+        guard inputs.indices.contains(index), let tensor = inputs[index] else {
+            throw .runtime("input \(index) is missing")
+        }
         return tensor
     }
 
@@ -157,7 +160,8 @@ enum Operators {
     }
 
     private static func pool(_ node: Node, _ graph: Graph) throws(EngineError) -> ([Int64], Window, Bool) {
-        guard let kernel = node.ints("kernel_shape"), (1...3).contains(kernel.count), kernel.allSatisfy({ $0 > 0 }) else {
+        guard let kernel = node.ints("kernel_shape"), (1...3).contains(kernel.count), kernel.allSatisfy({ $0 > 0 })
+        else {
             throw refuse(node, "kernel_shape must have one to three positive extents")
         }
         if node.int("storage_order") ?? 0 != 0 { throw refuse(node, "storage_order 1") }
@@ -172,7 +176,9 @@ enum Operators {
             let input = try first(x)
             let extents = input.extents
             let split = axis < 0 ? axis + extents.count : axis
-            guard (0...extents.count).contains(split) else { throw refuse(node, "axis \(axis) of rank \(extents.count)") }
+            guard (0...extents.count).contains(split) else {
+                throw refuse(node, "axis \(axis) of rank \(extents.count)")
+            }
             let dims = [extents[..<split].reduce(1, *), extents[split...].reduce(1, *)].map(Int64.init)
             return try TorchTensor(ct_reshape(input.handle, dims, 2))
         }
@@ -208,7 +214,8 @@ enum Operators {
     private static func dropout(_ node: Node, _ graph: Graph) throws(EngineError) -> Perform {
         var ratio = 0.5
         if node.inputs.count > 1, !node.inputs[1].isEmpty {
-            guard let value = graph.initializers[node.inputs[1]], value.elementType == .float32, let first = value.floats.first
+            guard let value = graph.initializers[node.inputs[1]], value.elementType == .float32,
+                let first = value.floats.first
             else { throw refuse(node, "a ratio that is not a constant float32") }
             ratio = Double(first)
         }

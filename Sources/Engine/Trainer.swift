@@ -85,7 +85,8 @@ public final class Trainer {
         for parameter in parameterList where parameter.role == .trainable {
             guard let slot = program.slots[parameter.name], let value = values[slot] else { continue }
             let mask = try masks[parameter.name].map { bitmap throws(EngineError) in
-                try TorchTensor(Tensor((0..<bitmap.count).map { bitmap[$0] ? 1 : 0 } as [Float], shape: parameter.shape))
+                try TorchTensor(
+                    Tensor((0..<bitmap.count).map { bitmap[$0] ? 1 : 0 } as [Float], shape: parameter.shape))
             }
             let leaf = try TorchTensor(ct_leaf(value.handle))
             values[slot] = leaf
@@ -122,10 +123,13 @@ public final class Trainer {
         _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil, training: Bool = true
     ) throws(EngineError) -> (result: StepResult, logits: Tensor, gradients: NamedTensors) {
         let frame = Frame(training: training, updatesStatistics: false)
-        let (result, logits) = try backward(input, labels: labels, loss: loss, teacherLogits: teacherLogits, frame: frame)
+        let (result, logits) = try backward(
+            input, labels: labels, loss: loss, teacherLogits: teacherLogits, frame: frame)
         var gradients = NamedTensors()
         for state in states {
-            guard let name = parameterList.first(where: { program.slots[$0.name] == state.slot })?.name else { continue }
+            guard let name = parameterList.first(where: { program.slots[$0.name] == state.slot })?.name else {
+                continue
+            }
             gradients[name] = try TorchTensor(ct_gradient(state.leaf.handle)).tensor()
         }
         return (result, try logits.tensor(), gradients)

@@ -11,7 +11,14 @@ public enum LogLevel: String, Sendable, Equatable, CaseIterable, Comparable {
     case debug, info, warning, error
 
     public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rank < b.rank }
-    private var rank: Int { switch self { case .debug: 0; case .info: 1; case .warning: 2; case .error: 3 } }
+    private var rank: Int {
+        switch self {
+        case .debug: 0
+        case .info: 1
+        case .warning: 2
+        case .error: 3
+        }
+    }
 }
 
 /// One thing that happened in a run, with a stable name and stable fields (`protocols/log-events.md`).

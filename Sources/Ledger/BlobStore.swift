@@ -64,7 +64,9 @@ public final class BlobStore: Sendable {
     /// The bytes, verified. A blob that does not match its name is moved aside and named.
     public func get(_ digest: Federation.Digest) throws(LedgerError) -> [UInt8] {
         let path = path(digest)
-        guard let data = FileManager.default.contents(atPath: path) else { throw .missingBlob(digest: digest.hex, path: path) }
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw .missingBlob(digest: digest.hex, path: path)
+        }
         let bytes = Array(data)
         guard Federation.Digest(hashing: bytes) == digest else {
             rename(path, path + ".corrupt")
@@ -80,7 +82,8 @@ public final class BlobStore: Sendable {
 
     /// Begins to receive a blob, or goes on where an earlier attempt stopped.
     public func receive(_ digest: Federation.Digest, byteCount: Int) throws(LedgerError) -> IncomingBlob {
-        try IncomingBlob(store: self, partial: "\(directory)/partial/\(digest.hex)", digest: digest, byteCount: byteCount)
+        try IncomingBlob(
+            store: self, partial: "\(directory)/partial/\(digest.hex)", digest: digest, byteCount: byteCount)
     }
 
     /// Removes a blob; one that is not there is no error.

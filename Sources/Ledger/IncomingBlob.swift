@@ -48,7 +48,9 @@ public final class IncomingBlob: Sendable {
     /// - Throws: `LedgerError.blobTooLong` beyond the declared size; `.diskFull`.
     public func append(_ bytes: UnsafeRawBufferPointer) throws(LedgerError) {
         try state.withLock { state throws(LedgerError) in
-            guard state.received + bytes.count <= byteCount else { throw .blobTooLong(digest: digest.hex, declared: byteCount) }
+            guard state.received + bytes.count <= byteCount else {
+                throw .blobTooLong(digest: digest.hex, declared: byteCount)
+            }
             var written = 0
             while written < bytes.count, let base = bytes.baseAddress {
                 let count = write(state.descriptor, base + written, bytes.count - written)

@@ -92,7 +92,9 @@ public final class Ledger: Sendable {
                     arguments: [id]
                 ).map { row in
                     let body: Data = row["body"]
-                    return (row["id"], row["time"], StoredRecord(kind: row["kind"], round: row["round"], body: Array(body)))
+                    return (
+                        row["id"], row["time"], StoredRecord(kind: row["kind"], round: row["round"], body: Array(body))
+                    )
                 }
             }
         }
@@ -102,7 +104,8 @@ public final class Ledger: Sendable {
         try Self.translating(path) {
             try database.write {
                 try $0.execute(
-                    sql: "INSERT INTO metadata (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    sql:
+                        "INSERT INTO metadata (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                     arguments: [key, value])
             }
         }
@@ -110,7 +113,9 @@ public final class Ledger: Sendable {
 
     public func metadata(_ key: String) throws(LedgerError) -> String? {
         try Self.translating(path) {
-            try database.read { try String.fetchOne($0, sql: "SELECT value FROM metadata WHERE key = ?", arguments: [key]) }
+            try database.read {
+                try String.fetchOne($0, sql: "SELECT value FROM metadata WHERE key = ?", arguments: [key])
+            }
         }
     }
 
@@ -123,7 +128,8 @@ public final class Ledger: Sendable {
         } catch let error as DatabaseError {
             switch error.resultCode {
             case .SQLITE_FULL: throw .diskFull(path: path)
-            case .SQLITE_CORRUPT, .SQLITE_NOTADB: throw .notALedger(path: path, reason: error.message ?? "\(error.resultCode)")
+            case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+                throw .notALedger(path: path, reason: error.message ?? "\(error.resultCode)")
             case .SQLITE_IOERR where errno == ENOSPC: throw .diskFull(path: path)
             default: throw .file(path: path, reason: error.message ?? "\(error.resultCode)")
             }

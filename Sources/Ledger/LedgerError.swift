@@ -28,10 +28,12 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
         case .file(let path, let reason): "\(path): \(reason)"
         case .stateInUse(let path, let pid):
             "state folder \(path) is in use\(pid.map { " by process \($0)" } ?? ""): stop it, or use another --state"
-        case .notALedger(let path, let reason): "\(path) is damaged or no ledger (\(reason)): restore it or start over with --fresh"
+        case .notALedger(let path, let reason):
+            "\(path) is damaged or no ledger (\(reason)): restore it or start over with --fresh"
         case .newerSchema(let path, let found, let known):
             "\(path) has schema \(found), this version knows up to \(known): install a newer pleach"
-        case .unreadableRecord(let id, let kind): "ledger record \(id) ('\(kind)') cannot be read: restore the ledger or start over with --fresh"
+        case .unreadableRecord(let id, let kind):
+            "ledger record \(id) ('\(kind)') cannot be read: restore the ledger or start over with --fresh"
         case .missingBlob(let digest, let path): "blob \(digest) is missing (\(path))"
         case .corruptBlob(let path): "\(path) does not match its digest; it was moved aside to \(path).corrupt"
         case .blobTooLong(let digest, let declared): "blob \(digest) is longer than the \(declared) bytes declared"

@@ -21,7 +21,11 @@ public struct Bitmap: Sendable, Hashable {
     public subscript(index: Int) -> Bool {
         get { bytes[index >> 3] & (1 << UInt8(index & 7)) != 0 }
         set {
-            if newValue { bytes[index >> 3] |= 1 << UInt8(index & 7) } else { bytes[index >> 3] &= ~(1 << UInt8(index & 7)) }
+            if newValue {
+                bytes[index >> 3] |= 1 << UInt8(index & 7)
+            } else {
+                bytes[index >> 3] &= ~(1 << UInt8(index & 7))
+            }
         }
     }
 

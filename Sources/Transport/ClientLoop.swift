@@ -54,7 +54,8 @@ final class ClientLoop {
             try dealer.set(ZMQ_CURVE_SECRETKEY, key: keys.secretKey)
         case (nil, nil): break
         case (nil, _?):
-            throw .incompleteKeys(reason: "a server key was given but no keys of our own: make some with `pleach keys new`")
+            throw .incompleteKeys(
+                reason: "a server key was given but no keys of our own: make some with `pleach keys new`")
         case (_?, nil):
             throw .incompleteKeys(reason: "we have keys but not the server's public key: give it with --server-key")
         }

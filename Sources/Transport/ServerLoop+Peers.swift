@@ -37,7 +37,9 @@ extension ServerLoop {
             throw ProtocolViolation(hasMore ? "a frame too many" : "a header without its payload")
         }
         guard hasMore, var payload = router.receive() else {
-            if header.isForExchange { exchange.receive(header, UnsafeRawBufferPointer(start: nil, count: 0), from: peer) }
+            if header.isForExchange {
+                exchange.receive(header, UnsafeRawBufferPointer(start: nil, count: 0), from: peer)
+            }
             return
         }
         let count = payload.count

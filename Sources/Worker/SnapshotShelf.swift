@@ -61,7 +61,9 @@ struct SnapshotShelf {
     }
 
     private func derive(_ reference: SnapshotReference) throws {
-        guard let first = reference.route.first else { throw TaskFailure("snapshot \(reference.snapshot.digest) is missing") }
+        guard let first = reference.route.first else {
+            throw TaskFailure("snapshot \(reference.snapshot.digest) is missing")
+        }
         var snapshot = try Snapshot(parsing: blobs.get(first.from), path: "snapshot \(first.from.short)")
         for step in reference.route {
             let reader = try UpdateReader(blobs.get(step.blob.digest), layout: snapshot.layout, masks: snapshot.masks)

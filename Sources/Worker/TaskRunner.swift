@@ -97,8 +97,9 @@ final class TaskRunner {
         let cache = try teacher.map { try teacherLogits($0) }
         let loss = teacher.map { Loss.distillation(temperature: $0.temperature, alpha: $0.alpha) } ?? .crossEntropy
         var metrics = TaskMetrics(samples: data.training.count)
-        let batches = BatchPlan(count: data.training.count, batch: recipe.batch, epochs: recipe.epochs, seed: offer.seed)
-        try batches.forEach { indices, fraction in
+        let batches = BatchPlan(
+            count: data.training.count, batch: recipe.batch, epochs: recipe.epochs, seed: offer.seed)
+        try batches.visit { indices, fraction in
             try pace.step(fraction)
             let (inputs, labels) = data.training.batch(indices)
             let result = try trainer.step(
@@ -188,7 +189,8 @@ final class TaskRunner {
         let order = Dataset.shuffledOrder(count: data.training.count, seed: seed).prefix(samples)
         for start in stride(from: 0, to: order.count, by: Self.evaluationBatch) {
             try pace.step(Double(start) / Double(order.count))
-            try calibrator.add(data.training.batch(order[start..<min(order.count, start + Self.evaluationBatch)]).inputs)
+            try calibrator.add(
+                data.training.batch(order[start..<min(order.count, start + Self.evaluationBatch)]).inputs)
         }
         return (try store(calibrator.result.serialized()), nil, TaskMetrics(samples: order.count))
     }
@@ -215,12 +217,16 @@ final class TaskRunner {
     /// The compact model, rebuilt from the snapshot and the fleet's histograms; the same bytes as the coordinator's.
     private func compactGraph(_ model: LoadedModel, _ reference: CompactReference) throws -> Graph {
         let calibration = try CalibrationSet(
-            parsing: blobs.get(reference.calibration.digest), expecting: model.graph.foldingBatchNormalization().quantizationPoints())
+            parsing: blobs.get(reference.calibration.digest),
+            expecting: model.graph.foldingBatchNormalization().quantizationPoints())
         let graph = try CompactModel.quantized(
-            graph: model.graph, calibration: calibration, method: CalibrationMethod.named(reference.method, percentile: reference.percentile), opset: Int64(reference.opset))
+            graph: model.graph, calibration: calibration,
+            method: CalibrationMethod.named(reference.method, percentile: reference.percentile),
+            opset: Int64(reference.opset))
         let digest = Digest(hashing: graph.serialized())
         guard digest == reference.compact.digest else {
-            throw TaskFailure("this machine builds compact model \(digest.short), the coordinator \(reference.compact.digest.short)")
+            throw TaskFailure(
+                "this machine builds compact model \(digest.short), the coordinator \(reference.compact.digest.short)")
         }
         return graph
     }
@@ -251,7 +257,7 @@ struct BatchPlan {
     let seed: UInt64
 
     /// Calls `body` with the sample indices of each batch and the fraction of the task done before it.
-    func forEach(_ body: (ArraySlice<Int>, Double) throws -> Void) throws {
+    func visit(_ body: (ArraySlice<Int>, Double) throws -> Void) throws {
         let total = max(1, Int((epochs * Double(count)).rounded()))
         var done = 0
         var pass = 0

@@ -88,7 +88,9 @@ final class TaskThread: Sendable {
 
     func cancel(round: Int) { _ = cancelledRounds.withLock { $0.insert(round) } }
 
-    private func isCancelled(_ round: Int) -> Bool { cancelledRounds.withLock { $0.contains(round) || $0.contains(-1) } }
+    private func isCancelled(_ round: Int) -> Bool {
+        cancelledRounds.withLock { $0.contains(round) || $0.contains(-1) }
+    }
 
     /// Ends whatever runs; nothing is reported any more.
     func cancelAll() { _ = cancelledRounds.withLock { $0.insert(-1) } }

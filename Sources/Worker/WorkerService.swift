@@ -56,7 +56,8 @@ public actor WorkerService {
         (inputs, feed) = AsyncStream.makeStream(of: WorkerEvent.self)
         let feed = feed
         tasks = TaskThread(
-            blobs: store.blobs, directory: options.state, data: data, threads: options.threads) { feed.yield($0) }
+            blobs: store.blobs, directory: options.state, data: data, threads: options.threads
+        ) { feed.yield($0) }
         startedAt = ContinuousClock.now
         let memory = try store.loadMemory()
         machine = WorkerMachine(

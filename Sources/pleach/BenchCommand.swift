@@ -35,7 +35,8 @@ struct BenchCodecCommand: AsyncParsableCommand {
             for row in rows {
                 let figures = String(
                     format: "%8.4f %8.3f %8.1f %8.1f  %10.2e %9.0f %9.0f", row.density, row.bitsPerWeight, row.ratio,
-                    row.entropyRatio, row.relativeSquaredError, row.encodeMegabytesPerSecond, row.decodeMegabytesPerSecond)
+                    row.entropyRatio, row.relativeSquaredError, row.encodeMegabytesPerSecond,
+                    row.decodeMegabytesPerSecond)
                 print(row.scheme.padding(toLength: 24, withPad: " ", startingAt: 0) + figures)
             }
         }
@@ -58,10 +59,15 @@ struct BenchFoldCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await exitingOnError {
-            guard elements > 0, contributions > 0 else { throw ValidationError("--elements and --contributions must be positive") }
+            guard elements > 0, contributions > 0 else {
+                throw ValidationError("--elements and --contributions must be positive")
+            }
             let row = try FoldBenchmark.run(elements: elements, contributions: contributions, seed: 1)
             if json { return try printJSON(row) }
-            print(String(format: "%d contributions of %d parameters: %.0f million parameters/s", row.contributions, row.parameters, row.millionParametersPerSecond))
+            print(
+                String(
+                    format: "%d contributions of %d parameters: %.0f million parameters/s", row.contributions,
+                    row.parameters, row.millionParametersPerSecond))
         }
     }
 }
@@ -88,10 +94,16 @@ struct BenchStepCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await exitingOnError {
-            guard batch > 0, threads > 0, steps > 0 else { throw ValidationError("--batch, --threads and --steps must be positive") }
-            let row = try StepBenchmark.run(graph: Graph.load(path: model), batch: batch, threads: threads, steps: steps)
+            guard batch > 0, threads > 0, steps > 0 else {
+                throw ValidationError("--batch, --threads and --steps must be positive")
+            }
+            let row = try StepBenchmark.run(
+                graph: Graph.load(path: model), batch: batch, threads: threads, steps: steps)
             if json { return try printJSON(row) }
-            print(String(format: "%.2f ms a step of %d on %d threads, peak %.0f MB", row.millisecondsPerStep, row.batch, row.threads, Double(row.peakBytes) / 1e6))
+            print(
+                String(
+                    format: "%.2f ms a step of %d on %d threads, peak %.0f MB", row.millisecondsPerStep, row.batch,
+                    row.threads, Double(row.peakBytes) / 1e6))
         }
     }
 }

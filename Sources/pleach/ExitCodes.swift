@@ -112,7 +112,8 @@ extension TransportError {
     var concernsKeys: Bool {
         switch self {
         case .invalidKey, .incompleteKeys, .unreadableKeyFile, .unwritableKeyFile, .exposedSecret, .invalidName,
-            .keyAlreadyAllowed, .nameAlreadyAllowed, .nameNotAllowed, .keyNotAllowed, .wrongServerKey, .mechanismMismatch:
+            .keyAlreadyAllowed, .nameAlreadyAllowed, .nameNotAllowed, .keyNotAllowed, .wrongServerKey,
+            .mechanismMismatch:
             true
         case .addressInUse, .invalidEndpoint, .serverFull, .messageTooLarge, .unsentMessages, .system: false
         }

@@ -11,7 +11,8 @@ struct KeysCommand: ParsableCommand {
             pleach keys allow pleach-state/keys site-a.key --name site-a
             """,
         subcommands: [
-            KeysNewCommand.self, KeysShowCommand.self, KeysAllowCommand.self, KeysRevokeCommand.self, KeysListCommand.self,
+            KeysNewCommand.self, KeysShowCommand.self, KeysAllowCommand.self, KeysRevokeCommand.self,
+            KeysListCommand.self,
         ])
 }
 

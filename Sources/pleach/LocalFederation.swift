@@ -82,7 +82,9 @@ final class LocalFederation {
 
     private func waitForEndpoint(_ coordinator: ChildProcess) async -> String? {
         while coordinator.isRunning {
-            if let text = try? String(contentsOfFile: options.state + "/endpoint", encoding: .utf8), text.hasSuffix("\n") {
+            if let text = try? String(contentsOfFile: options.state + "/endpoint", encoding: .utf8),
+                text.hasSuffix("\n")
+            {
                 return text.trimmingCharacters(in: .newlines)
             }
             try? await Task.sleep(for: .milliseconds(20))

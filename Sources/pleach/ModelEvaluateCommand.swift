@@ -6,7 +6,8 @@ import ModelGraph
 struct ModelEvaluateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
-        abstract: "Accuracy and loss of an ONNX classifier on a data set (its test split unless the SPEC says otherwise).",
+        abstract:
+            "Accuracy and loss of an ONNX classifier on a data set (its test split unless the SPEC says otherwise).",
         discussion: "Example: pleach model evaluate out/compact.onnx --data 'idx:../shared/data/mnist' --json")
 
     @Argument(help: "The ONNX file.")
@@ -49,7 +50,10 @@ struct ModelEvaluateCommand: AsyncParsableCommand {
             let count = Double(max(1, dataset.count))
             let result = Result(accuracy: Double(correct) / count, loss: lossSum / count, samples: dataset.count)
             if json { return try printJSON(result) }
-            print(String(format: "accuracy %.2f %%   loss %.4f   samples %d", result.accuracy * 100, result.loss, result.samples))
+            print(
+                String(
+                    format: "accuracy %.2f %%   loss %.4f   samples %d", result.accuracy * 100, result.loss,
+                    result.samples))
         }
     }
 }

@@ -24,7 +24,10 @@ struct ModelInspectCommand: AsyncParsableCommand {
                 ("MACs", "\(summary.macs)"),
                 ("bytes", "\(summary.bytes)"),
                 ("opset", "\(summary.opset)"),
-                ("operators", summary.operators.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")),
+                (
+                    "operators",
+                    summary.operators.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+                ),
                 ("inputs", summary.inputs.map { "\($0)" }.joined(separator: "; ")),
                 ("outputs", summary.outputs.map { "\($0)" }.joined(separator: "; ")),
             ]

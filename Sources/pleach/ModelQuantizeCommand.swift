@@ -56,7 +56,9 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
                 graph: graph, calibration: calibrator.result, method: method, opset: Int64(opset))
             let bytes = compact.serialized()
             try writeFile(bytes, to: out)
-            print("\(out): \(bytes.count) bytes (float32: \(graph.serialized().count)), calibrated on \(order.count) samples")
+            print(
+                "\(out): \(bytes.count) bytes (float32: \(graph.serialized().count)), calibrated on \(order.count) samples"
+            )
         }
     }
 }

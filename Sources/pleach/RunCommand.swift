@@ -26,7 +26,8 @@ struct RunCommand: AsyncParsableCommand {
                 throw ValidationError("--workers \(count) is below the plan's quorum of \(plan.fleet.quorum)")
             }
             guard let data = plan.data else {
-                throw PlanError(path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")
+                throw PlanError(
+                    path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")
             }
             let federation = try LocalFederation(
                 options: options, plan: plan, data: data, workers: count)

@@ -67,7 +67,8 @@ struct WorkerCommand: AsyncParsableCommand {
             case .turnedAway(let reason):
                 printError(
                     "\(reason); our public key is \(service.publicKey): "
-                        + "on the coordinator run 'pleach keys allow STATE/keys KEY --name NAME', and check --server-key")
+                        + "on the coordinator run 'pleach keys allow STATE/keys KEY --name NAME', and check --server-key"
+                )
             case .unreachable(let reason): printError(reason)
             case .failed(let reason): printError(reason)
             }

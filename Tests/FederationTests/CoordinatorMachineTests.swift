@@ -66,10 +66,13 @@ struct CoordinatorMachineTests {
     @Test func helloIsWelcomedAndReadyGetsATask() {
         var machine = Self.machine()
         _ = machine.receive(.started, at: 0)
-        let welcome = Self.essential(machine.receive(.received(.hello(Self.hello), session: Self.one, worker: "a"), at: 1))
+        let welcome = Self.essential(
+            machine.receive(.received(.hello(Self.hello), session: Self.one, worker: "a"), at: 1))
         #expect(welcome == [.send(.welcome(version: 1, run: "r", heartbeatSeconds: 5, acceptedRounds: 0), Self.one)])
         let offer = Self.essential(machine.receive(.received(.ready(held: []), session: Self.one, worker: "a"), at: 1))
-        guard case .send(.task(let task), Self.one)? = offer.first else { return #expect(Bool(false), "no task offered") }
+        guard case .send(.task(let task), Self.one)? = offer.first else {
+            return #expect(Bool(false), "no task offered")
+        }
         #expect(task.round == 0)
         #expect(task.snapshot.snapshot == Self.base.snapshot)
     }
@@ -131,7 +134,8 @@ struct CoordinatorMachineTests {
         var machine = Self.working(quorum: 1)
         _ = machine.receive(.received(.submission(Self.submission(7)), session: Self.one, worker: "a"), at: 2)
         _ = machine.receive(.blobArrived(Self.digest(7), session: Self.one), at: 3)
-        let refused = Self.essential(machine.receive(.examined(.refused(reason: "not finite"), round: 0, worker: "a"), at: 4))
+        let refused = Self.essential(
+            machine.receive(.examined(.refused(reason: "not finite"), round: 0, worker: "a"), at: 4))
         #expect(
             refused == [
                 .commit([.contributionRefused(round: 0, worker: "a", reason: "not finite")]),
@@ -140,7 +144,8 @@ struct CoordinatorMachineTests {
         _ = machine.receive(.received(.submission(Self.submission(8)), session: Self.two, worker: "b"), at: 5)
         _ = machine.receive(.blobArrived(Self.digest(8), session: Self.two), at: 6)
         let closed = machine.receive(.examined(.folded, round: 0, worker: "b"), at: 7)
-        #expect(closed.contains { if case .compute(.fold(.average, 0, let set, _)) = $0 { set.count == 1 } else { false } })
+        #expect(
+            closed.contains { if case .compute(.fold(.average, 0, let set, _)) = $0 { set.count == 1 } else { false } })
     }
 
     @Test func theDeadlineClosesARoundThatHasItsQuorumAndWithdrawsTheRest() {
@@ -149,7 +154,8 @@ struct CoordinatorMachineTests {
         _ = machine.receive(.blobArrived(Self.digest(7), session: Self.one), at: 3)
         _ = machine.receive(.examined(.folded, round: 0, worker: "a"), at: 4)
         for time in stride(from: 5.0, to: 99, by: 5) {
-            _ = machine.receive(.received(.heartbeat(round: 0, progress: 0.1), session: Self.two, worker: "b"), at: time)
+            _ = machine.receive(
+                .received(.heartbeat(round: 0, progress: 0.1), session: Self.two, worker: "b"), at: time)
             let actions = machine.receive(.ticked, at: time)
             #expect(!actions.contains { if case .compute = $0 { true } else { false } })
         }
@@ -165,7 +171,8 @@ struct CoordinatorMachineTests {
         let lost = machine.receive(.ticked, at: 12)
         #expect(lost.contains { if case .log(let event) = $0 { event.name == "worker.lost" } else { false } })
         _ = machine.receive(.received(.hello(Self.hello), session: SessionID(3), worker: "c"), at: 13)
-        let offer = Self.essential(machine.receive(.received(.ready(held: []), session: SessionID(3), worker: "c"), at: 13))
+        let offer = Self.essential(
+            machine.receive(.received(.ready(held: []), session: SessionID(3), worker: "c"), at: 13))
         #expect(offer.contains { if case .send(.task, SessionID(3)) = $0 { true } else { false } })
     }
 
@@ -183,7 +190,8 @@ struct CoordinatorMachineTests {
         var events: [LogEvent] = []
         for time in stride(from: 2.0, through: 40, by: 1) {
             for (session, name) in [(Self.one, "a"), (Self.two, "b")] {
-                _ = machine.receive(.received(.heartbeat(round: 0, progress: 0), session: session, worker: name), at: time)
+                _ = machine.receive(
+                    .received(.heartbeat(round: 0, progress: 0), session: session, worker: name), at: time)
             }
             for case .log(let event) in machine.receive(.ticked, at: time) where event.name == "round.waiting" {
                 events.append(event)
@@ -213,14 +221,17 @@ struct CoordinatorMachineTests {
             "more than"
         ),
         (
-            Submission(round: 0, blob: BlobReference(digest: digest(9), byteCount: 5), metrics: TaskMetrics(samples: 0)),
+            Submission(
+                round: 0, blob: BlobReference(digest: digest(9), byteCount: 5), metrics: TaskMetrics(samples: 0)),
             "no samples"
         ),
     ])
     func impossibleSubmissionsAreRefusedUnseen(submission: Submission, phrase: String) {
         var machine = Self.working()
         let actions = machine.receive(.received(.submission(submission), session: Self.one, worker: "a"), at: 2)
-        let reasons = actions.compactMap { if case .send(.verdict(0, false, let reason), _) = $0 { reason } else { nil } }
+        let reasons = actions.compactMap {
+            if case .send(.verdict(0, false, let reason), _) = $0 { reason } else { nil }
+        }
         #expect(reasons.count == 1 && reasons[0].contains(phrase))
     }
 

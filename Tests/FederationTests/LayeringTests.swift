@@ -23,7 +23,8 @@ private let allowed: [String: Set<String>] = [
 
 /// The toolchain's own modules.
 private let system: Set<String> = [
-    "Foundation", "FoundationEssentials", "FoundationNetworking", "Synchronization", "Dispatch", "Glibc", "Musl", "Darwin", "Swift",
+    "Foundation", "FoundationEssentials", "FoundationNetworking", "Synchronization", "Dispatch", "Glibc", "Musl",
+    "Darwin", "Swift",
 ]
 
 /// Machines are pure: these targets may not reach clocks, files or threads through Foundation either, but for its
@@ -47,7 +48,8 @@ func everyImportIsInTheTable(target: String) throws {
     for file in files {
         for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
             let words = line.split(separator: " ")
-            guard let index = words.firstIndex(of: "import"), words.prefix(index).allSatisfy({ $0.hasPrefix("@") || modifiers.contains($0) }),
+            guard let index = words.firstIndex(of: "import"),
+                words.prefix(index).allSatisfy({ $0.hasPrefix("@") || modifiers.contains($0) }),
                 index + 1 < words.count
             else { continue }
             var name = String(words[index + 1])

@@ -7,7 +7,8 @@ import UpdateCodec
 private func digest(_ byte: UInt8) -> Digest { CoordinatorMachineTests.digest(byte) }
 
 private let reference = SnapshotReference(
-    version: 3, snapshot: BlobReference(digest: digest(1), byteCount: 99), graph: BlobReference(digest: digest(2), byteCount: 9),
+    version: 3, snapshot: BlobReference(digest: digest(1), byteCount: 99),
+    graph: BlobReference(digest: digest(2), byteCount: 9),
     maskEpoch: 4,
     route: [DeltaReference(blob: BlobReference(digest: digest(3), byteCount: 7), from: digest(4), to: digest(1))],
     recipe: Recipe(architecture: "cnn", inputShape: [1, 28, 28], classes: 10, width: nil, seed: 5))
@@ -19,26 +20,32 @@ private let offers: [TaskWork] = [
         teacher: TeacherReference(source: .snapshot(reference), temperature: 4, alpha: 0.5)),
     .train(
         TrainingRecipe(),
-        teacher: TeacherReference(source: .model(BlobReference(digest: digest(8), byteCount: 3)), temperature: 1, alpha: 1)),
+        teacher: TeacherReference(
+            source: .model(BlobReference(digest: digest(8), byteCount: 3)), temperature: 1, alpha: 1)),
     .score(samples: 10, batch: 5), .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
     .evaluate(
         samples: 5,
         compact: CompactReference(
-            calibration: BlobReference(digest: digest(5), byteCount: 1), compact: BlobReference(digest: digest(6), byteCount: 2),
+            calibration: BlobReference(digest: digest(5), byteCount: 1),
+            compact: BlobReference(digest: digest(6), byteCount: 2),
             method: "mse", percentile: 99, opset: 17)),
 ]
 
-private let coordinatorMessages: [CoordinatorMessage] = [
-    .welcome(version: 1, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
-    .wait(reason: "later"), .verdict(round: 2, accepted: false, reason: "NaN"), .withdrawal(round: 1, reason: "late"),
-    .finished(succeeded: true, reason: ""),
-] + offers.map {
-    .task(
-        TaskOffer(
-            round: 1, leaseSeconds: 30, seed: .max, snapshot: reference,
-            scheme: WireScheme(selection: .topK(density: 0.05), values: .ternary), acceptedRounds: 1, retain: [digest(9)],
-            work: $0))
-}
+private let coordinatorMessages: [CoordinatorMessage] =
+    [
+        .welcome(version: 1, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
+        .wait(reason: "later"), .verdict(round: 2, accepted: false, reason: "NaN"),
+        .withdrawal(round: 1, reason: "late"),
+        .finished(succeeded: true, reason: ""),
+    ]
+    + offers.map {
+        .task(
+            TaskOffer(
+                round: 1, leaseSeconds: 30, seed: .max, snapshot: reference,
+                scheme: WireScheme(selection: .topK(density: 0.05), values: .ternary), acceptedRounds: 1,
+                retain: [digest(9)],
+                work: $0))
+    }
 
 private let workerMessages: [WorkerMessage] = [
     .hello(CoordinatorMachineTests.hello), .ready(held: [digest(1), digest(2)]), .ready(held: []),

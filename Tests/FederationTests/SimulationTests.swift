@@ -22,7 +22,8 @@ private let plan = Plan(
 }
 
 @Test func networkTimingDoesNotChangeTheResult() {
-    let results = Set((0..<20).map { SimulatedFederation(plan: plan, workers: 3, seed: $0, faults: .none).run().snapshot })
+    let results = Set(
+        (0..<20).map { SimulatedFederation(plan: plan, workers: 3, seed: $0, faults: .none).run().snapshot })
     #expect(results.count == 1)
 }
 

@@ -12,7 +12,8 @@ struct WorkerMachineTests {
             snapshot: SnapshotReference(
                 version: 0, snapshot: BlobReference(digest: digest(1), byteCount: 10),
                 graph: BlobReference(digest: digest(2), byteCount: 10), maskEpoch: 0),
-            scheme: WireSchemeSample.scheme, acceptedRounds: acceptedRounds, work: .train(TrainingRecipe(), teacher: nil))
+            scheme: WireSchemeSample.scheme, acceptedRounds: acceptedRounds,
+            work: .train(TrainingRecipe(), teacher: nil))
     }
 
     static func machine(_ memory: WorkerMemory = WorkerMemory(run: "r")) -> WorkerMachine {
@@ -64,7 +65,8 @@ struct WorkerMachineTests {
         let actions = Self.essential(machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4))
         #expect(
             actions == [
-                .remember(WorkerMemory(run: "r", residual: nil, pending: Self.pending)), .send(.submission(Self.submission)),
+                .remember(WorkerMemory(run: "r", residual: nil, pending: Self.pending)),
+                .send(.submission(Self.submission)),
             ])
     }
 

@@ -1,2 +1,106 @@
+import Federation
+import Foundation
 import Testing
+
 @testable import Ledger
+
+/// A folder that goes away with the test.
+final class StateFolder: Sendable {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("ledger-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+struct LedgerTests {
+    static let facts = ContributionFacts(
+        round: 3, worker: "a",
+        submission: Submission(round: 3, blob: nil, metrics: TaskMetrics(samples: 7, lossSum: 0.1 + 0.2)), weight: 7)
+
+    @Test func recordsComeBackInOrderAndExactly() throws {
+        let folder = try StateFolder()
+        let records: [LedgerRecord] = [
+            .roundOpened(round: 3, stage: 0, task: "train"), .contributionAccepted(Self.facts),
+            .contributionRefused(round: 3, worker: "b", reason: "NaN \u{1F33F}"),
+            .stepFinished(
+                round: 3, stage: 0, outcome: StepOutcome(loss: 1.0 / 3, sparsity: 0.1), snapshot: nil,
+                traffic: StepTraffic(wireBytesUp: 5), seconds: 2.5), .stageFinished(stage: 0, seconds: 9),
+        ]
+        do {
+            let ledger = try Ledger.open(directory: folder.path)
+            try ledger.append(Array(records[..<2]))
+            try ledger.append(Array(records[2...]))
+            try ledger.setMetadata("plan", "text")
+        }
+        let again = try Ledger.open(directory: folder.path, readOnly: true)
+        #expect(try again.ledgerRecords().map(\.record) == records)
+        #expect(try again.metadata("plan") == "text")
+        #expect(try again.metadata("other") == nil)
+    }
+
+    @Test func whatWasAppendedSurvivesACopyOfTheFilesMidRun() throws {
+        let folder = try StateFolder()
+        let copy = try StateFolder()
+        let ledger = try Ledger.open(directory: folder.path)
+        try ledger.append([.contributionAccepted(Self.facts)])
+        // A kill leaves database and write-ahead log as they are; so does this copy while the ledger is open.
+        for name in ["ledger.sqlite", "ledger.sqlite-wal"] {
+            try FileManager.default.copyItem(atPath: "\(folder.path)/\(name)", toPath: "\(copy.path)/\(name)")
+        }
+        #expect(
+            try Ledger.open(directory: copy.path).ledgerRecords().map(\.record) == [.contributionAccepted(Self.facts)])
+    }
+
+    @Test func damageIsNamed() throws {
+        let folder = try StateFolder()
+        do {
+            let ledger = try Ledger.open(directory: folder.path)
+            for _ in 0..<50 { try ledger.append([.contributionAccepted(Self.facts)]) }
+        }
+        let path = folder.path + "/ledger.sqlite"
+        var data = try #require(FileManager.default.contents(atPath: path))
+        for index in 4096..<min(data.count, 12288) { data[index] = 0xa5 }
+        try data.write(to: URL(fileURLWithPath: path))
+        #expect {
+            _ = try Ledger.open(directory: folder.path).ledgerRecords()
+        } throws: { "\($0)".contains("ledger.sqlite") }
+        try Data("not a database, not at all, really".utf8).write(to: URL(fileURLWithPath: path))
+        #expect(throws: LedgerError.self) { try Ledger.open(directory: folder.path) }
+    }
+
+    @Test func aNewerSchemaIsRefused() throws {
+        let folder = try StateFolder()
+        _ = try Ledger.open(directory: folder.path)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "python3", "-c", "import sqlite3,sys;sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version=99')",
+            folder.path + "/ledger.sqlite",
+        ]
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { return }
+        #expect(throws: LedgerError.newerSchema(path: folder.path + "/ledger.sqlite", found: 99, known: 1)) {
+            try Ledger.open(directory: folder.path)
+        }
+    }
+
+    @Test func oneProcessOwnsAFolder() throws {
+        let folder = try StateFolder()
+        let first = try StateLock(directory: folder.path)
+        #expect(throws: LedgerError.stateInUse(path: folder.path, pid: getpid())) {
+            try StateLock(directory: folder.path)
+        }
+        withExtendedLifetime(first) {}
+    }
+
+    @Test func theLockGoesWithItsHolder() throws {
+        let folder = try StateFolder()
+        do { _ = try StateLock(directory: folder.path) }
+        _ = try StateLock(directory: folder.path)
+    }
+}

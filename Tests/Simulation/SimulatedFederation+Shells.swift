@@ -101,7 +101,8 @@ extension SimulatedFederation {
     }
 
     private func result(_ offer: TaskOffer, _ residual: Digest?, _ worker: Int) -> WorkerEvent {
-        let cause = "w\(worker) \(offer.round) \(offer.snapshot.snapshot.digest.hex) \(residual?.hex ?? "none") \(offer.seed)"
+        let cause =
+            "w\(worker) \(offer.round) \(offer.snapshot.snapshot.digest.hex) \(residual?.hex ?? "none") \(offer.seed)"
         let blob = offer.work.yieldsBlob ? BlobReference(digest: .simulated(cause), byteCount: 100) : nil
         let metrics = TaskMetrics(samples: 10, lossSum: 1, correct: 1, measured: 10)
         let isTraining = if case .train = offer.work { true } else { false }

@@ -17,7 +17,8 @@ public struct Faults: Sendable {
     public var blobFailures: Double
 
     public init(
-        connectionBreaks: Double = 0, coordinatorCrashes: Double = 0, workerCrashes: Double = 0, blobFailures: Double = 0
+        connectionBreaks: Double = 0, coordinatorCrashes: Double = 0, workerCrashes: Double = 0,
+        blobFailures: Double = 0
     ) {
         self.connectionBreaks = connectionBreaks
         self.coordinatorCrashes = coordinatorCrashes
@@ -125,7 +126,8 @@ public final class SimulatedFederation {
     }
 
     private func popEarliest() -> (time: Double, order: Int, what: Happening)? {
-        guard let index = queue.indices.min(by: { (queue[$0].time, queue[$0].order) < (queue[$1].time, queue[$1].order) })
+        guard
+            let index = queue.indices.min(by: { (queue[$0].time, queue[$0].order) < (queue[$1].time, queue[$1].order) })
         else { return nil }
         return queue.remove(at: index)
     }
@@ -152,7 +154,9 @@ public final class SimulatedFederation {
             let failed = chance(now < calmAfter ? faults.blobFailures : 0)
             let session = SessionID(connection)
             toCoordinator(
-                failed ? .blobFailed(digest, session: session, reason: "simulated") : .blobArrived(digest, session: session))
+                failed
+                    ? .blobFailed(digest, session: session, reason: "simulated")
+                    : .blobArrived(digest, session: session))
         case .workerBlob(let digest, let worker, let life):
             guard workers[worker].life == life else { return }
             if chance(now < calmAfter ? faults.blobFailures : 0) {
@@ -186,7 +190,8 @@ public final class SimulatedFederation {
 
     private func checkInvariants() {
         var counted: Set<String> = []
-        for case .contributionAccepted(let facts) in records where !counted.insert("\(facts.round)/\(facts.worker)").inserted {
+        for case .contributionAccepted(let facts) in records
+        where !counted.insert("\(facts.round)/\(facts.worker)").inserted {
             violations.append("round \(facts.round) counts \(facts.worker) twice")
         }
     }
@@ -199,7 +204,9 @@ extension Digest {
         for lane in 0..<4 {
             var generator = SeededGenerator(seed: UInt64(lane), labels: text)
             let value = generator.next()
-            for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
+            for shift in stride(from: 0, to: 64, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift)))
+            }
         }
         guard let digest = Digest(bytes: bytes) else { preconditionFailure("32 bytes are a digest") }
         return digest

@@ -42,7 +42,9 @@ final class PleachProcess: Sendable {
 
     /// Exit status (negative: minus the signal); fails the test when the process outlives `seconds`.
     func wait(seconds: Double = 120) async throws -> Int32 {
-        try await waitUntil("\(process.arguments?.first ?? "") to end: \(text.suffix(2000))", seconds: seconds) { !isRunning }
+        try await waitUntil("\(process.arguments?.first ?? "") to end: \(text.suffix(2000))", seconds: seconds) {
+            !isRunning
+        }
         return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     }
 

@@ -12,7 +12,8 @@ struct RefusalTests {
             "coordinator", plan, "--state", state, "--bind", "tcp://127.0.0.1:*", "--json",
         ])
         try await waitUntil("the endpoint") { FileManager.default.fileExists(atPath: state + "/endpoint") }
-        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(in: .newlines)
+        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(
+            in: .newlines)
         let stranger = try await PleachProcess.run([
             "worker", "--coordinator", endpoint, "--server-key", state + "/keys/server.key", "--data",
             "synthetic:digits?samples=100", "--state", folder.path + "/stranger", "--patience", "2",
@@ -31,7 +32,8 @@ struct RefusalTests {
         let state = folder.path + "/state"
         let coordinator = try PleachProcess(["coordinator", plan, "--state", state, "--bind", "tcp://127.0.0.1:*"])
         try await waitUntil("the endpoint") { FileManager.default.fileExists(atPath: state + "/endpoint") }
-        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(in: .newlines)
+        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(
+            in: .newlines)
         _ = try await PleachProcess.run(["keys", "new", folder.path + "/other", "--name", "server"])
         let worker = try await PleachProcess.run([
             "worker", "--coordinator", endpoint, "--server-key", folder.path + "/other/server.key", "--data",
@@ -50,7 +52,9 @@ struct RefusalTests {
         try await waitUntil("the endpoint") { FileManager.default.fileExists(atPath: folder.path + "/one/endpoint") }
         let endpoint = try String(contentsOfFile: folder.path + "/one/endpoint", encoding: .utf8)
             .trimmingCharacters(in: .newlines)
-        let second = try await PleachProcess.run(["coordinator", plan, "--state", folder.path + "/two", "--bind", endpoint])
+        let second = try await PleachProcess.run([
+            "coordinator", plan, "--state", folder.path + "/two", "--bind", endpoint,
+        ])
         #expect(second.status == 5, "\(second.text)")
         #expect(second.text.contains(endpoint))
         first.killNow()
@@ -85,7 +89,7 @@ struct RefusalTests {
     @Test(arguments: [
         ("model: {architecture: cnn}\nstages:\n  - trian: {rounds: 1}\n", 2, "did you mean 'train'"),
         ("model: {architecture: cnn}\nstages:\n  - train: {roundz: 1}\n", 2, "did you mean 'rounds'"),
-        ("model: {architecture: cnm}\ndata: synthetic:digits\nstages:\n  - train: {rounds: 1}\n", 3, "cnn"),
+        ("model: {architecture: cnm}\ndata: synthetic:digits\nstages:\n  - train: {rounds: 1}\n", 2, "'cnn'"),
         ("model: {file: missing.onnx}\ndata: synthetic:digits\nstages:\n  - train: {rounds: 1}\n", 3, "missing.onnx"),
         ("model: {architecture: cnn}\ndata: synthetic:digit\nstages:\n  - train: {rounds: 1}\n", 4, "digits"),
         (

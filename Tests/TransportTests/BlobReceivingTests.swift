@@ -87,7 +87,8 @@ import Testing
     @Test func refusesChunksBeyondCreditAndChunksNobodyAskedFor() {
         var exchange = exchange()
         #expect(
-            deliver(&exchange, from: anna, attempt: 1, offset: 0) == [.violation(anna, "a chunk that nobody asked for")])
+            deliver(&exchange, from: anna, attempt: 1, offset: 0) == [.violation(anna, "a chunk that nobody asked for")]
+        )
         exchange.fetch(Self.digest, byteCount: 100, from: anna)
         _ = exchange.takeActions()
         exchange.fetches[Self.digest]?.receivedChunks = 2
@@ -163,7 +164,8 @@ import Testing
     }
 
     @Test func waitsForTheConnectionAndResumes() {
-        var exchange = BlobExchange(limits: Limits(chunkBytes: 10, creditChunks: 2), blobs: store.access, isPaused: true)
+        var exchange = BlobExchange(
+            limits: Limits(chunkBytes: 10, creditChunks: 2), blobs: store.access, isPaused: true)
         exchange.fetch(Self.digest, byteCount: 100, from: anna)
         exchange.now = 1000
         exchange.tick()

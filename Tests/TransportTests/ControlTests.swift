@@ -102,7 +102,10 @@ import Testing
         #expect(throws: TransportError.addressInUse(endpoint: endpoint)) {
             _ = try Server(bind: endpoint, keys: nil, blobs: MemoryBlobs().access)
         }
-        for bad in ["", "nonsense", "tcp://127.0.0.1:0x50", "tcp://127.0.0.1:-1", "tcp://", "tcp://127.0.0.1:99999", "ftp://127.0.0.1:1"] {
+        for bad in [
+            "", "nonsense", "tcp://127.0.0.1:0x50", "tcp://127.0.0.1:-1", "tcp://", "tcp://127.0.0.1:99999",
+            "ftp://127.0.0.1:1",
+        ] {
             #expect(throws: TransportError.self) { _ = try Server(bind: bad, keys: nil, blobs: MemoryBlobs().access) }
             #expect(throws: TransportError.self) {
                 _ = try Client(connect: bad, keys: nil, serverKey: nil, blobs: MemoryBlobs().access)

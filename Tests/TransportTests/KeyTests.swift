@@ -67,7 +67,9 @@ import Testing
 
     @Test func anAllowListSeesWhatAnotherProcessChanges() throws {
         let folder = try TemporaryFolder()
-        let (running, other) = (AllowList(directory: folder.path + "/allowed"), AllowList(directory: folder.path + "/allowed"))
+        let (running, other) = (
+            AllowList(directory: folder.path + "/allowed"), AllowList(directory: folder.path + "/allowed")
+        )
         let (first, second) = (try KeyPair.generate().publicKey, try KeyPair.generate().publicKey)
         #expect(running.lookup(first) == nil && running.list() == [])
         try other.allow(key: second, name: "b")

@@ -16,7 +16,8 @@ extension CoordinatorMachine {
         if raw > 0, wire > 0 { event.fields.append(("ratio", .double(Double(raw) / Double(wire)))) }
         for (key, value) in [
             ("density", outcome.density), ("bitsPerWeight", outcome.bitsPerWeight), ("loss", outcome.loss),
-            ("accuracy", outcome.accuracy), ("residualNorm", outcome.residualNorm), ("foldSeconds", outcome.foldSeconds),
+            ("accuracy", outcome.accuracy), ("residualNorm", outcome.residualNorm),
+            ("foldSeconds", outcome.foldSeconds),
         ] {
             if let value { event.fields.append((key, .double(value))) }
         }

@@ -21,16 +21,20 @@ extension CoordinatorMachine {
             return assignTasks(at: now)
         case .heartbeat: return []
         case .submission(let submission): return onSubmission(submission, session: session, worker: worker, at: now)
-        case .decline(let round, let reason): return onDecline(round: round, reason: reason, session: session, worker: worker, at: now)
+        case .decline(let round, let reason):
+            return onDecline(round: round, reason: reason, session: session, worker: worker, at: now)
         case .goodbye(let reason):
             return leave(session, event: "worker.left", reason: reason, at: now)
         }
     }
 
-    private mutating func onHello(_ hello: Hello, session: SessionID, worker: String, at now: Double) -> [CoordinatorAction] {
+    private mutating func onHello(_ hello: Hello, session: SessionID, worker: String, at now: Double)
+        -> [CoordinatorAction]
+    {
         let spoken = max(hello.minimumVersion, supportedProtocolVersions.lowerBound)
         guard spoken <= min(hello.maximumVersion, supportedProtocolVersions.upperBound) else {
-            let reason = "worker speaks protocol \(hello.minimumVersion) to \(hello.maximumVersion), this coordinator "
+            let reason =
+                "worker speaks protocol \(hello.minimumVersion) to \(hello.maximumVersion), this coordinator "
                 + "\(supportedProtocolVersions.lowerBound) to \(supportedProtocolVersions.upperBound): install matching versions"
             return refuse(session, worker, .version, reason)
         }
@@ -76,7 +80,8 @@ extension CoordinatorMachine {
     private func mismatch(_ hello: Hello) -> String? {
         guard let model = history.model else { return nil }
         let expected = model.sampleShape
-        let fits = expected.count == hello.sampleShape.count
+        let fits =
+            expected.count == hello.sampleShape.count
             && zip(expected, hello.sampleShape).allSatisfy { $0 == nil || $0 == $1 }
         // A vector model takes images of as many elements.
         guard fits || expected.isEmpty else {
@@ -124,7 +129,8 @@ extension CoordinatorMachine {
             let reason = wasAccepted ? "" : "superseded by a later round"
             return [.send(.verdict(round: round, accepted: wasAccepted, reason: reason), session)]
         }
-        guard case .collecting = phase, let open = history.openRound, open.number == round, let step = history.step else {
+        guard case .collecting = phase, let open = history.openRound, open.number == round, let step = history.step
+        else {
             return [.send(.verdict(round: round, accepted: false, reason: "round \(round) is not open"), session)]
         }
         if let reason = open.refused[worker] {
@@ -188,10 +194,13 @@ extension CoordinatorMachine {
             submission.blob?.digest == digest, leases[worker]?.isExamined == false
         else { return [] }
         return onExamined(
-            .refused(reason: "its bytes could not be fetched: \(reason)"), round: submission.round, worker: worker, at: now)
+            .refused(reason: "its bytes could not be fetched: \(reason)"), round: submission.round, worker: worker,
+            at: now)
     }
 
-    mutating func onExamined(_ examination: Examination, round: Int, worker: String, at now: Double) -> [CoordinatorAction] {
+    mutating func onExamined(_ examination: Examination, round: Int, worker: String, at now: Double)
+        -> [CoordinatorAction]
+    {
         guard case .collecting = phase, history.openRound?.number == round, let lease = leases[worker],
             let submission = lease.submission
         else { return [] }
@@ -200,7 +209,8 @@ extension CoordinatorMachine {
         var actions: [CoordinatorAction]
         switch examination {
         case .folded:
-            let facts = ContributionFacts(round: round, worker: worker, submission: submission, weight: weight(submission))
+            let facts = ContributionFacts(
+                round: round, worker: worker, submission: submission, weight: weight(submission))
             actions = [
                 commit([.contributionAccepted(facts)]),
                 .send(.verdict(round: round, accepted: true, reason: ""), lease.session),
@@ -264,7 +274,8 @@ extension CoordinatorMachine {
         var actions: [CoordinatorAction] = []
         for id in sessions.keys.sorted() {
             guard let session = sessions[id], now - session.lastSeenAt > plan.fleet.leaseSeconds else { continue }
-            actions += leave(id, event: "worker.lost", reason: "silent for \(Int(now - session.lastSeenAt)) seconds", at: now)
+            actions += leave(
+                id, event: "worker.lost", reason: "silent for \(Int(now - session.lastSeenAt)) seconds", at: now)
         }
         guard case .collecting(let openedAt) = phase, let round = history.openRound else { return actions }
         actions += closeIfComplete(at: now)

@@ -9,7 +9,8 @@ extension CoordinatorMachine {
             phase = .collecting(openedAt: now)
             lastWaitingLogAt = now
             actions.append(
-                .openFold(fold, round: round.number, base: base, restoring: round.accepted.sorted { $0.worker < $1.worker }))
+                .openFold(
+                    fold, round: round.number, base: base, restoring: round.accepted.sorted { $0.worker < $1.worker }))
             return actions + closeIfComplete(at: now)
         }
         if history.stageIndex == 0, history.step != nil, history.roundsOpened == 0 {
@@ -89,21 +90,24 @@ extension CoordinatorMachine {
         let accepted = round.accepted.count
         let settled = accepted + round.refused.count
         let underExamination = leases.values.contains { $0.isExamined }
-        let everyone = accepted >= plan.fleet.workers || (settled >= plan.fleet.workers && accepted >= plan.fleet.quorum)
+        let everyone =
+            accepted >= plan.fleet.workers || (settled >= plan.fleet.workers && accepted >= plan.fleet.quorum)
         let late = accepted >= plan.fleet.quorum && now - openedAt >= plan.fleet.deadlineSeconds
         // A contribution being folded right now belongs to the round: wait for its verdict, it is on its way.
         guard everyone || late, !underExamination else { return [] }
         var actions: [CoordinatorAction] = []
         for (worker, lease) in leases.sorted(by: { $0.key < $1.key })
         where !round.accepted.contains(where: { $0.worker == worker }) && round.refused[worker] == nil {
-            actions.append(.send(.withdrawal(round: round.number, reason: "the round closed with its quorum"), lease.session))
+            actions.append(
+                .send(.withdrawal(round: round.number, reason: "the round closed with its quorum"), lease.session))
         }
         leases = [:]
         phase = .computing(startedAt: openedAt)
         actions.append(
             .compute(
                 .fold(
-                    fold, round: round.number, contributions: round.accepted.sorted { $0.worker < $1.worker }, base: base)))
+                    fold, round: round.number, contributions: round.accepted.sorted { $0.worker < $1.worker },
+                    base: base)))
         return actions
     }
 

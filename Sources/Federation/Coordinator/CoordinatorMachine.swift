@@ -67,7 +67,10 @@ public struct CoordinatorMachine: Sendable {
             return onMessage(message, session: session, worker: worker, at: now)
         case .malformed(let reason, let session, let worker):
             return [
-                .log(LogEvent("contribution.refused", level: .warning, ["worker": .string(worker), "reason": .string(reason)])),
+                .log(
+                    LogEvent(
+                        "contribution.refused", level: .warning, ["worker": .string(worker), "reason": .string(reason)])
+                ),
                 .send(.refusal(.malformed, reason: reason), session),
             ]
         case .blobArrived(let digest, let session): return onBlobArrived(digest, session: session, at: now)
@@ -80,7 +83,8 @@ public struct CoordinatorMachine: Sendable {
         case .failed(let reason, let failure): return end(succeeded: false, reason: reason, failure)
         case .exported(let facts): return onExported(facts)
         case .ticked: return onTick(at: now)
-        case .stopRequested: return end(succeeded: false, reason: "stopped on request; resume with the same --state", .stopped)
+        case .stopRequested:
+            return end(succeeded: false, reason: "stopped on request; resume with the same --state", .stopped)
         }
     }
 

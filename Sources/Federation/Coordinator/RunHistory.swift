@@ -169,7 +169,9 @@ extension RunHistory {
         // Equal bytes have equal names: what is named elsewhere stays.
         let needed = Set(snapshots.flatMap { [$0.graph.digest, $0.delta?.blob.digest].compactMap { $0 } })
             .union(CoordinatorMachine.versionsToKeep(self).map { snapshots[$0].snapshot.digest })
-            .union([snapshot?.residual?.digest, compact?.calibration.digest, compact?.compact.digest].compactMap { $0 })
+            .union(
+                [snapshot?.residual?.digest, compact?.calibration.digest, compact?.compact.digest].compactMap { $0 }
+            )
             .union(teachers.values.map(\.digest))
         return obsolete.filter { !needed.contains($0) }
     }

@@ -12,7 +12,9 @@ extension WorkerMessage {
         case .hello(let body):
             self = .hello(try Hello(body))
         case .ready(let body):
-            guard body.held.count <= MessageLimits.heldSnapshots else { throw MessageError("ready names too many snapshots") }
+            guard body.held.count <= MessageLimits.heldSnapshots else {
+                throw MessageError("ready names too many snapshots")
+            }
             var held: [Digest] = []
             for data in body.held { held.append(try digest(data, "ready.held")) }
             self = .ready(held: held)
@@ -27,7 +29,8 @@ extension WorkerMessage {
                     round: try count(body.round, "submission.round"), blob: reference,
                     metrics: try TaskMetrics(body.metrics)))
         case .decline(let body):
-            self = .decline(round: try count(body.round, "decline.round"), reason: try text(body.reason, "decline.reason"))
+            self = .decline(
+                round: try count(body.round, "decline.round"), reason: try text(body.reason, "decline.reason"))
         case .goodbye(let body):
             self = .goodbye(reason: try text(body.reason, "goodbye.reason"))
         case nil:
@@ -47,7 +50,9 @@ extension CoordinatorMessage {
                 heartbeatSeconds: try finite(body.heartbeatSeconds, 0.01...3600, "welcome.heartbeat_seconds"),
                 acceptedRounds: try count(body.acceptedRounds, "welcome.accepted_rounds"))
         case .refusal(let body):
-            guard let code = RefusalCode(rawValue: body.code.rawValue) else { throw MessageError("unknown refusal code") }
+            guard let code = RefusalCode(rawValue: body.code.rawValue) else {
+                throw MessageError("unknown refusal code")
+            }
             self = .refusal(code, reason: try text(body.reason, "refusal.reason"))
         case .task(let body):
             self = .task(try TaskOffer(body))
@@ -69,7 +74,9 @@ extension CoordinatorMessage {
 }
 
 private func parsed<Message: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(MessageError) -> Message {
-    guard bytes.count <= MessageLimits.messageBytes else { throw MessageError("message of \(bytes.count) bytes is too long") }
+    guard bytes.count <= MessageLimits.messageBytes else {
+        throw MessageError("message of \(bytes.count) bytes is too long")
+    }
     do {
         return try Message(serializedBytes: bytes)
     } catch {
@@ -219,7 +226,8 @@ extension TaskOffer {
         let work: TaskWork
         switch body.work {
         case .train(let train):
-            work = .train(try TrainingRecipe(train), teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil)
+            work = .train(
+                try TrainingRecipe(train), teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil)
         case .score(let score):
             guard (1...1 << 20).contains(score.batch) else { throw MessageError("score.batch is out of range") }
             work = .score(samples: try count(score.samples, "score.samples"), batch: Int(score.batch))

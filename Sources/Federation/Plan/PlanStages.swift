@@ -186,7 +186,8 @@ extension StagePlan {
         case .train(let plan): plan.rounds + 1
         case .distill(let plan): plan.rounds + 1
         case .prune(let plan):
-            (plan.schedule == .oneShot ? 1 : plan.steps) * (plan.roundsPerStep + (plan.criterion == .taylor ? 1 : 0)) + 1
+            (plan.schedule == .oneShot ? 1 : plan.steps) * (plan.roundsPerStep + (plan.criterion == .taylor ? 1 : 0))
+                + 1
         case .quantize: 2
         case .evaluate: 1
         }

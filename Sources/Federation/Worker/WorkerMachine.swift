@@ -114,7 +114,8 @@ public struct WorkerMachine: Sendable {
         switch message {
         case .welcome(let version, let run, let heartbeatSeconds, let acceptedRounds):
             guard supportedProtocolVersions.contains(version) else {
-                return end(.refused(.version, reason: "the coordinator chose protocol \(version), which we do not speak"))
+                return end(
+                    .refused(.version, reason: "the coordinator chose protocol \(version), which we do not speak"))
             }
             self.heartbeatSeconds = heartbeatSeconds
             return onWelcome(run: run, acceptedRounds: acceptedRounds, at: now)
@@ -228,7 +229,8 @@ public struct WorkerMachine: Sendable {
         ]
     }
 
-    private mutating func onTaskFinished(_ submission: Submission, residual: Digest?, at now: Double) -> [WorkerAction] {
+    private mutating func onTaskFinished(_ submission: Submission, residual: Digest?, at now: Double) -> [WorkerAction]
+    {
         guard case .running(let offer) = phase, offer.round == submission.round else { return [] }
         memory.pending = WorkerMemory.Pending(submission: submission, residual: residual)
         phase = .submitting
@@ -290,7 +292,8 @@ public struct WorkerMachine: Sendable {
             return end(.unreachable(reason: "no coordinator for \(Int(now - lastHeardAt)) seconds: \(lastComplaint)"))
         }
         guard isConnected else { return [] }
-        if case .submitting = phase, now - lastSubmittedAt > max(10, 2 * heartbeatSeconds), let pending = memory.pending {
+        if case .submitting = phase, now - lastSubmittedAt > max(10, 2 * heartbeatSeconds), let pending = memory.pending
+        {
             lastSubmittedAt = now
             return [.send(.submission(pending.submission))]
         }

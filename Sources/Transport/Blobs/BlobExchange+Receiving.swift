@@ -79,7 +79,8 @@ extension BlobExchange {
             return fail(digest, reason: "the peer's blob has \(total) bytes instead of \(fetch.byteCount)")
         }
         guard offset == fetch.offset, fetch.receivedChunks < fetch.allowedChunks else {
-            let fault = offset == fetch.offset ? "a chunk beyond its credit" : "a chunk at \(offset), not \(fetch.offset)"
+            let fault =
+                offset == fetch.offset ? "a chunk beyond its credit" : "a chunk at \(offset), not \(fetch.offset)"
             perform(.violation(peer, fault))
             return restart(fetch)
         }

@@ -99,7 +99,9 @@ public final class AllowList: Sendable {
             let file = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            guard file.hasSuffix(".key"), let name = try? KeyFile.checkedName(String(file.dropLast(4))) else { continue }
+            guard file.hasSuffix(".key"), let name = try? KeyFile.checkedName(String(file.dropLast(4))) else {
+                continue
+            }
             names.append(name)
         }
         return names.sorted()

@@ -72,12 +72,13 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
                 .quantize(QuantizePlan(method: .mse, samples: 5)), .evaluate(EvaluatePlan(samples: 6)),
             ])
         #expect(plan.export == ExportPlan(target: .x86, opset: 13))
-        #expect(plan.roundsPlanned == 9 + 3 * (2 + 1) + 4 + 1 + 1)
+        // Each stage but `evaluate` ends with an evaluation.
+        #expect(plan.roundsPlanned == (9 + 1) + (3 * (2 + 1) + 1) + (4 + 1) + (1 + 1) + 1)
     }
 
     @Test func magnitudePruningAsksForNoScoreRounds() throws {
         let plan = try parse(planText(stages: "[{prune: {steps: 3, roundsPerStep: 2}}, {evaluate: }]"))
-        #expect(plan.roundsPlanned == 7)
+        #expect(plan.roundsPlanned == 3 * 2 + 1 + 1)
         #expect(plan.stages[1] == .evaluate(EvaluatePlan()))
     }
 

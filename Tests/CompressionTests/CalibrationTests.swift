@@ -1,0 +1,140 @@
+import ModelGraph
+import Tensors
+import Testing
+
+@testable import Compression
+
+private func gaussian(_ count: Int, seed: UInt64, heavy: Bool = false) -> [Float] {
+    var random = SeededGenerator(seed: seed)
+    return (0..<count).map { _ in
+        let value = (0..<12).reduce(Float(-6)) { sum, _ in sum + random.uniform() }
+        return heavy && random.index(below: 1000) == 0 ? value * 8 : value
+    }
+}
+
+private func histogram(_ values: [Float]) -> ActivationHistogram {
+    var histogram = ActivationHistogram()
+    let isFinite = values.withUnsafeBufferPointer { histogram.add($0) }
+    #expect(isFinite)
+    return histogram
+}
+
+@Test func manyWorkersGiveTheHistogramOfOneToTheBit() throws {
+    let values = gaussian(5000, seed: 1, heavy: true)
+    let whole = histogram(values)
+    var random = SeededGenerator(seed: 2)
+    for _ in 0..<10 {
+        var parts = Array(repeating: [Float](), count: 4)
+        for value in values.shuffled(using: &random) { parts[random.index(below: 4)].append(value) }
+        var sum = ActivationHistogram()
+        for part in parts.shuffled(using: &random) { try sum.merge(histogram(part)) }
+        #expect(sum == whole)
+    }
+    #expect(abs(whole.mean - Double(values.reduce(0, +)) / 5000) < 1e-3)
+}
+
+@Test func binsHoldWhatTheirEdgesSay() {
+    var random = SeededGenerator(seed: 3)
+    for _ in 0..<10_000 {
+        let value = Float(bitPattern: UInt32(truncatingIfNeeded: random.next()) & 0x7fff_ffff)
+        guard value.isFinite, value >= 0x1p-16, value < 0x1p16 else { continue }
+        let edges = ActivationHistogram.edges(ActivationHistogram.bin(value.bitPattern))
+        #expect(Double(value) >= edges.lower && Double(value) < edges.upper)
+        #expect(edges.upper / edges.lower < 1.016)
+    }
+}
+
+@Test func rangesOfKnownDistributions() {
+    let normal = histogram(gaussian(20_000, seed: 4))
+    let full = normal.range(.minMax)
+    #expect(full.low == Double(normal.minimum) && full.high == Double(normal.maximum))
+    let cut = normal.range(.percentile(99))
+    #expect(abs(cut.high - 2.576) < 0.15 && abs(cut.low + 2.576) < 0.15, "99 % of a normal lies within 2.576 sigma")
+    let heavy = histogram(gaussian(20_000, seed: 5, heavy: true))
+    for method in [CalibrationMethod.meanSquaredError, .entropy] {
+        let range = heavy.range(method)
+        #expect(range.high < 0.6 * Double(heavy.maximum) && range.high > 1, "\(method) clips outliers, not the bulk")
+    }
+    let rectified = histogram(gaussian(20_000, seed: 6).map { max(0, $0) })
+    for method in [CalibrationMethod.minMax, .percentile(99.9), .entropy, .meanSquaredError] {
+        #expect(rectified.range(method).low == 0)
+    }
+}
+
+@Test func leastSquaresBeatsMinMaxOnHeavyTails() {
+    let values = gaussian(20_000, seed: 7, heavy: true)
+    let summary = histogram(values)
+    func error(_ range: (low: Double, high: Double)) -> Double {
+        let quantization = ActivationQuantization(low: range.low, high: range.high)
+        let (scale, zero) = (Double(quantization.scale), Double(quantization.zeroPoint))
+        return values.reduce(0) { sum, value in
+            let code = min(max((Double(value) / scale).rounded() + zero, 0), 255)
+            let back = (code - zero) * scale
+            return sum + (back - Double(value)) * (back - Double(value))
+        }
+    }
+    #expect(error(summary.range(.meanSquaredError)) < 0.5 * error(summary.range(.minMax)))
+}
+
+@Test func zeroIsAlwaysExact() {
+    for (low, high) in [(-1.0, 2.0), (0, 6), (-3, 0), (0, 0), (-1e-30, 1e-30), (-1e20, 3)] {
+        let quantization = ActivationQuantization(low: low, high: high)
+        #expect(quantization.scale > 0 && quantization.scale.isNormal)
+        let zero = (0 / quantization.scale).rounded() + Float(quantization.zeroPoint)
+        #expect((zero - Float(quantization.zeroPoint)) * quantization.scale == 0)
+    }
+}
+
+@Test func setsSurviveTheWireAndNothingElseDoes() throws {
+    var set = CalibrationSet(names: ["x", "empty", "y"])
+    try set.add(Tensor(gaussian(500, seed: 8), shape: [500]), name: "x")
+    try set.add(Tensor(gaussian(300, seed: 9), shape: [300]), name: "y")
+    let bytes = set.serialized()
+    #expect(try CalibrationSet(parsing: bytes, expecting: set.names) == set)
+    for length in 0..<bytes.count {
+        #expect(throws: CompressionError.self) {
+            try CalibrationSet(parsing: Array(bytes[..<length]), expecting: set.names)
+        }
+    }
+    #expect(throws: CompressionError.self) { try CalibrationSet(parsing: bytes + [0], expecting: set.names) }
+    #expect(throws: CompressionError.self) { try CalibrationSet(parsing: bytes, expecting: ["x"]) }
+    var random = SeededGenerator(seed: 10)
+    for _ in 0..<5000 {
+        var mutated = bytes
+        mutated[random.index(below: bytes.count)] = UInt8(truncatingIfNeeded: random.next())
+        // Valid or an error; merging what is valid never traps either.
+        if let parsed = try? CalibrationSet(parsing: mutated, expecting: set.names) {
+            _ = try? set.merging(parsed).histograms.map { $0.range(.percentile(99)) }
+        }
+    }
+}
+
+@Test func activationsThatAreNotFiniteAreNamed() {
+    var set = CalibrationSet(names: ["layer"])
+    #expect(throws: CompressionError.activationsNotFinite(tensor: "layer")) {
+        try set.add(Tensor([1, .infinity] as [Float], shape: [2]), name: "layer")
+    }
+}
+
+@Test func weightsErrByHalfAStepAndZerosStay() {
+    var random = SeededGenerator(seed: 11)
+    let values = (0..<60).map { index in index % 5 == 0 ? 0 : (random.uniform() - 0.5) * Float(index) }
+    for axis in 0..<3 {
+        let tensor = Tensor(values, shape: [3, 4, 5])
+        let quantized = WeightQuantizer.perChannelInt8(tensor, axis: axis)
+        let codes = quantized.values.elements(as: Int8.self)
+        let inner = tensor.shape.dimensions[(axis + 1)...].reduce(1, *)
+        for (index, value) in values.enumerated() {
+            let scale = quantized.scales[index / inner % tensor.shape[axis]]
+            #expect(abs(Float(codes[index]) * scale - value) <= scale * 0.5001)
+            if value == 0 { #expect(codes[index] == 0) }
+        }
+    }
+}
+
+@Test func unknownMethodsAreNamedWithTheNearest() {
+    #expect {
+        try CalibrationMethod.named("percentil", percentile: 99)
+    } throws: { "\($0)".contains("'percentile'") }
+    #expect(throws: CompressionError.self) { try CalibrationMethod.named("percentile", percentile: 20) }
+}

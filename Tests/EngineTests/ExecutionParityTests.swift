@@ -1,0 +1,70 @@
+import ModelGraph
+import Tensors
+import Testing
+
+@testable import Engine
+
+/// Agreement with PyTorch 2.13 within 1e-4 relative (largest difference over largest value of each tensor).
+@Suite(.enabled(if: Parity.isThere, "../shared/parity is not there"))
+struct ExecutionParityTests {
+    static let sgd = OptimizerSettings(learningRate: 0.05, momentum: 0.9, weightDecay: 5e-4)
+    static let adamw = OptimizerSettings(kind: .adamw, learningRate: 1e-3, weightDecay: 0.01)
+
+    @Test(arguments: ["cnn", "resnet8"])
+    func evaluationLogits(name: String) throws {
+        let (graph, tensors) = try Parity.load(name)
+        let logits = try Executable(graph).logits(tensors.require("x"))
+        #expect(try Parity.relativeError(logits, tensors.require("eval.logits")) < 1e-4)
+    }
+
+    @Test(arguments: ["cnn", "resnet8"])
+    func trainingLogitsLossAndEveryGradient(name: String) throws {
+        let (graph, tensors) = try Parity.load(name)
+        let trainer = try Trainer(graph, optimizer: Self.sgd)
+        let result = try trainer.gradients(tensors.require("x"), labels: tensors.require("labels"))
+        #expect(try Parity.relativeError(result.logits, tensors.require("train.logits")) < 1e-4)
+        let loss = try #require(try tensors.require("train.loss").floats.first)
+        #expect(abs(result.result.loss - Double(loss)) < 1e-4 * Double(loss))
+        let expected = tensors.names.filter { $0.hasPrefix("grad.") }
+        #expect(expected.count == graph.trainableNames.count)
+        for key in expected {
+            let gradient = try result.gradients.require(String(key.dropFirst("grad.".count)))
+            #expect(try Parity.relativeError(gradient, tensors.require(key)) < 1e-4, "\(key)")
+        }
+    }
+
+    @Test(arguments: ["cnn", "resnet8"], [("sgd3.", sgd), ("adamw3.", adamw)])
+    func allParametersAfterThreeSteps(name: String, optimizer: (prefix: String, settings: OptimizerSettings)) throws {
+        let (graph, tensors) = try Parity.load(name)
+        let trainer = try Trainer(graph, optimizer: optimizer.settings)
+        for _ in 0..<3 { _ = try trainer.step(tensors.require("x"), labels: tensors.require("labels")) }
+        let parameters = try trainer.parameters()
+        let expected = tensors.names.filter { $0.hasPrefix(optimizer.prefix) }
+        #expect(!expected.isEmpty)
+        for key in expected {
+            let found = try parameters.require(String(key.dropFirst(optimizer.prefix.count)))
+            guard found.elementType == .float32, try tensors.require(key).elementType == .float32 else { continue }
+            #expect(try Parity.relativeError(found, tensors.require(key)) < 1e-4, "\(key)")
+        }
+    }
+
+    @Test func aStepIsRepeatableToTheBit() throws {
+        let (graph, tensors) = try Parity.load("resnet8")
+        func train() throws -> NamedTensors {
+            EngineRuntime.setThreads(1)
+            EngineRuntime.seed(5)
+            let trainer = try Trainer(graph, optimizer: Self.sgd)
+            for _ in 0..<5 { _ = try trainer.step(tensors.require("x"), labels: tensors.require("labels")) }
+            return try trainer.parameters()
+        }
+        #expect(try train() == train())
+    }
+
+    @Test func foldedBatchNormalizationComputesTheSame() throws {
+        let (graph, tensors) = try Parity.load("resnet8")
+        let folded = graph.foldingBatchNormalization()
+        #expect(!folded.nodes.contains { $0.operatorType == "BatchNormalization" })
+        let logits = try Executable(folded).logits(tensors.require("x"))
+        #expect(try Parity.relativeError(logits, tensors.require("eval.logits")) < 1e-4)
+    }
+}
