@@ -7,7 +7,9 @@ import CZeroMQ
 extension ClientLoop {
     func onSocketEvent(_ event: SocketEvent, at now: Double) {
         switch event.kind {
-        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: onConnected()
+        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+            // A socket that is to be replaced may have reconnected by itself.
+            if reconnectAtSeconds == nil { onConnected() }
         case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
             isAttemptTold = true
             tell(.refused(event.value == 400 ? .keyNotAllowed(endpoint: endpoint) : .serverFull(endpoint: endpoint)))
@@ -22,10 +24,10 @@ extension ClientLoop {
             brokenHandshakes += 1
             // Once may be a server that stops at this moment.
             guard brokenHandshakes >= 2 else { return }
-            tell(.refused(isSecure ? .wrongServerKey(endpoint: endpoint) : .mechanismMismatch(endpoint: endpoint)))
+            tell(.refused(keys != nil ? .wrongServerKey(endpoint: endpoint) : .mechanismMismatch(endpoint: endpoint)))
         case ZMQ_EVENT_DISCONNECTED:
             isAttemptTold = true
-            if isConnected { onDisconnected("the connection to \(endpoint) broke; trying again") }
+            if isConnected { onDisconnected("the connection to \(endpoint) broke; trying again", at: now) }
         case ZMQ_EVENT_CLOSED, ZMQ_EVENT_CONNECT_RETRIED:
             if !isAttemptTold, !isConnected { tell(.disconnected("nobody answers at \(endpoint); trying again")) }
             // The retry is the last event of an attempt.
@@ -46,8 +48,12 @@ extension ClientLoop {
     func reconnectIfDue(at now: Double) {
         guard let due = reconnectAtSeconds, now >= due else { return }
         reconnectAtSeconds = nil
-        dealer.disconnect(endpoint)
+        isAttemptTold = false
         do throws(TransportError) {
+            let fresh = try Self.socket(
+                context, keys: keys, serverKey: server.publicKey, endpoint: endpoint, limits: limits)
+            monitor = try fresh.monitor(events: ZMQ_EVENT_ALL)
+            dealer = fresh
             try dealer.connect(endpoint)
         } catch {
             tell(.failed(error))
@@ -58,7 +64,6 @@ extension ClientLoop {
     private func onConnected() {
         isConnected = true
         brokenHandshakes = 0
-        reconnectAtSeconds = nil
         reconnectDelaySeconds = 0.1
         tell(.connected)
         tellDroppedMessages()
@@ -66,10 +71,11 @@ extension ClientLoop {
         exchange.resume()
     }
 
-    private func onDisconnected(_ reason: String) {
+    private func onDisconnected(_ reason: String, at now: Double) {
         isConnected = false
         exchange.pause()
         tell(.disconnected(reason))
+        scheduleReconnect(at: now)
     }
 
     private func scheduleReconnect(at now: Double) {

@@ -3,14 +3,16 @@ import CZeroMQ
 /// What runs on a client's thread. See `Client` for the outside.
 ///
 /// ZeroMQ would keep what it could not send and deliver it to the next connection, where the server knows nothing of
-/// it; so messages wait here instead, and chunks are dropped and requested anew.
+/// it; so messages wait here instead, chunks are dropped and requested anew, and every connection that broke gets a new
+/// socket. (ZMQ_IMMEDIATE is no way out: when the connection breaks it also drops what had arrived.)
 final class ClientLoop {
     let endpoint: String
     let limits: Limits
-    let isSecure: Bool
+    let keys: KeyPair?
     let server: PeerID
-    let dealer: Socket
-    let monitor: Socket
+    let context: Context
+    var dealer: Socket
+    var monitor: Socket
     let mailbox: Mailbox<Client.Command>
     let queue: EventQueue<ClientEvent>
     let cell: CounterCell
@@ -39,28 +41,36 @@ final class ClientLoop {
         self.mailbox = mailbox
         self.queue = queue
         self.cell = cell
-        isSecure = keys != nil
-        server = PeerID(routingID: [], name: nil, publicKey: serverKey)
-        exchange = BlobExchange(limits: limits, blobs: blobs, isPaused: true)
-        dealer = try Socket(try Context(), type: ZMQ_DEALER)
-        dealer.setCommonOptions(limits)
-        dealer.set(ZMQ_IMMEDIATE, Int32(1))
-        dealer.set(ZMQ_RECONNECT_IVL, Int32(100))
-        dealer.set(ZMQ_RECONNECT_IVL_MAX, Int32(2_000))
-        switch (keys, serverKey) {
-        case (let keys?, let serverKey?):
-            try dealer.set(ZMQ_CURVE_SERVERKEY, key: try Z85.checked(serverKey))
-            try dealer.set(ZMQ_CURVE_PUBLICKEY, key: keys.publicKey)
-            try dealer.set(ZMQ_CURVE_SECRETKEY, key: keys.secretKey)
-        case (nil, nil): break
-        case (nil, _?):
-            throw .incompleteKeys(
-                reason: "a server key was given but no keys of our own: make some with `pleach keys new`")
-        case (_?, nil):
+        self.keys = keys
+        server = PeerID(routingID: [], name: nil, publicKey: try serverKey.map { key throws(TransportError) in
+            try Z85.checked(key)
+        })
+        guard keys != nil || serverKey == nil else {
+            throw .incompleteKeys(reason: "a server key was given but no keys of our own: make some with `pleach keys new`")
+        }
+        guard keys == nil || serverKey != nil else {
             throw .incompleteKeys(reason: "we have keys but not the server's public key: give it with --server-key")
         }
+        exchange = BlobExchange(limits: limits, blobs: blobs, isPaused: true)
+        context = try Context()
+        dealer = try Self.socket(context, keys: keys, serverKey: serverKey, endpoint: connect, limits: limits)
         monitor = try dealer.monitor(events: ZMQ_EVENT_ALL)
         try dealer.connect(connect)
+    }
+
+    static func socket(
+        _ context: Context, keys: KeyPair?, serverKey: String?, endpoint: String, limits: Limits
+    ) throws(TransportError) -> Socket {
+        let dealer = try Socket(context, type: ZMQ_DEALER)
+        dealer.setCommonOptions(limits, endpoint: endpoint)
+        dealer.set(ZMQ_RECONNECT_IVL, Int32(100))
+        dealer.set(ZMQ_RECONNECT_IVL_MAX, Int32(2_000))
+        if let keys, let serverKey {
+            try dealer.set(ZMQ_CURVE_SERVERKEY, key: serverKey)
+            try dealer.set(ZMQ_CURVE_PUBLICKEY, key: keys.publicKey)
+            try dealer.set(ZMQ_CURVE_SECRETKEY, key: keys.secretKey)
+        }
+        return dealer
     }
 
     func run() {
@@ -69,9 +79,11 @@ final class ClientLoop {
             exchange.now = now
             for command in mailbox.take() { perform(command, at: now) }
             while let event = SocketEvent.next(at: monitor) { onSocketEvent(event, at: now) }
-            reconnectIfDue(at: now)
             sendUnsent()
-            let isDrained = queue.isFull || receiveMessages(limit: 64)
+            let isFull = queue.isFull
+            let isDrained = isFull || receiveMessages(limit: 64)
+            // What had arrived before the connection broke is read first.
+            if isDrained, !isFull { reconnectIfDue(at: now) }
             if now >= tickAtSeconds {
                 exchange.tick()
                 tickAtSeconds = now + tickSeconds

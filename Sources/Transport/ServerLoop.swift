@@ -55,7 +55,7 @@ final class ServerLoop {
         authenticator = try Socket(context, type: ZMQ_REP)
         try authenticator.bind("inproc://zeromq.zap.01")
         router = try Socket(context, type: ZMQ_ROUTER)
-        router.setCommonOptions(limits)
+        router.setCommonOptions(limits, endpoint: bind)
         router.set(ZMQ_ROUTER_MANDATORY, Int32(1))
         if let keys {
             router.set(ZMQ_CURVE_SERVER, Int32(1))

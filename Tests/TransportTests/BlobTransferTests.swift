@@ -17,7 +17,6 @@ import Testing
         let clients = try zip(keys, stores).map { try fixture.client($0, blobs: $1) }
         for (index, client) in clients.enumerated() {
             client.fetch(digest: sharedDigest, byteCount: shared.count)
-            client.fetch(digest: sharedDigest, byteCount: shared.count)
             client.send([UInt8(index)])
         }
         var arrived: Set<String> = []
@@ -27,7 +26,6 @@ import Testing
                 switch event {
                 case .message(let peer, let message):
                     let index = Int(message[0])
-                    fixture.server.fetch(digest: upDigests[index], byteCount: ups[index].count, from: peer)
                     fixture.server.fetch(digest: upDigests[index], byteCount: ups[index].count, from: peer)
                     return
                 case .blobArrived(let peer, let digest):

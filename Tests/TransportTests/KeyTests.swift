@@ -26,6 +26,7 @@ import Testing
         #expect(paths.publicPath.hasSuffix("/worker-1.key") && paths.secretPath.hasSuffix("/worker-1.secret"))
         #expect(try KeyFile.readPublic(paths.publicPath) == pair.publicKey)
         #expect(try KeyFile.readPublic(pair.publicKey) == pair.publicKey)
+        #expect(try KeyFile.readPublic(paths.secretPath) == pair.publicKey)
         #expect(try KeyFile.readSecret(paths.secretPath) == pair)
         let mode = try FileManager.default.attributesOfItem(atPath: paths.secretPath)[.posixPermissions] as? Int
         #expect(mode == 0o600)

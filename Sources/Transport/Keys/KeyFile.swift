@@ -20,7 +20,7 @@ public enum KeyFile {
         return (publicPath, secretPath)
     }
 
-    /// A public key from a `.key` file, or as it stands when the text is one itself.
+    /// A public key from a `.key` file, from the secret in a `.secret` file, or as it stands when the text is one itself.
     /// - Throws: `TransportError.unreadableKeyFile`, `.invalidKey`.
     public static func readPublic(_ pathOrKey: String) throws(TransportError) -> String {
         if access(pathOrKey, F_OK) != 0 {
@@ -28,6 +28,8 @@ public enum KeyFile {
             if pathOrKey.utf8.count == 40 { return try Z85.checked(pathOrKey) }
             throw .unreadableKeyFile(path: pathOrKey, reason: "there is no such file, and the text is not a key")
         }
+        // A secret must never pass for a public key, which is printed and given away.
+        if pathOrKey.hasSuffix(".secret") { return try readSecret(pathOrKey).publicKey }
         return try key(in: pathOrKey)
     }
 

@@ -14,6 +14,12 @@ enum Endpoint {
         }
     }
 
+    /// Whether the host is written as an IPv4 address.
+    static func isIPv4(_ endpoint: String) -> Bool {
+        let host = endpoint.dropFirst(6).prefix { $0 != ":" }
+        return !host.isEmpty && host.utf8.allSatisfy { (48...57).contains($0) || $0 == UInt8(ascii: ".") }
+    }
+
     /// An IPv4 peer's address as people write it, although the socket also serves IPv6.
     static func plainAddress(_ address: String) -> String {
         address.hasPrefix("::ffff:") ? String(address.dropFirst(7)) : address

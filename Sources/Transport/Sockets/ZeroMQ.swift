@@ -1,9 +1,12 @@
 import CZeroMQ
 import Glibc
+import Synchronization
 
 /// A ZeroMQ context. Thread rule (zmq_ctx_new(3)): "A ØMQ context is thread safe".
 final class Context: @unchecked Sendable {
     let handle: UnsafeMutableRawPointer
+    /// Monitors started so far.
+    let monitors = Atomic<Int>(0)
 
     init() throws(TransportError) {
         guard let handle = zmq_ctx_new() else { throw .lastFailure("zmq_ctx_new") }
@@ -61,11 +64,12 @@ final class Socket {
     }
 
     /// What both sides need: bounds, keepalive, heartbeats.
-    func setCommonOptions(_ limits: Limits) {
+    func setCommonOptions(_ limits: Limits, endpoint: String) {
         set(ZMQ_SNDHWM, Int32(clamping: limits.queuedMessages))
         set(ZMQ_RCVHWM, Int32(clamping: limits.queuedMessages))
         set(ZMQ_MAXMSGSIZE, Int64(limits.frameBytes))
-        set(ZMQ_IPV6, Int32(1))
+        // An IPv4 address would become an IPv6 one in all that users see.
+        set(ZMQ_IPV6, Int32(Endpoint.isIPv4(endpoint) ? 0 : 1))
         set(ZMQ_TCP_KEEPALIVE, Int32(1))
         set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(30))
         set(ZMQ_HANDSHAKE_IVL, Int32(5_000))
@@ -88,9 +92,6 @@ final class Socket {
         }
     }
 
-    /// Drops the connection, or the attempt at one, if there is any.
-    func disconnect(_ endpoint: String) { _ = zmq_disconnect(handle, endpoint) }
-
     /// The endpoint really bound, with the port the system chose for `*`.
     func lastEndpoint() throws(TransportError) -> String {
         var text = [CChar](repeating: 0, count: 1024)
@@ -110,7 +111,8 @@ final class Socket {
 
     /// Starts a monitor and returns the socket its events arrive at.
     func monitor(events: Int32) throws(TransportError) -> Socket {
-        let endpoint = "inproc://monitor"
+        // Unique, since the monitor of the socket before this one may not have ended yet.
+        let endpoint = "inproc://monitor-\(context.monitors.add(1, ordering: .relaxed).newValue)"
         guard zmq_socket_monitor(handle, endpoint, events) == 0 else { throw .lastFailure("zmq_socket_monitor") }
         let monitor = try Socket(context, type: ZMQ_PAIR)
         try monitor.connect(endpoint)
