@@ -52,8 +52,10 @@ extension ClientLoop {
         do throws(TransportError) {
             let fresh = try Self.socket(
                 context, keys: keys, serverKey: server.publicKey, endpoint: endpoint, limits: limits)
-            monitor = try fresh.monitor(events: ZMQ_EVENT_ALL)
+            let freshMonitor = try fresh.monitor(events: ZMQ_EVENT_ALL)
+            // In this order: a socket ends before its monitor.
             dealer = fresh
+            monitor = freshMonitor
             try dealer.connect(endpoint)
         } catch {
             tell(.failed(error))

@@ -11,6 +11,7 @@ final class ClientLoop {
     let keys: KeyPair?
     let server: PeerID
     let context: Context
+    /// Declared, and so ended, before its monitor.
     var dealer: Socket
     var monitor: Socket
     let mailbox: Mailbox<Client.Command>
@@ -42,11 +43,14 @@ final class ClientLoop {
         self.queue = queue
         self.cell = cell
         self.keys = keys
-        server = PeerID(routingID: [], name: nil, publicKey: try serverKey.map { key throws(TransportError) in
-            try Z85.checked(key)
-        })
+        server = PeerID(
+            routingID: [], name: nil,
+            publicKey: try serverKey.map { key throws(TransportError) in
+                try Z85.checked(key)
+            })
         guard keys != nil || serverKey == nil else {
-            throw .incompleteKeys(reason: "a server key was given but no keys of our own: make some with `pleach keys new`")
+            let reason = "a server key was given but no keys of our own: make some with `pleach keys new`"
+            throw .incompleteKeys(reason: reason)
         }
         guard keys == nil || serverKey != nil else {
             throw .incompleteKeys(reason: "we have keys but not the server's public key: give it with --server-key")

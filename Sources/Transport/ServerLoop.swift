@@ -23,6 +23,7 @@ final class ServerLoop {
     let limits: Limits
     let isSecure: Bool
     let allow: (@Sendable (String) -> String?)?
+    /// Declared, and so ended, before its monitor.
     let router: Socket
     let authenticator: Socket
     let monitor: Socket

@@ -99,7 +99,7 @@ extension BlobExchange {
         fetch.restarts = 0
         if fetch.offset < fetch.byteCount {
             // One for one: a sender with less credit than ours never waits for a grant that we hold back.
-            // (Only chunks far smaller than ours could exhaust the number: then nothing more comes, and silence ends it.)
+            // (Only tiny chunks could exhaust the number: then nothing more comes, and silence begins a new attempt.)
             fetch.allowedChunks += fetch.allowedChunks == .max ? 0 : 1
             perform(.send(peer, .grant(digest: digest, attempt: attempt, allowedChunks: fetch.allowedChunks)))
         }

@@ -20,7 +20,7 @@ public enum KeyFile {
         return (publicPath, secretPath)
     }
 
-    /// A public key from a `.key` file, from the secret in a `.secret` file, or as it stands when the text is one itself.
+    /// A public key: from a `.key` file, of the pair in a `.secret` file, or as it stands when the text is one itself.
     /// - Throws: `TransportError.unreadableKeyFile`, `.invalidKey`.
     public static func readPublic(_ pathOrKey: String) throws(TransportError) -> String {
         if access(pathOrKey, F_OK) != 0 {

@@ -28,6 +28,7 @@ final class Socket {
     // The context must outlive its sockets.
     private let context: Context
     private var lingerMilliseconds: Int32 = 0
+    private var isMonitored = false
 
     init(_ context: Context, type: Int32) throws(TransportError) {
         guard let handle = zmq_socket(context.handle, type) else { throw .lastFailure("zmq_socket") }
@@ -37,6 +38,8 @@ final class Socket {
     }
 
     deinit {
+        // ZeroMQ's own thread would wait for ever to tell its events to a monitor that is no longer there.
+        if isMonitored { zmq_socket_monitor(handle, nil, 0) }
         zmq_setsockopt(handle, ZMQ_LINGER, &lingerMilliseconds, MemoryLayout<Int32>.size)
         zmq_close(handle)
     }
@@ -109,11 +112,13 @@ final class Socket {
         _ = zmq_getsockopt(handle, ZMQ_EVENTS, &events, &size)
     }
 
-    /// Starts a monitor and returns the socket its events arrive at.
+    /// Starts a monitor and returns the socket its events arrive at; that one must live longer than this.
     func monitor(events: Int32) throws(TransportError) -> Socket {
         // Unique, since the monitor of the socket before this one may not have ended yet.
         let endpoint = "inproc://monitor-\(context.monitors.add(1, ordering: .relaxed).newValue)"
+        let events = events & ~ZMQ_EVENT_MONITOR_STOPPED
         guard zmq_socket_monitor(handle, endpoint, events) == 0 else { throw .lastFailure("zmq_socket_monitor") }
+        isMonitored = true
         let monitor = try Socket(context, type: ZMQ_PAIR)
         try monitor.connect(endpoint)
         return monitor
