@@ -2,7 +2,7 @@
 # a Swift 6.2+ toolchain.
 JOBS ?= 2
 STATE ?= pleach-state/demo
-BENCHES ?= codec fold transport rounds step
+BENCHES ?= codec fold
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests -name '*.swift' -not -path '*/Generated/*' -print0
@@ -42,10 +42,10 @@ format:
 protos:
 	@command -v protoc >/dev/null || { echo "make protos needs protoc: apt-get install protobuf-compiler" >&2; exit 1; }
 	swift build --product protoc-gen-swift -j $(JOBS)
-	protoc --proto_path=protocols --plugin=.build/debug/protoc-gen-swift \
-		--swift_out=Sources/Federation/Generated protocols/pleach.proto
-	protoc --proto_path=protocols --plugin=.build/debug/protoc-gen-swift \
-		--swift_out=Sources/ModelGraph/Generated protocols/onnx.proto
+	protoc --proto_path=protocols --plugin=.build/debug/protoc-gen-swift --swift_opt=Visibility=Internal \
+		--swift_out=Sources/Federation/Generated pleach.proto
+	protoc --proto_path=protocols --plugin=.build/debug/protoc-gen-swift --swift_opt=Visibility=Internal \
+		--swift_out=Sources/ModelGraph/Generated onnx.proto
 
 clean:
 	rm -rf .build

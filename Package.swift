@@ -110,7 +110,7 @@ let package = Package(
         .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
         .testTarget(
             name: "SystemTests",
-            dependencies: ["pleach", "Coordinator", "Worker", "ModelGraph", "Engine", "Transport", "Ledger"]),
+            dependencies: ["pleach", "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Transport", "Ledger"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: libtorch == nil ? .cxx17 : .cxx20

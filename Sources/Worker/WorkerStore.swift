@@ -4,7 +4,7 @@ import Ledger
 import Transport
 
 /// The worker's state folder: keys, blobs, and what it must remember. One process owns it at a time.
-struct WorkerStore: Sendable {
+public struct WorkerStore: Sendable {
     let directory: String
     let blobs: BlobStore
     let keys: KeyPair
@@ -18,6 +18,17 @@ struct WorkerStore: Sendable {
         lock = try StateLock(directory: directory)
         blobs = try BlobStore(directory: directory + "/blobs")
         keys = try Self.loadKeys(directory + "/keys")
+    }
+
+    /// Forgets runs (blobs, residual, logs) but keeps the keys, so that the worker stays allowed.
+    public static func erase(directory: String) throws {
+        guard FileManager.default.fileExists(atPath: directory) else { return }
+        let lock = try StateLock(directory: directory)
+        for name in ["blobs", "memory.json", "snapshots", "logs", "output.log"] {
+            let path = directory + "/" + name
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+        }
+        withExtendedLifetime(lock) {}
     }
 
     private static func loadKeys(_ folder: String) throws -> KeyPair {

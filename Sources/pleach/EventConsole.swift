@@ -27,7 +27,9 @@ final class EventConsole: Sendable {
 
     /// A line for people, left out where machines read.
     func note(_ text: String) {
-        if !json, !quiet { print(text) }
+        guard !json, !quiet else { return }
+        // Straight to the descriptor, as events are: what is buffered would come after them.
+        FileHandle.standardOutput.write(Data((text + "\n").utf8))
     }
 
     func close() { sink?.close() }

@@ -3,6 +3,7 @@ import Engine
 import Federation
 import Foundation
 import Transport
+import Worker
 
 /// `pleach run`: starts exactly what a user would start by hand, as child processes, and ends them together.
 final class LocalFederation {
@@ -25,19 +26,23 @@ final class LocalFederation {
         restarts = Array(repeating: 0, count: count)
         if options.fresh {
             try RunState.erase(directory: options.state)
-            for index in 0..<count {
-                try? FileManager.default.removeItem(atPath: Self.workerState(options.state, index))
-            }
+            for index in 0..<count { try WorkerStore.erase(directory: Self.workerState(options.state, index)) }
         }
         let keys = try CoordinatorKeys.open(directory: options.state + "/keys")
-        for index in 0..<count {
-            let folder = Self.workerState(options.state, index) + "/keys"
-            let name = Self.workerName(index)
-            if !FileManager.default.fileExists(atPath: folder + "/worker.secret") {
-                try KeyFile.write(try KeyPair.generate(), directory: folder, name: "worker")
-            }
-            try keys.allowList.allow(key: try KeyFile.readPublic(folder + "/worker.key"), name: name)
+        for index in 0..<count { try Self.allow(worker: index, state: options.state, keys: keys.allowList) }
+    }
+
+    /// Makes a worker's key pair on first use and lets exactly that key in under its name.
+    private static func allow(worker index: Int, state: String, keys: AllowList) throws {
+        let folder = workerState(state, index) + "/keys"
+        let name = workerName(index)
+        if !FileManager.default.fileExists(atPath: folder + "/worker.secret") {
+            try KeyFile.write(try KeyPair.generate(), directory: folder, name: "worker")
         }
+        let key = try KeyFile.readPublic(folder + "/worker.key")
+        // These workers are ours: a key left from a folder that was since removed gives way.
+        if keys.list().contains(where: { $0.name == name && $0.publicKey != key }) { try keys.revoke(name: name) }
+        try keys.allow(key: key, name: name)
     }
 
     private static func workerName(_ index: Int) -> String { "worker-\(index + 1)" }

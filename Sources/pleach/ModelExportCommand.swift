@@ -33,7 +33,7 @@ struct ModelExportCommand: AsyncParsableCommand {
                 throw ValidationError("\(directory) has snapshots 0 to \(history.snapshots.count - 1)")
             }
             let facts = history.snapshots[version]
-            let blobs = try BlobStore(directory: directory + "/blobs")
+            let blobs = try BlobStore(directory: directory + "/blobs", readOnly: true)
             guard blobs.contains(facts.snapshot.digest) else {
                 let kept = CoordinatorMachine.versionsToKeep(history).sorted().map(String.init).joined(separator: ", ")
                 throw ValidationError("snapshot \(version) was not kept; kept are \(kept)")

@@ -180,7 +180,8 @@ extension Plan {
 }
 
 extension StagePlan {
-    /// Training rounds, one more per step that asks for scores, one per calibration, and the evaluation that ends each stage.
+    /// Training rounds, one more per step that asks for scores, one per calibration, and the evaluation that ends each
+    /// stage.
     public var roundsPlanned: Int {
         switch self {
         case .train(let plan): plan.rounds + 1
