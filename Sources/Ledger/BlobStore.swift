@@ -6,13 +6,16 @@ import Federation
 import Foundation
 import Synchronization
 
+/// The blobs of one state folder. One process writes (it holds the `StateLock`), others may read.
 public final class BlobStore: Sendable {
     private let directory: String
     private let counter = Mutex<UInt64>(0)
 
     /// Opens or creates the folder; temporary files of a crashed writer are removed.
-    public init(directory: String) throws(LedgerError) {
+    /// - Parameter readOnly: for whoever looks while another process writes: nothing is created or removed.
+    public init(directory: String, readOnly: Bool = false) throws(LedgerError) {
         self.directory = directory
+        guard !readOnly else { return }
         for folder in [directory, directory + "/partial", directory + "/temporary"] { try Self.makeFolder(folder) }
         for name in (try? FileManager.default.contentsOfDirectory(atPath: directory + "/temporary")) ?? [] {
             unlink("\(directory)/temporary/\(name)")
@@ -23,8 +26,10 @@ public final class BlobStore: Sendable {
         do {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch let error as CocoaError where error.code == .fileWriteOutOfSpace {
+            throw .diskFull(path: path)
         } catch {
-            throw .file(path: path, reason: "the folder cannot be made")
+            throw .file(path: path, reason: "the folder cannot be made: check its owner and permissions")
         }
     }
 
@@ -47,7 +52,12 @@ public final class BlobStore: Sendable {
     /// Moves a finished, synced file to its name.
     func adopt(_ file: String, as digest: Federation.Digest) throws(LedgerError) {
         let target = path(digest)
-        try Self.makeFolder((target as NSString).deletingLastPathComponent)
+        let folder = (target as NSString).deletingLastPathComponent
+        if access(folder, F_OK) != 0 {
+            try Self.makeFolder(folder)
+            // A new folder is itself an entry that must survive.
+            AtomicFile.syncFolder(of: folder)
+        }
         guard rename(file, target) == 0 else { throw .writing(target, errno: errno) }
         AtomicFile.syncFolder(of: target)
     }
@@ -64,10 +74,8 @@ public final class BlobStore: Sendable {
     /// The bytes, verified. A blob that does not match its name is moved aside and named.
     public func get(_ digest: Federation.Digest) throws(LedgerError) -> [UInt8] {
         let path = path(digest)
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw .missingBlob(digest: digest.hex, path: path)
-        }
-        let bytes = Array(data)
+        let reader = try openForReading(digest)
+        let bytes = try reader.read(offset: 0, count: reader.byteCount)
         guard Federation.Digest(hashing: bytes) == digest else {
             rename(path, path + ".corrupt")
             throw .corruptBlob(path: path)
@@ -101,9 +109,21 @@ public final class BlobStore: Sendable {
         }.sorted()
     }
 
-    /// Removes every blob that is not named.
+    /// Removes every blob that is not named, and what abandoned transfers of such blobs left.
     public func garbageCollect(keeping kept: Set<Federation.Digest>) throws(LedgerError) {
         for digest in list() where !kept.contains(digest) { try remove(digest) }
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: directory + "/partial")) ?? [] {
+            if let digest = Federation.Digest(hex: name), kept.contains(digest) { continue }
+            removeUnused("\(directory)/partial/\(name)")
+        }
+    }
+
+    /// Removes a partial file unless it is arriving now.
+    private func removeUnused(_ partial: String) {
+        let descriptor = open(partial, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(partial) }
+        close(descriptor)
     }
 }
 
@@ -116,20 +136,24 @@ public final class BlobReader: Sendable {
     init(path: String, digest: Federation.Digest) throws(LedgerError) {
         self.path = path
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .missingBlob(digest: digest.hex, path: path) }
+        guard descriptor >= 0 else {
+            throw errno == ENOENT ? .missingBlob(digest: digest.hex, path: path) : .writing(path, errno: errno)
+        }
         var facts = stat()
         guard fstat(descriptor, &facts) == 0 else {
+            let code = errno
             close(descriptor)
-            throw .writing(path, errno: errno)
+            throw .writing(path, errno: code)
         }
         byteCount = Int(facts.st_size)
     }
 
     deinit { close(descriptor) }
 
-    /// Up to `count` bytes at `offset`; fewer only at the end.
+    /// Up to `count` bytes at `offset`; fewer only at the end, none outside the blob.
     public func read(offset: Int, count: Int) throws(LedgerError) -> [UInt8] {
-        let wanted = max(0, min(count, byteCount - offset))
+        guard offset >= 0, offset < byteCount, count > 0 else { return [] }
+        let wanted = min(count, byteCount - offset)
         var failure: Int32 = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, filled in
             while filled < wanted, let base = buffer.baseAddress {

@@ -26,20 +26,37 @@ public final class IncomingBlob: Sendable {
         self.byteCount = byteCount
         let descriptor = open(partial, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .writing(partial, errno: errno) }
+        // Marks the file as in use, so that garbage collection leaves it alone.
+        flock(descriptor, LOCK_SH | LOCK_NB)
+        do throws(LedgerError) {
+            let state = try Self.resume(descriptor, partial: partial, byteCount: byteCount)
+            offset = state.received
+            self.state = Mutex(state)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    /// Hashes what an earlier attempt left; more than was declared is not ours and is cut off.
+    private static func resume(_ descriptor: Int32, partial: String, byteCount: Int) throws(LedgerError) -> State {
         var state = State(descriptor: descriptor, received: 0)
-        // What an earlier attempt left is hashed again; more than was declared is not ours.
         var facts = stat()
-        if fstat(descriptor, &facts) == 0, facts.st_size > off_t(byteCount) { ftruncate(descriptor, 0) }
+        guard fstat(descriptor, &facts) == 0 else { throw .writing(partial, errno: errno) }
+        guard facts.st_size <= off_t(byteCount) else {
+            guard ftruncate(descriptor, 0) == 0 else { throw .writing(partial, errno: errno) }
+            return state
+        }
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while true {
-            let got = read(descriptor, &buffer, buffer.count)
+        // Bounded by the size found, so that a file without an end cannot hold us.
+        while state.received < Int(facts.st_size) {
+            let got = read(descriptor, &buffer, min(buffer.count, Int(facts.st_size) - state.received))
             if got < 0, errno == EINTR { continue }
-            guard got > 0 else { break }
+            guard got > 0 else { throw .writing(partial, errno: got < 0 ? errno : EIO) }
             state.hash.update(data: buffer.prefix(got))
             state.received += got
         }
-        offset = state.received
-        self.state = Mutex(state)
+        return state
     }
 
     deinit { state.withLock { if $0.descriptor >= 0 { close($0.descriptor) } } }

@@ -17,9 +17,10 @@ public struct StoredRecord: Sendable, Equatable {
     }
 }
 
+/// One run's ledger. Safe to share: GRDB serialises access to the one connection it owns.
 public final class Ledger: Sendable {
     private static let schemaVersion = 1
-    private let database: DatabaseQueue
+    let database: DatabaseQueue
     private let path: String
 
     private init(database: DatabaseQueue, path: String) {
@@ -30,6 +31,7 @@ public final class Ledger: Sendable {
     /// Opens STATE/ledger.sqlite, creating it unless `readOnly`, and checks it for damage.
     public static func open(directory: String, readOnly: Bool = false) throws(LedgerError) -> Ledger {
         let path = directory + "/ledger.sqlite"
+        guard !readOnly || access(path, F_OK) == 0 else { throw .noRun(path: path) }
         return try translating(path) {
             var configuration = Configuration()
             configuration.readonly = readOnly
@@ -52,7 +54,9 @@ public final class Ledger: Sendable {
         guard version <= schemaVersion else {
             throw LedgerError.newerSchema(path: path, found: version, known: schemaVersion)
         }
-        if version == 0, !readOnly {
+        if version == 0 {
+            // The instant between creating the file and its tables, or a kill in it.
+            guard !readOnly else { throw LedgerError.noRun(path: path) }
             try queue.write { database in
                 try database.execute(
                     sql: """
@@ -100,6 +104,7 @@ public final class Ledger: Sendable {
         }
     }
 
+    /// Sets one value that belongs to the whole run, such as its plan's text.
     public func setMetadata(_ key: String, _ value: String) throws(LedgerError) {
         try Self.translating(path) {
             try database.write {
@@ -111,6 +116,7 @@ public final class Ledger: Sendable {
         }
     }
 
+    /// The value of a key, or nil when it was never set.
     public func metadata(_ key: String) throws(LedgerError) -> String? {
         try Self.translating(path) {
             try database.read {

@@ -5,6 +5,7 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
     case diskFull(path: String)
     case file(path: String, reason: String)
     case stateInUse(path: String, pid: Int32?)
+    case noRun(path: String)
     case notALedger(path: String, reason: String)
     case newerSchema(path: String, found: Int, known: Int)
     case unreadableRecord(id: Int64, kind: String)
@@ -28,6 +29,7 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
         case .file(let path, let reason): "\(path): \(reason)"
         case .stateInUse(let path, let pid):
             "state folder \(path) is in use\(pid.map { " by process \($0)" } ?? ""): stop it, or use another --state"
+        case .noRun(let path): "\(path) holds no run: name the folder given to --state, or start a run first"
         case .notALedger(let path, let reason):
             "\(path) is damaged or no ledger (\(reason)): restore it or start over with --fresh"
         case .newerSchema(let path, let found, let known):

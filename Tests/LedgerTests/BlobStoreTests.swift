@@ -92,6 +92,75 @@ struct BlobStoreTests {
         #expect(store.list() == [digests[1], digests[3]].sorted())
     }
 
+    @Test func aReaderLeavesAWritersFilesAlone() throws {
+        let folder = try StateFolder()
+        let digest = try BlobStore(directory: folder.path).put(Self.bytes)
+        try Data([1]).write(to: URL(fileURLWithPath: folder.path + "/temporary/1"))
+        #expect(try BlobStore(directory: folder.path, readOnly: true).get(digest) == Self.bytes)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/temporary") == ["1"])
+    }
+
+    @Test func partialFilesAreCollectedUnlessTheyAreArrivingOrKept() throws {
+        let folder = try StateFolder()
+        let store = try BlobStore(directory: folder.path)
+        let digests = (0..<3).map { Federation.Digest(hashing: [UInt8($0)]) }
+        for digest in digests { try Self.append([9], to: store.receive(digest, byteCount: 5)) }
+        let arriving = try store.receive(digests[1], byteCount: 5)
+        try store.garbageCollect(keeping: [digests[2]])
+        arriving.abandon()
+        #expect(try digests.map { try store.receive($0, byteCount: 5).offset } == [0, 1, 1])
+    }
+
+    @Test func readingOutsideABlobGivesNothing() throws {
+        let folder = try StateFolder()
+        let store = try BlobStore(directory: folder.path)
+        let reader = try store.openForReading(store.put(Self.bytes))
+        for (offset, count) in [(5000, 1), (.max, .max), (-1, 2), (.min, .max), (0, 0), (0, -5)] {
+            #expect(try reader.read(offset: offset, count: count).isEmpty)
+        }
+        #expect(try reader.read(offset: 0, count: .max) == Self.bytes)
+    }
+
+    @Test func aMissingBlobIsNamed() throws {
+        let folder = try StateFolder()
+        let store = try BlobStore(directory: folder.path)
+        let digest = Federation.Digest(hashing: Self.bytes)
+        #expect(throws: LedgerError.missingBlob(digest: digest.hex, path: store.path(digest))) {
+            try store.get(digest)
+        }
+    }
+
+    /// A partial file whose beginning a power cut damaged costs one transfer, not the run.
+    @Test func aDamagedPartialFileIsThrownAway() throws {
+        let folder = try StateFolder()
+        let store = try BlobStore(directory: folder.path)
+        let digest = Federation.Digest(hashing: Self.bytes)
+        try Data(repeating: 0, count: 3000).write(to: URL(fileURLWithPath: folder.path + "/partial/" + digest.hex))
+        let blob = try store.receive(digest, byteCount: 5000)
+        #expect(blob.offset == 3000)
+        try Self.append(Self.bytes[3000...], to: blob)
+        #expect(throws: LedgerError.self) { try blob.finish() }
+        #expect(try store.receive(digest, byteCount: 5000).offset == 0)
+    }
+
+    /// Every write leads to a device that is always full.
+    @Test func aFullDiskIsNamedAndLeavesNothingBehind() throws {
+        let folder = try StateFolder()
+        let store = try BlobStore(directory: folder.path)
+        let digest = Federation.Digest(hashing: Self.bytes)
+        let temporary = "\(folder.path)/temporary/1.\(getpid()).tmp"
+        try FileManager.default.createSymbolicLink(atPath: temporary, withDestinationPath: "/dev/full")
+        #expect(throws: LedgerError.diskFull(path: folder.path + "/temporary/1")) { try store.put(Self.bytes) }
+        #expect(!store.contains(digest))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/temporary").isEmpty)
+        let partial = folder.path + "/partial/" + digest.hex
+        try FileManager.default.createSymbolicLink(atPath: partial, withDestinationPath: "/dev/full")
+        let blob = try store.receive(digest, byteCount: 5000)
+        #expect(throws: LedgerError.diskFull(path: partial)) { try Self.append(Self.bytes[...], to: blob) }
+        try FileManager.default.removeItem(atPath: partial)
+        #expect(try store.put(Self.bytes) == digest)
+    }
+
     @Test func noSpaceLeftIsItsOwnError() {
         #expect(LedgerError.writing("x", errno: ENOSPC).isDiskFull)
         #expect(!LedgerError.writing("x", errno: EACCES).isDiskFull)

@@ -1,5 +1,6 @@
 import Federation
 import Foundation
+import GRDB
 import Testing
 
 @testable import Ledger
@@ -75,18 +76,62 @@ struct LedgerTests {
     @Test func aNewerSchemaIsRefused() throws {
         let folder = try StateFolder()
         _ = try Ledger.open(directory: folder.path)
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [
-            "python3", "-c", "import sqlite3,sys;sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version=99')",
-            folder.path + "/ledger.sqlite",
-        ]
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { return }
-        #expect(throws: LedgerError.newerSchema(path: folder.path + "/ledger.sqlite", found: 99, known: 1)) {
+        // The user version stands in bytes 60 to 63 of the file (SQLite file format, section 1.3).
+        let path = folder.path + "/ledger.sqlite"
+        var data = try #require(FileManager.default.contents(atPath: path))
+        #expect(Array(data[60..<64]) == [0, 0, 0, 1])
+        data[63] = 99
+        try data.write(to: URL(fileURLWithPath: path))
+        #expect(throws: LedgerError.newerSchema(path: path, found: 99, known: 1)) {
             try Ledger.open(directory: folder.path)
         }
+    }
+
+    /// SQLite itself says "full" here, in the middle of a transaction, as it does when the file system has no page left.
+    @Test func aFullDiskLeavesTheLedgerAsItWas() throws {
+        let folder = try StateFolder()
+        let ledger = try Ledger.open(directory: folder.path)
+        try ledger.append([.roundOpened(round: 0, stage: 0, task: "train")])
+        try ledger.database.write { try $0.execute(sql: "PRAGMA max_page_count = 20") }
+        let large = StoredRecord(kind: "large", round: nil, body: [UInt8](repeating: 7, count: 200_000))
+        #expect(throws: LedgerError.diskFull(path: folder.path + "/ledger.sqlite")) {
+            try ledger.append([StoredRecord(kind: "small", round: 1, body: []), large], at: 0)
+        }
+        #expect(try ledger.ledgerRecords().map(\.record) == [.roundOpened(round: 0, stage: 0, task: "train")])
+        try ledger.append([.stageFinished(stage: 0, seconds: 1)])
+        #expect(try ledger.records(after: 1).map(\.record.kind) == ["stageFinished"])
+    }
+
+    @Test func lossesThatAreNoNumbersAreFactsToo() throws {
+        let folder = try StateFolder()
+        let ledger = try Ledger.open(directory: folder.path)
+        try ledger.append([
+            .stepFinished(
+                round: 1, stage: 0, outcome: StepOutcome(loss: .nan, accuracy: -.infinity), snapshot: nil,
+                traffic: StepTraffic(), seconds: .infinity)
+        ])
+        guard case .stepFinished(_, _, let outcome, _, _, let seconds)? = try ledger.ledgerRecords().first?.record
+        else {
+            Issue.record("the record is gone")
+            return
+        }
+        #expect(outcome.loss?.isNaN == true && outcome.accuracy == -.infinity && seconds == .infinity)
+    }
+
+    @Test func aRecordOfAnotherVersionIsNamed() throws {
+        let folder = try StateFolder()
+        let ledger = try Ledger.open(directory: folder.path)
+        try ledger.append([StoredRecord(kind: "moonPhase", round: nil, body: Array("{}".utf8))], at: 0)
+        #expect(throws: LedgerError.unreadableRecord(id: 1, kind: "moonPhase")) { try ledger.ledgerRecords() }
+    }
+
+    @Test func lookingCreatesNothing() throws {
+        let folder = try StateFolder()
+        #expect(throws: LedgerError.noRun(path: folder.path + "/ledger.sqlite")) {
+            try Ledger.open(directory: folder.path, readOnly: true)
+        }
+        _ = try BlobStore(directory: folder.path + "/blobs", readOnly: true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     }
 
     @Test func oneProcessOwnsAFolder() throws {
