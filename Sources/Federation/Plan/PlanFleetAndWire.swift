@@ -56,15 +56,3 @@ extension PlanReader {
             errorFeedback: try section.boolean("errorFeedback", default: true))
     }
 }
-
-extension FleetRules {
-    /// The same rules for another number of workers (`--workers N`): a quorum of all stays all, a smaller one shrinks
-    /// only when it must.
-    public func with(workers count: Int) -> FleetRules {
-        precondition(count >= 1, "a fleet of \(count) workers")
-        var rules = self
-        rules.workers = count
-        rules.quorum = quorum == workers ? count : min(quorum, count)
-        return rules
-    }
-}

@@ -6,6 +6,7 @@ import UpdateCodec
 
 /// `protocols/plan.md` is a promise to users: its example must parse and its tables must be the reader's own.
 @Suite struct PlanDocumentTests {
+    let root: URL
     let document: String
 
     init() throws {
@@ -14,6 +15,7 @@ import UpdateCodec
             try #require(folder.path != "/", "protocols/plan.md is missing")
             folder.deleteLastPathComponent()
         }
+        root = folder
         document = try String(contentsOf: folder.appending(path: "protocols/plan.md"), encoding: .utf8)
     }
 
@@ -26,6 +28,17 @@ import UpdateCodec
         #expect(plan.data == "idx:../shared/data/mnist?partition=dirichlet:0.5&seed=7")
         #expect(plan.wire.up.selection == .topK(density: 0.05))
         #expect(plan.roundsPlanned == (8 + 1) + 1 + (4 + 1) + (3 + 1) + (1 + 1) + 1)
+    }
+
+    @Test func examplePlansParse() throws {
+        let folder = root.appending(path: "Examples")
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+        let plans = names.map { folder.appending(path: "\($0)/plan.yaml") }
+            .filter { FileManager.default.fileExists(atPath: $0.path) }
+        #expect(plans.count >= 2)
+        for plan in plans {
+            _ = try Plan.parse(String(contentsOf: plan, encoding: .utf8), path: plan.path, environment: [:])
+        }
     }
 
     @Test func tablesHoldExactlyTheKeysTheReaderKnows() throws {

@@ -110,12 +110,6 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
         #expect(plan.stages == [.distill(DistillPlan(teacher: .file("a/t.onnx")))])
     }
 
-    @Test func fleetFollowsAnotherNumberOfWorkers() {
-        #expect(FleetRules(workers: 4).with(workers: 8) == FleetRules(workers: 8))
-        #expect(FleetRules(workers: 4, quorum: 3).with(workers: 8) == FleetRules(workers: 8, quorum: 3))
-        #expect(FleetRules(workers: 4, quorum: 3).with(workers: 2) == FleetRules(workers: 2, quorum: 2))
-    }
-
     @Test(arguments: [
         ("90", 90.0), ("1.5", 1.5), ("500ms", 0.5), ("90s", 90), ("2m", 120), ("1h", 3600),
     ])
