@@ -12,14 +12,17 @@ import UpdateCodec
 public struct CoordinatorOptions: Sendable {
     public var plan: Plan
     public var planText: String
+    /// Where the plan was read; paths in it are relative to its folder.
+    public var planPath: String
     public var bind: String
     public var state: String
     /// Address of the status page; nil for none.
     public var http: String?
 
-    public init(plan: Plan, planText: String, bind: String, state: String, http: String?) {
+    public init(plan: Plan, planText: String, planPath: String, bind: String, state: String, http: String?) {
         self.plan = plan
         self.planText = planText
+        self.planPath = planPath
         self.bind = bind
         self.state = state
         self.http = http
@@ -63,7 +66,7 @@ public actor CoordinatorService {
         self.options = options
         self.sink = sink
         EngineRuntime.setThreads(1)
-        state = try RunState.open(directory: options.state, plan: options.plan, planText: options.planText)
+        state = try RunState.open(directory: options.state, plan: options.plan, planText: options.planText, planPath: options.planPath)
         guard let facts = state.history.snapshot else { preconditionFailure("an opened run has a snapshot") }
         (inputs, feed) = AsyncStream.makeStream(of: ShellInput.self)
         machine = CoordinatorMachine(history: state.history)

@@ -15,9 +15,11 @@ public struct RunState: Sendable {
     let isResumed: Bool
 
     private static let planKey = "plan"
+    private static let planPathKey = "planPath"
+    private static let environmentKey = "environment"
 
     /// Opens or creates the state of `plan`. A folder that holds another plan's run is refused.
-    static func open(directory: String, plan: Plan, planText: String) throws -> RunState {
+    static func open(directory: String, plan: Plan, planText: String, planPath: String) throws -> RunState {
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let lock = try StateLock(directory: directory)
@@ -33,10 +35,14 @@ public struct RunState: Sendable {
         let isResumed = history.run != nil && history.snapshot != nil
         if !isResumed {
             try ledger.setMetadata(planKey, planText)
+            try ledger.setMetadata(planPathKey, planPath)
+            try ledger.setMetadata(environmentKey, String(decoding: JSONEncoder().encode(variables(in: planText)), as: UTF8.self))
             let opening = try OpeningModel(plan: plan, blobs: blobs)
             let opened = opening.records
             try ledger.append(opened)
             history = RunHistory(plan: plan, records: opened)
+        } else {
+            try collectGarbage(history, blobs: blobs)
         }
         return RunState(
             directory: directory, ledger: ledger, blobs: blobs, lock: lock, plan: plan, history: history,
@@ -48,9 +54,28 @@ public struct RunState: Sendable {
         guard let text = try ledger.metadata(planKey) else {
             throw CoordinatorError.state("\(directory)/ledger.sqlite holds no plan: the run never started")
         }
-        let plan = try Plan.parse(
-            text, path: "the plan recorded in \(directory)", environment: ProcessInfo.processInfo.environment)
+        let recorded = try ledger.metadata(environmentKey).flatMap { text in
+            try? JSONDecoder().decode([String: String].self, from: Data(text.utf8))
+        }
+        let path = try ledger.metadata(planPathKey) ?? "the plan recorded in \(directory)"
+        let plan = try Plan.parse(text, path: path, environment: recorded ?? ProcessInfo.processInfo.environment)
         return RunHistory(plan: plan, records: try ledger.ledgerRecords().map(\.record))
+    }
+
+    /// The environment variables that a plan's `${NAME}` and `${NAME:-default}` read: without them it cannot be read again.
+    private static func variables(in text: String) -> [String: String] {
+        let environment = ProcessInfo.processInfo.environment
+        let names = text.components(separatedBy: "${").dropFirst().map { part in
+            String(part.prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+        }
+        return Dictionary(names.compactMap { name in environment[name].map { (name, $0) } }, uniquingKeysWith: { a, _ in a })
+    }
+
+    /// Removes blobs that no record names, left by a crash between writing and committing.
+    private static func collectGarbage(_ history: RunHistory, blobs: BlobStore) throws {
+        // An open round's uploads are still arriving: they go on at their offsets.
+        guard history.openRound == nil else { return }
+        try blobs.garbageCollect(keeping: history.namedBlobs)
     }
 
     /// Deletes a run's ledger, blobs and outputs but keeps the keys, so that workers stay allowed.

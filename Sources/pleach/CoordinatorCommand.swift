@@ -15,6 +15,9 @@ struct PlanOptions: ParsableArguments {
     @Option(help: "Serve a status page, /metrics and /healthz on this loopback address, such as 127.0.0.1:7780.")
     var http: String?
 
+    @Option(help: "Workers to ask in each round; the plan's fleet.workers unless given.")
+    var workers: Int?
+
     @Flag(help: "Forget an earlier run in the state folder (its keys stay).")
     var fresh = false
 
@@ -27,7 +30,17 @@ struct PlanOptions: ParsableArguments {
             throw PlanError(path: plan, line: nil, message: "no such file, or no permission to read it")
         }
         let text = String(decoding: data, as: UTF8.self)
-        return (try Plan.parse(text, path: plan, environment: ProcessInfo.processInfo.environment), text)
+        var parsed = try Plan.parse(text, path: plan, environment: ProcessInfo.processInfo.environment)
+        if let workers {
+            guard workers > 0 else { throw ValidationError("--workers must be positive") }
+            // A quorum of everybody stays one of everybody; any other must be reachable.
+            if parsed.fleet.quorum == parsed.fleet.workers { parsed.fleet.quorum = workers }
+            guard parsed.fleet.quorum <= workers else {
+                throw ValidationError("--workers \(workers) is below the plan's quorum of \(parsed.fleet.quorum)")
+            }
+            parsed.fleet.workers = workers
+        }
+        return (parsed, text)
     }
 }
 
@@ -55,7 +68,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             let console = try EventConsole(state: options.state, name: "coordinator", json: options.json)
             let service = try CoordinatorService(
                 CoordinatorOptions(
-                    plan: plan, planText: text, bind: bind, state: options.state, http: options.http),
+                    plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state, http: options.http),
                 sink: { console.take($0) })
             console.note("coordinator listens on \(service.endpoint), public key \(service.publicKey)")
             let signals = StopSignals { service.stop() }

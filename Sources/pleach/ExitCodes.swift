@@ -83,7 +83,9 @@ func exitingOnError<Result>(_ body: () async throws -> Result) async throws -> R
     } catch let code as ExitCode {
         throw code
     } catch let error as ValidationError {
-        throw error
+        // One line, like every other error; the usage text is a --help away.
+        printError(error.message)
+        throw ExitCode.validationFailure
     } catch {
         printError("\(error)")
         throw ExitCode(PleachExit(error).rawValue)

@@ -52,6 +52,7 @@ final class LocalFederation {
     func run() async throws -> PleachExit {
         try? FileManager.default.removeItem(atPath: options.state + "/endpoint")
         var arguments = ["coordinator", options.plan, "--bind", "tcp://127.0.0.1:*", "--state", options.state]
+        if let workers = options.workers { arguments += ["--workers", String(workers)] }
         if let http = options.http { arguments += ["--http", http] }
         if options.json { arguments.append("--json") }
         let coordinator = try ChildProcess(arguments + ["--exit-with-standard-input"], log: nil)

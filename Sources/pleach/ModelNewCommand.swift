@@ -40,7 +40,8 @@ struct ModelNewCommand: AsyncParsableCommand {
                 architecture: architecture, inputShape: shape, classes: classes, width: width, seed: seed)
             let bytes = graph.serialized()
             try writeFile(bytes, to: out)
-            print("\(out): \(architecture), \(graph.parameterTensors().elementCount) parameters, \(bytes.count) bytes")
+            let parameters = graph.parameters.filter { $0.role == .trainable }.reduce(0) { $0 + $1.shape.elementCount }
+            print("\(out): \(architecture), \(parameters) parameters, \(bytes.count) bytes")
         }
     }
 }

@@ -15,22 +15,15 @@ struct RunCommand: AsyncParsableCommand {
 
     @OptionGroup var options: PlanOptions
 
-    @Option(help: "Worker processes; the plan's fleet.workers unless given.")
-    var workers: Int?
-
     func run() async throws {
         try await exitingOnError {
             let (plan, _) = try options.load()
-            let count = workers ?? plan.fleet.workers
-            guard count >= plan.fleet.quorum else {
-                throw ValidationError("--workers \(count) is below the plan's quorum of \(plan.fleet.quorum)")
-            }
             guard let data = plan.data else {
                 throw PlanError(
                     path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")
             }
             let federation = try LocalFederation(
-                options: options, plan: plan, data: data, workers: count)
+                options: options, plan: plan, data: data, workers: plan.fleet.workers)
             try endProcess(await federation.run())
         }
     }

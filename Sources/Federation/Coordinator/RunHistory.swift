@@ -167,12 +167,21 @@ extension RunHistory {
             if let residual = replaced.residual { obsolete.append(residual.digest) }
         }
         // Equal bytes have equal names: what is named elsewhere stays.
-        let needed = Set(snapshots.flatMap { [$0.graph.digest, $0.delta?.blob.digest].compactMap { $0 } })
-            .union(CoordinatorMachine.versionsToKeep(self).map { snapshots[$0].snapshot.digest })
-            .union(
-                [snapshot?.residual?.digest, compact?.calibration.digest, compact?.compact.digest].compactMap { $0 }
-            )
-            .union(teachers.values.map(\.digest))
+        let needed = namedBlobs
         return obsolete.filter { !needed.contains($0) }
+    }
+
+    /// Every blob that the run still needs: kept snapshots, graphs, deltas, the residual, teachers, the compact model,
+    /// and the contributions of the open round.
+    public var namedBlobs: Set<Digest> {
+        var digests = Set(snapshots.flatMap { [$0.graph.digest, $0.delta?.blob.digest].compactMap { $0 } })
+        guard !snapshots.isEmpty else { return digests }
+        for version in CoordinatorMachine.versionsToKeep(self) { digests.insert(snapshots[version].snapshot.digest) }
+        for digest in [snapshot?.residual?.digest, compact?.calibration.digest, compact?.compact.digest] {
+            if let digest { digests.insert(digest) }
+        }
+        digests.formUnion(teachers.values.map(\.digest))
+        digests.formUnion(openRound?.accepted.compactMap { $0.submission.blob?.digest } ?? [])
+        return digests
     }
 }
