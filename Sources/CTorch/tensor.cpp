@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/api/include/torch/version.h>
 #include <dlfcn.h>
+#include <malloc.h>
 
 #include <cstring>
 
@@ -34,7 +35,15 @@ extern "C" {
 const char *ct_last_error(void) { return ct::last_error.c_str(); }
 
 const char *ct_description(void) {
-    static const std::string text = std::string("libtorch ") + TORCH_VERSION;
+    static const std::string text = [] {
+        std::string text = std::string("libtorch ") + TORCH_VERSION;
+        if (at::hasMKLDNN()) text += ", oneDNN";
+        if (at::hasMKL()) text += ", MKL";
+        using Configuration = const char *(*)();
+        auto openblas = reinterpret_cast<Configuration>(dlsym(RTLD_DEFAULT, "openblas_get_config"));
+        if (openblas) text += std::string(", ") + openblas();
+        return text;
+    }();
     return text.c_str();
 }
 
@@ -45,6 +54,22 @@ int ct_set_threads(int count) {
         using Setter = void (*)(int);
         if (auto setter = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) setter(count);
     });
+}
+
+int ct_enter_thread(void) {
+    return ct::guarded([] { at::init_num_threads(); });
+}
+
+void ct_keep_freed_memory(void) {
+#if defined(__GLIBC__)
+    static const bool done = [] {
+        mallopt(M_MMAP_THRESHOLD, 1 << 30);
+        mallopt(M_TRIM_THRESHOLD, 512 << 20);
+        mallopt(M_TOP_PAD, 32 << 20);
+        return true;
+    }();
+    (void)done;
+#endif
 }
 
 int ct_seed(uint64_t seed) {

@@ -45,6 +45,7 @@ int ct_sgd_step(CTTensor *parameter, CTTensor *momentum_buffer, bool first, doub
         at::NoGradGuard guard;
         auto gradient = parameter->value.grad();
         if (!gradient.defined()) return;
+        if (mask) gradient = gradient * mask->value;
         if (weight_decay != 0) gradient = gradient.add(parameter->value, weight_decay);
         if (momentum != 0) {
             auto &buffer = momentum_buffer->value;
@@ -56,7 +57,6 @@ int ct_sgd_step(CTTensor *parameter, CTTensor *momentum_buffer, bool first, doub
             gradient = nesterov ? gradient.add(buffer, momentum) : buffer;
         }
         parameter->value.add_(gradient, -rate);
-        if (mask) parameter->value.mul_(mask->value);
     });
 }
 
@@ -66,6 +66,7 @@ int ct_adamw_step(CTTensor *parameter, CTTensor *average, CTTensor *square, int6
         at::NoGradGuard guard;
         auto gradient = parameter->value.grad();
         if (!gradient.defined()) return;
+        if (mask) gradient = gradient * mask->value;
         parameter->value.mul_(1 - rate * weight_decay);
         average->value.mul_(beta1).add_(gradient, 1 - beta1);
         square->value.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
@@ -73,7 +74,6 @@ int ct_adamw_step(CTTensor *parameter, CTTensor *average, CTTensor *square, int6
         double correction2 = 1 - std::pow(beta2, step);
         auto denominator = (square->value.sqrt() / std::sqrt(correction2)).add_(epsilon);
         parameter->value.addcdiv_(average->value, denominator, -rate / correction1);
-        if (mask) parameter->value.mul_(mask->value);
     });
 }
 

@@ -9,6 +9,8 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case unknownOutput(String)
     case notFinite(String)
     case badBatch(String)
+    /// A mask whose length is not its tensor's, or of a tensor that is not float32.
+    case badMask(name: String, bits: Int, elements: Int)
     case runtime(String)
 
     public var description: String {
@@ -22,6 +24,8 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
         case .unknownOutput(let name): "the graph computes no tensor '\(name)'"
         case .notFinite(let what): "\(what) is not finite: lower the learning rate or check the data"
         case .badBatch(let reason): reason
+        case .badMask(let name, let bits, let elements):
+            "the mask of '\(name)' has \(bits) bits but the tensor \(elements) float32 elements: decide masks for this model"
         case .runtime(let reason): "libtorch: \(reason)"
         }
     }

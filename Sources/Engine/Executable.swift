@@ -17,18 +17,22 @@ public struct Evaluation: Sendable, Equatable {
 
 /// A graph ready to run in evaluation mode. Not Sendable: owned by one thread.
 public final class Executable {
-    private let program: Program
+    private var program: Program
     private var values: [TorchTensor?]
     private var plans: [[String]: [Instruction]] = [:]
 
     /// - Throws: `EngineError.unsupported` naming the operator and node.
     public init(_ graph: Graph) throws(EngineError) {
+        ct_keep_freed_memory()
         program = try Program(graph)
         values = Array(repeating: nil, count: program.slots.count)
         for (slot, name) in program.constants {
             guard let tensor = graph.initializers[name] else { continue }
             values[slot] = try TorchTensor(tensor)
         }
+        let before = ct_set_gradients(false)
+        defer { _ = ct_set_gradients(before) }
+        try program.foldConstants(into: &values)
     }
 
     /// Runs the graph.
@@ -44,6 +48,7 @@ public final class Executable {
     private func runHandles(_ inputs: NamedTensors, outputs: [String]) throws(EngineError) -> [TorchTensor] {
         let before = ct_set_gradients(false)
         defer { _ = ct_set_gradients(before) }
+        try CTorchStatus.check(ct_enter_thread())
         var frame = values
         try program.place(inputs, into: &frame)
         let plan: [Instruction]
@@ -80,6 +85,7 @@ public final class Executable {
         try Classification.check(logits, labels: labels)
         let targets = try TorchTensor(labels)
         let loss = try Classification.item(TorchTensor(ct_cross_entropy(logits.handle, targets.handle)))
+        guard loss.isFinite else { throw .notFinite("the evaluation loss") }
         let correct = try Classification.correct(logits, targets)
         return Evaluation(lossSum: loss * Double(labels.elementCount), correct: correct, samples: labels.elementCount)
     }

@@ -146,13 +146,10 @@ enum Operators {
     private static func averagePool(_ node: Node, _ graph: Graph) throws(EngineError) -> Perform {
         let (kernel, window, ceilMode) = try pool(node, graph)
         let countPadding = node.int("count_include_pad") ?? 0 != 0
+        if node.ints("dilations")?.contains(where: { $0 != 1 }) == true { throw refuse(node, "dilations other than 1") }
         return { _, x throws(EngineError) in
             let input = try first(x)
             let w = try window.resolved(node, input: input, kernel: kernel)
-            guard zip(w.pads.prefix(kernel.count), w.pads.suffix(kernel.count)).allSatisfy({ $0 == $1 }) else {
-                throw refuse(node, "asymmetric padding")
-            }
-            guard w.dilations.allSatisfy({ $0 == 1 }) else { throw refuse(node, "dilations other than 1") }
             return try TorchTensor(
                 ct_average_pool(
                     input.handle, kernel, w.strides, w.pads, Int32(kernel.count), ceilMode, countPadding))
@@ -165,7 +162,11 @@ enum Operators {
             throw refuse(node, "kernel_shape must have one to three positive extents")
         }
         if node.int("storage_order") ?? 0 != 0 { throw refuse(node, "storage_order 1") }
-        return (kernel, try Window(node, graph), node.int("ceil_mode") ?? 0 != 0)
+        let ceilMode = node.int("ceil_mode") ?? 0 != 0
+        if ceilMode, let pads = node.ints("pads"), pads.prefix(kernel.count) != pads.suffix(kernel.count) {
+            throw refuse(node, "ceil_mode with asymmetric padding")
+        }
+        return (kernel, try Window(node, graph), ceilMode)
     }
 
     // MARK: Shapes

@@ -42,6 +42,13 @@ struct Program {
         }
         inputSlots = graph.inputs.map { (slot($0.name), $0) }
         constants = graph.initializers.names.map { (slot($0), $0) }
+        guard !graph.outputs.isEmpty else { throw .unknownOutput("(the graph declares no output)") }
+        let extras = Dictionary(
+            graph.nodes.flatMap { node in node.outputs.dropFirst().filter { !$0.isEmpty }.map { ($0, node) } },
+            uniquingKeysWith: { first, _ in first })
+        for name in graph.nodes.flatMap(\.inputs) + graph.outputs.map(\.name) {
+            if let node = extras[name] { throw Operators.refuse(node, "its further output '\(name)' is used") }
+        }
         var instructions: [Instruction] = []
         for node in graph.nodes {
             guard let name = node.outputs.first, !name.isEmpty else { continue }
@@ -53,6 +60,22 @@ struct Program {
         }
         self.slots = slots
         self.instructions = instructions
+    }
+
+    /// Computes what depends on initializers alone (dequantized weights) once instead of at every run.
+    mutating func foldConstants(into values: inout [TorchTensor?]) throws(EngineError) {
+        var known = Set(constants.map(\.slot))
+        var folded: [Instruction] = []
+        instructions.removeAll { instruction in
+            let isConstant = !instruction.inputs.isEmpty && instruction.inputs.allSatisfy { $0.map(known.contains) ?? true }
+            if isConstant {
+                known.insert(instruction.output)
+                constants.append((instruction.output, instruction.node.outputs[0]))
+                folded.append(instruction)
+            }
+            return isConstant
+        }
+        try run(folded, values: &values, frame: Frame(training: false, updatesStatistics: false))
     }
 
     /// The instructions needed for some outputs, with releases for exactly that subset.

@@ -48,12 +48,14 @@ public struct StepResult: Sendable, Equatable {
     public var samples: Int
 }
 
-/// Trains a single-input classifier. Masked weights stay zero. Not Sendable: owned by one thread.
+/// Trains a single-input classifier. Masked weights are zero from the start and stay so. Not Sendable: owned by one
+/// thread.
 public final class Trainer {
     private let graph: Graph
     private let program: Program
     private let plan: [Instruction]
     private let parameterList: [Parameter]
+    private let statisticSlots: [Int]
     private var values: [TorchTensor?]
     private var states: [OptimizerState] = []
     private var settings: OptimizerSettings
@@ -61,7 +63,7 @@ public final class Trainer {
 
     /// One trainable parameter's part of the optimizer.
     private struct OptimizerState {
-        let slot: Int
+        let name: String
         let leaf: TorchTensor
         /// Momentum (SGD) or first moment (AdamW).
         let first: TorchTensor
@@ -70,16 +72,24 @@ public final class Trainer {
         let mask: TorchTensor?
     }
 
-    /// - Throws: `EngineError.unsupported` naming the operator and node.
+    /// - Throws: `EngineError.unsupported` naming the operator and node, `.badMask` for a mask that does not fit.
     public init(_ graph: Graph, optimizer: OptimizerSettings, masks: MaskSet = MaskSet()) throws(EngineError) {
+        ct_keep_freed_memory()
         self.graph = graph
         settings = optimizer
-        program = try Program(graph)
+        let program = try Program(graph)
+        self.program = program
         plan = try program.plan(for: graph.outputs.prefix(1).map(\.name))
+        // Codes have no gradient: training through them would silently leave weights as they are.
+        if let codes = plan.first(where: { $0.node.operatorType == "QuantizeLinear" })?.node {
+            throw Operators.refuse(codes, "training a quantized model; train the float model it was made from")
+        }
         parameterList = graph.parameters
+        statisticSlots = parameterList.filter { $0.role == .statistic }.compactMap { program.slots[$0.name] }
         values = Array(repeating: nil, count: program.slots.count)
         for (slot, name) in program.constants {
-            guard let tensor = graph.initializers[name] else { continue }
+            guard var tensor = graph.initializers[name] else { continue }
+            if let bitmap = masks[name] { tensor = try Self.masked(tensor, bitmap, name) }
             values[slot] = try TorchTensor(tensor)
         }
         for parameter in parameterList where parameter.role == .trainable {
@@ -92,7 +102,7 @@ public final class Trainer {
             values[slot] = leaf
             states.append(
                 OptimizerState(
-                    slot: slot, leaf: leaf, first: try TorchTensor(ct_zeros_like(leaf.handle)),
+                    name: parameter.name, leaf: leaf, first: try TorchTensor(ct_zeros_like(leaf.handle)),
                     second: optimizer.kind == .adamw ? try TorchTensor(ct_zeros_like(leaf.handle)) : nil, mask: mask))
         }
     }
@@ -107,12 +117,22 @@ public final class Trainer {
     ///   - input: float32 [n] + sample shape.
     ///   - labels: int64 [n].
     ///   - teacherLogits: float32 [n, classes], for distillation.
-    /// - Throws: `EngineError.notFinite` when the loss is not finite; the parameters are unchanged then.
+    /// - Throws: `EngineError.notFinite` when the loss is not finite. After any error the parameters are as they were.
     public func step(
         _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil
     ) throws(EngineError) -> StepResult {
         let frame = Frame(training: true, updatesStatistics: true)
-        let (result, _) = try backward(input, labels: labels, loss: loss, teacherLogits: teacherLogits, frame: frame)
+        let statistics = try statisticSlots.map { slot throws(EngineError) in
+            (slot, try values[slot].map { value throws(EngineError) in try TorchTensor(ct_clone(value.handle)) })
+        }
+        let result: StepResult
+        do {
+            (result, _) = try backward(input, labels: labels, loss: loss, teacherLogits: teacherLogits, frame: frame)
+        } catch {
+            // The forward pass has already mixed the refused batch into the running statistics.
+            for (slot, value) in statistics { values[slot] = value }
+            throw error
+        }
         steps += 1
         for state in states { try update(state) }
         return result
@@ -127,10 +147,7 @@ public final class Trainer {
             input, labels: labels, loss: loss, teacherLogits: teacherLogits, frame: frame)
         var gradients = NamedTensors()
         for state in states {
-            guard let name = parameterList.first(where: { program.slots[$0.name] == state.slot })?.name else {
-                continue
-            }
-            gradients[name] = try TorchTensor(ct_gradient(state.leaf.handle)).tensor()
+            gradients[state.name] = try TorchTensor(ct_gradient(state.leaf.handle)).tensor()
         }
         return (result, try logits.tensor(), gradients)
     }
@@ -145,11 +162,24 @@ public final class Trainer {
         return tensors
     }
 
+    /// The tensor with its dead elements zero.
+    private static func masked(_ tensor: Tensor, _ bitmap: Bitmap, _ name: String) throws(EngineError) -> Tensor {
+        guard tensor.elementType == .float32, bitmap.count == tensor.elementCount else {
+            throw .badMask(name: name, bits: bitmap.count, elements: tensor.elementCount)
+        }
+        var tensor = tensor
+        tensor.withMutableElements(as: Float.self) { elements in
+            for index in elements.indices where !bitmap[index] { elements[index] = 0 }
+        }
+        return tensor
+    }
+
     private func backward(
         _ input: Tensor, labels: Tensor, loss: Loss, teacherLogits: Tensor?, frame: Frame
     ) throws(EngineError) -> (StepResult, logits: TorchTensor) {
         let before = ct_set_gradients(true)
         defer { _ = ct_set_gradients(before) }
+        try CTorchStatus.check(ct_enter_thread())
         for state in states { try CTorchStatus.check(ct_clear_gradient(state.leaf.handle)) }
         guard let name = graph.inputs.first?.name, let output = graph.outputs.first?.name,
             let slot = program.slots[output]
@@ -174,7 +204,7 @@ public final class Trainer {
         let hard = try TorchTensor(ct_cross_entropy(logits.handle, targets.handle))
         guard case .distillation(let temperature, let alpha) = loss else { return hard }
         guard let teacherLogits else { throw .badBatch("distillation needs the teacher's logits") }
-        guard teacherLogits.shape.dimensions == logits.extents else {
+        guard teacherLogits.elementType == .float32, teacherLogits.shape.dimensions == logits.extents else {
             throw .badBatch("the teacher's logits are \(teacherLogits.shape), the student's \(logits.extents)")
         }
         let teacher = try TorchTensor(teacherLogits)

@@ -8,8 +8,8 @@ import Tensors
 enum Parity {
     static let folder: String = {
         if let data = ProcessInfo.processInfo.environment["PLEACH_DATA"] { return data + "/../parity" }
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
+        let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
         return root.appendingPathComponent("../shared/parity").path
     }()
 
