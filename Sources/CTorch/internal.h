@@ -15,6 +15,9 @@ struct CTTensor {
 namespace ct {
 extern thread_local std::string last_error;
 
+// The calling thread's source of randomness: trainers on several threads do not disturb one another.
+at::Generator generator();
+
 // libtorch appends a C++ back trace: people need its first line only.
 inline void record(const std::exception &error) {
     last_error = error.what();

@@ -175,7 +175,13 @@ CTTensor *ct_transpose(const CTTensor *x, const int64_t *permutation, int rank) 
 }
 
 CTTensor *ct_dropout(const CTTensor *x, double ratio, bool training) {
-    return ct::boxed([&] { return at::dropout(x->value, ratio, training); });
+    return ct::boxed([&] {
+        if (!training || ratio == 0) return x->value;
+        if (ratio == 1) return x->value * 0;
+        // at::dropout's arithmetic, with this thread's own generator.
+        auto kept = at::empty_like(x->value.detach()).bernoulli_(1 - ratio, ct::generator());
+        return x->value * kept.div_(1 - ratio);
+    });
 }
 
 CTTensor *ct_softmax(const CTTensor *x, int64_t axis) {

@@ -1,4 +1,5 @@
 // Runtime settings and tensors: creation, inspection, gradients.
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -12,6 +13,11 @@
 
 namespace ct {
 thread_local std::string last_error;
+
+at::Generator generator() {
+    static thread_local at::Generator generator = at::detail::createCPUGenerator();
+    return generator;
+}
 
 static at::ScalarType scalar_type(int type) {
     switch (type) {
@@ -73,7 +79,11 @@ void ct_keep_freed_memory(void) {
 }
 
 int ct_seed(uint64_t seed) {
-    return ct::guarded([&] { at::manual_seed(seed); });
+    return ct::guarded([&] {
+        auto generator = ct::generator();
+        std::lock_guard<std::mutex> lock(generator.mutex());
+        generator.set_current_seed(seed);
+    });
 }
 
 bool ct_set_gradients(bool enabled) {

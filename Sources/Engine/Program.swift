@@ -67,7 +67,8 @@ struct Program {
         var known = Set(constants.map(\.slot))
         var folded: [Instruction] = []
         instructions.removeAll { instruction in
-            let isConstant = !instruction.inputs.isEmpty && instruction.inputs.allSatisfy { $0.map(known.contains) ?? true }
+            let isConstant =
+                !instruction.inputs.isEmpty && instruction.inputs.allSatisfy { $0.map(known.contains) ?? true }
             if isConstant {
                 known.insert(instruction.output)
                 constants.append((instruction.output, instruction.node.outputs[0]))

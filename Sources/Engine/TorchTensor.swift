@@ -59,7 +59,7 @@ public enum EngineRuntime {
     /// Threads for one operator; also for OpenBLAS. A fixed number makes results repeatable.
     public static func setThreads(_ count: Int) { _ = ct_set_threads(Int32(max(1, count))) }
 
-    /// Seeds libtorch's generator (dropout).
+    /// Seeds the calling thread's generator (dropout): call it on the thread that trains.
     public static func seed(_ seed: UInt64) { _ = ct_seed(seed) }
 
     /// The linked libtorch, for logs.

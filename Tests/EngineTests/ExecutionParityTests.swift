@@ -7,6 +7,9 @@ import Testing
 /// Agreement with PyTorch 2.13 within 1e-4 relative (largest difference over largest value of each tensor).
 @Suite(.enabled(if: Parity.isThere, "../shared/parity is not there"))
 struct ExecutionParityTests {
+    /// The number of threads is a setting of each thread that calls libtorch, and it decides the order of sums.
+    init() { EngineRuntime.setThreads(1) }
+
     static let sgd = OptimizerSettings(learningRate: 0.05, momentum: 0.9, weightDecay: 5e-4)
     static let adamw = OptimizerSettings(kind: .adamw, learningRate: 1e-3, weightDecay: 0.01)
 

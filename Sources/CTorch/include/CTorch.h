@@ -2,7 +2,8 @@
 // fails returns NULL (or a non-zero status) and `ct_last_error` says why, per thread.
 //
 // Ownership: every returned tensor is owned by the caller and freed with `ct_free`. Tensors are not thread-safe; use each
-// from one thread at a time. Gradient mode and the error message are per thread; threads and seed are per process.
+// from one thread at a time. Gradient mode, the random generator and the error message are per thread, the number of
+// threads is per process.
 #ifndef CTORCH_H
 #define CTORCH_H
 
@@ -32,6 +33,7 @@ int ct_enter_thread(void);
 // Tells malloc to keep what is freed. Activations are freed and asked for anew at every step; returning them to the
 // system costs a page fault for every 4 KiB, a third of a training step of the bundled cnn (measured). Once per process.
 void ct_keep_freed_memory(void);
+// Seeds the calling thread's generator (dropout).
 int ct_seed(uint64_t seed);
 // Returns whether gradients were on before.
 bool ct_set_gradients(bool enabled);
