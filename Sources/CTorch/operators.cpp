@@ -44,8 +44,8 @@ extern "C" {
 CTTensor *ct_convolution(const CTTensor *x, const CTTensor *w, const CTTensor *bias, const int64_t *strides,
                          const int64_t *pads, const int64_t *dilations, int spatial, int64_t groups) {
     return ct::boxed([&] {
-        // In NCHW: channels-last saves a fifth of a resnet20 step, but ATen 1.13 then sums batch norms so carelessly that
-        // three AdamW steps end 1e-4 away from PyTorch's.
+        // In NCHW: channels-last saves a fifth of a resnet20 step, but ATen 1.13 then sums batch norms so carelessly
+        // that three AdamW steps end 1e-4 away from PyTorch's.
         auto input = x->value;
         std::vector<int64_t> padding(pads, pads + spatial);
         if (!symmetric(pads, spatial)) {

@@ -1,9 +1,9 @@
 // A small C API over libtorch: opaque tensors, one function per operator. No C++ exception leaves it: a function that
 // fails returns NULL (or a non-zero status) and `ct_last_error` says why, per thread.
 //
-// Ownership: every returned tensor is owned by the caller and freed with `ct_free`. Tensors are not thread-safe; use each
-// from one thread at a time. Gradient mode, the random generator and the error message are per thread, the number of
-// threads is per process.
+// Ownership: every returned tensor is owned by the caller and freed with `ct_free`. Tensors are not thread-safe; use
+// each from one thread at a time. Gradient mode, the random generator and the error message are per thread, the number
+// of threads is per process.
 #ifndef CTORCH_H
 #define CTORCH_H
 
@@ -30,8 +30,8 @@ const char *ct_description(void);
 int ct_set_threads(int count);
 // Makes the calling thread use the number of threads last set: OpenMP keeps one setting per thread.
 int ct_enter_thread(void);
-// Tells malloc to keep what is freed. Activations are freed and asked for anew at every step; returning them to the
-// system costs a page fault for every 4 KiB, a third of a training step of the bundled cnn (measured). Once per process.
+// Tells malloc to keep what is freed, once per process. Activations are freed and asked for anew at every step; giving
+// them back to the system costs a page fault for every 4 KiB, a third of a training step of the bundled cnn (measured).
 void ct_keep_freed_memory(void);
 // Seeds the calling thread's generator (dropout).
 int ct_seed(uint64_t seed);
@@ -92,8 +92,8 @@ int ct_item(const CTTensor *scalar, double *value);
 // How many rows have their largest logit at the label.
 int ct_count_correct(const CTTensor *logits, const CTTensor *labels, int64_t *count);
 
-// Optimizer steps as PyTorch defines them, in place on a leaf with a gradient. `mask` (0 or 1, or NULL) stops the gradient
-// of dead weights, so those that start at zero stay there, and so do their moments.
+// Optimizer steps as PyTorch defines them, in place on a leaf with a gradient. `mask` (0 or 1, or NULL) stops the
+// gradient of dead weights, so those that start at zero stay there, and so do their moments.
 int ct_sgd_step(CTTensor *parameter, CTTensor *momentum_buffer, bool first, double rate, double momentum,
                 double weight_decay, bool nesterov, const CTTensor *mask);
 int ct_adamw_step(CTTensor *parameter, CTTensor *average, CTTensor *square, int64_t step, double rate, double beta1,
