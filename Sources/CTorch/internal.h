@@ -15,6 +15,9 @@ struct CTTensor {
 namespace ct {
 extern thread_local std::string last_error;
 
+// The libtorch type of a CT_ element type.
+at::ScalarType scalar_type(int type);
+
 // The calling thread's source of randomness: trainers on several threads do not disturb one another.
 at::Generator generator();
 

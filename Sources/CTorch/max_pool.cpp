@@ -1,6 +1,6 @@
-// The 2x2 window at stride 2 is nearly everybody's. ATen 1.13 spends 10 ns an output on it, a quarter of a training
-// step of the bundled cnn; this loop spends 1 ns. Same values, same winner among equals (the first), NaN wins as it does
-// there, and the backward is ATen's.
+// The 2x2 window at stride 2 is nearly everybody's. ATen 1.13 spends 10 ns an output on it, a quarter of a step of the
+// bundled cnn; this loop spends 1 ns. Same values, same winner among equals (the first), NaN wins as it does there, and
+// the backward is ATen's.
 #include "max_pool.h"
 
 #include <ATen/Parallel.h>

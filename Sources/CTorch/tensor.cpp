@@ -19,7 +19,7 @@ at::Generator generator() {
     return generator;
 }
 
-static at::ScalarType scalar_type(int type) {
+at::ScalarType scalar_type(int type) {
     switch (type) {
     case CT_FLOAT32: return at::kFloat;
     case CT_FLOAT16: return at::kHalf;

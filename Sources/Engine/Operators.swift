@@ -28,10 +28,10 @@ enum Operators {
         "AveragePool": averagePool, "Flatten": flatten, "Reshape": reshape, "Dropout": dropout, "Softmax": softmax,
         "Transpose": transpose, "QuantizeLinear": quantize, "DequantizeLinear": dequantize,
         "Relu": unary(ct_relu), "GlobalAveragePool": unary(ct_global_average_pool),
-        "Identity": { _, _ throws(EngineError) in { _, x throws(EngineError) in try first(x) } },
+        "Identity": identity,
         "MatMul": binary(ct_matmul), "Add": binary(ct_add), "Sub": binary(ct_sub), "Mul": binary(ct_mul),
         "Div": binary(ct_div),
-    ]
+    ].merging(transformerCompilers) { first, _ in first }
 
     // MARK: Shared parts
 
@@ -46,11 +46,11 @@ enum Operators {
         inputs.indices.contains(index) ? inputs[index]?.handle : nil
     }
 
-    private static func unary(_ function: @escaping @Sendable (OpaquePointer?) -> OpaquePointer?) -> Compiler {
+    static func unary(_ function: @escaping @Sendable (OpaquePointer?) -> OpaquePointer?) -> Compiler {
         { _, _ throws(EngineError) in { _, x throws(EngineError) in try TorchTensor(function(first(x).handle)) } }
     }
 
-    private static func binary(
+    static func binary(
         _ function: @escaping @Sendable (OpaquePointer?, OpaquePointer?) -> OpaquePointer?
     ) -> Compiler {
         { _, _ throws(EngineError) in
@@ -69,6 +69,26 @@ enum Operators {
             throw refuse(node, "input \(index) must be a constant int64 tensor")
         }
         return tensor.elements(as: Int64.self)
+    }
+
+    /// An input's integers where the graph fixes them; nil where it computes them.
+    static func known(_ node: Node, _ graph: Graph, input index: Int) throws(EngineError) -> [Int64]? {
+        guard node.inputs.indices.contains(index), graph.initializers[node.inputs[index]] != nil else { return nil }
+        return try integers(node, graph, input: index)
+    }
+
+    /// A shape or list of axes: what the graph fixes, else what an input holds now.
+    static func integers(
+        _ constant: [Int64]?, else inputs: [TorchTensor?], _ index: Int, _ node: Node
+    ) throws(EngineError) -> [Int64] {
+        if let constant { return constant }
+        let tensor = try first(inputs, index)
+        guard tensor.elementType == .int64 else { throw refuse(node, "a shape of type \(tensor.elementType)") }
+        return try tensor.tensor().elements(as: Int64.self)
+    }
+
+    private static func identity(_ node: Node, _ graph: Graph) throws(EngineError) -> Perform {
+        { _, x throws(EngineError) in try first(x) }
     }
 
     // MARK: Layers
@@ -186,11 +206,12 @@ enum Operators {
     }
 
     private static func reshape(_ node: Node, _ graph: Graph) throws(EngineError) -> Perform {
-        guard let target = try integers(node, graph, input: 1) else { throw refuse(node, "a missing shape") }
+        let constant = try known(node, graph, input: 1)
         let allowZero = node.int("allowzero") ?? 0 != 0
         return { _, x throws(EngineError) in
             let input = try first(x)
             let extents = input.extents
+            let target = try integers(constant, else: x, 1, node)
             var dims = target
             for (axis, extent) in target.enumerated() where extent == 0 && !allowZero {
                 guard axis < extents.count else { throw refuse(node, "0 at axis \(axis) of rank \(extents.count)") }

@@ -13,14 +13,18 @@ struct ExecutionParityTests {
     static let sgd = OptimizerSettings(learningRate: 0.05, momentum: 0.9, weightDecay: 5e-4)
     static let adamw = OptimizerSettings(kind: .adamw, learningRate: 1e-3, weightDecay: 0.01)
 
-    @Test(arguments: ["cnn", "resnet8"])
+    /// A key bias shifts all scores of a query alike, which softmax ignores: its exact gradient is zero, the computed one
+    /// rounding noise, which AdamW scales up to full steps of random sign.
+    static func hasNoGradient(_ key: String) -> Bool { key.hasSuffix(".k.bias") }
+
+    @Test(arguments: ["cnn", "resnet8", "tinybert"])
     func evaluationLogits(name: String) throws {
         let (graph, tensors) = try Parity.load(name)
         let logits = try Executable(graph).logits(tensors.require("x"))
         #expect(try Parity.relativeError(logits, tensors.require("eval.logits")) < 1e-4)
     }
 
-    @Test(arguments: ["cnn", "resnet8"])
+    @Test(arguments: ["cnn", "resnet8", "tinybert"])
     func trainingLogitsLossAndEveryGradient(name: String) throws {
         let (graph, tensors) = try Parity.load(name)
         let trainer = try Trainer(graph, optimizer: Self.sgd)
@@ -32,11 +36,15 @@ struct ExecutionParityTests {
         #expect(expected.count == graph.trainableNames.count)
         for key in expected {
             let gradient = try result.gradients.require(String(key.dropFirst("grad.".count)))
+            guard !Self.hasNoGradient(key) else {
+                #expect(gradient.floats.allSatisfy { abs($0) < 1e-7 }, "\(key)")
+                continue
+            }
             #expect(try Parity.relativeError(gradient, tensors.require(key)) < 1e-4, "\(key)")
         }
     }
 
-    @Test(arguments: ["cnn", "resnet8"], [("sgd3.", sgd), ("adamw3.", adamw)])
+    @Test(arguments: ["cnn", "resnet8", "tinybert"], [("sgd3.", sgd), ("adamw3.", adamw)])
     func allParametersAfterThreeSteps(name: String, optimizer: (prefix: String, settings: OptimizerSettings)) throws {
         let (graph, tensors) = try Parity.load(name)
         let trainer = try Trainer(graph, optimizer: optimizer.settings)
@@ -44,7 +52,7 @@ struct ExecutionParityTests {
         let parameters = try trainer.parameters()
         let expected = tensors.names.filter { $0.hasPrefix(optimizer.prefix) }
         #expect(!expected.isEmpty)
-        for key in expected {
+        for key in expected where !(Self.hasNoGradient(key) && optimizer.settings.kind == .adamw) {
             let found = try parameters.require(String(key.dropFirst(optimizer.prefix.count)))
             guard found.elementType == .float32, try tensors.require(key).elementType == .float32 else { continue }
             #expect(try Parity.relativeError(found, tensors.require(key)) < 1e-4, "\(key)")

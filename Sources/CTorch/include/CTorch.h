@@ -82,6 +82,24 @@ CTTensor *ct_softmax(const CTTensor *x, int64_t axis);
 CTTensor *ct_quantize(const CTTensor *x, const CTTensor *scale, const CTTensor *zero_point, int type, int64_t axis);
 CTTensor *ct_dequantize(const CTTensor *x, const CTTensor *scale, const CTTensor *zero_point, int64_t axis);
 
+// Operators of transformers: element by element, by axis, and on shapes.
+CTTensor *ct_erf(const CTTensor *x);
+CTTensor *ct_tanh(const CTTensor *x);
+CTTensor *ct_sqrt(const CTTensor *x);
+CTTensor *ct_sigmoid(const CTTensor *x);
+CTTensor *ct_exp(const CTTensor *x);
+CTTensor *ct_log(const CTTensor *x);
+CTTensor *ct_neg(const CTTensor *x);
+CTTensor *ct_pow(const CTTensor *x, const CTTensor *exponent);
+CTTensor *ct_cast(const CTTensor *x, int type);
+// Normalises over the axes from `axis` on; `bias` may be NULL.
+CTTensor *ct_layer_norm(const CTTensor *x, const CTTensor *scale, const CTTensor *bias, int64_t axis, double epsilon);
+// Slices of `x` along `axis` by int64 or int32 indices of any shape; negative ones count from the end.
+CTTensor *ct_gather(const CTTensor *x, const CTTensor *indices, int64_t axis);
+CTTensor *ct_concat(const CTTensor *const *parts, int count, int64_t axis);
+// The mean over some axes, over all when `count` is 0.
+CTTensor *ct_mean(const CTTensor *x, const int64_t *axes, int count, bool keep_axes);
+
 // Losses over logits [n, classes] and labels int64 [n]; means over the batch.
 CTTensor *ct_cross_entropy(const CTTensor *logits, const CTTensor *labels);
 // T^2 * KL(softmax(teacher/T) || softmax(logits/T)), mean over the batch (Hinton et al. 2015).
