@@ -6,7 +6,7 @@ import Tensors
 public enum SupportedOperators {
     /// First and last opset of each operator.
     public static let table: [String: ClosedRange<Int64>] = Dictionary(
-        uniqueKeysWithValues: Operators.compilers.keys.map { ($0, 13...21) })
+        uniqueKeysWithValues: Operators.compilers.keys.map { ($0, $0 == "LayerNormalization" ? 17...21 : 13...21) })
 }
 
 /// Compiles nodes: reads and checks attributes once, so that running a node is one call into libtorch.

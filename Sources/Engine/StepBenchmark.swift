@@ -22,7 +22,11 @@ public enum StepBenchmark {
             let classes = try graph.inferShapes(batch: batch)[output.name]?.dimensions.last
         else { throw EngineError.badBatch("the model's input or output has no shape") }
         var random = SeededGenerator(seed: 1)
-        let inputs = Tensor((0..<shape.elementCount).map { _ in random.uniform() }, shape: shape)
+        // Token ids 0 and 1 exist in every vocabulary.
+        let inputs =
+            input.elementType == .int64
+            ? Tensor((0..<shape.elementCount).map { _ in Int64(random.index(below: 2)) }, shape: shape)
+            : Tensor((0..<shape.elementCount).map { _ in random.uniform() }, shape: shape)
         let labels = Tensor((0..<batch).map { _ in Int64(random.index(below: classes)) }, shape: try Shape([batch]))
         var times: [Double] = []
         for step in 0..<(steps + 3) {
