@@ -66,7 +66,8 @@ public actor CoordinatorService {
         self.options = options
         self.sink = sink
         EngineRuntime.setThreads(1)
-        state = try RunState.open(directory: options.state, plan: options.plan, planText: options.planText, planPath: options.planPath)
+        state = try RunState.open(
+            directory: options.state, plan: options.plan, planText: options.planText, planPath: options.planPath)
         guard let facts = state.history.snapshot else { preconditionFailure("an opened run has a snapshot") }
         (inputs, feed) = AsyncStream.makeStream(of: ShellInput.self)
         machine = CoordinatorMachine(history: state.history)

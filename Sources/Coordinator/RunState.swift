@@ -36,7 +36,8 @@ public struct RunState: Sendable {
         if !isResumed {
             try ledger.setMetadata(planKey, planText)
             try ledger.setMetadata(planPathKey, planPath)
-            try ledger.setMetadata(environmentKey, String(decoding: JSONEncoder().encode(variables(in: planText)), as: UTF8.self))
+            try ledger.setMetadata(
+                environmentKey, String(decoding: JSONEncoder().encode(variables(in: planText)), as: UTF8.self))
             let opening = try OpeningModel(plan: plan, blobs: blobs)
             let opened = opening.records
             try ledger.append(opened)
@@ -68,7 +69,8 @@ public struct RunState: Sendable {
         let names = text.components(separatedBy: "${").dropFirst().map { part in
             String(part.prefix { $0.isLetter || $0.isNumber || $0 == "_" })
         }
-        return Dictionary(names.compactMap { name in environment[name].map { (name, $0) } }, uniquingKeysWith: { a, _ in a })
+        return Dictionary(
+            names.compactMap { name in environment[name].map { (name, $0) } }, uniquingKeysWith: { a, _ in a })
     }
 
     /// Removes blobs that no record names, left by a crash between writing and committing.

@@ -10,6 +10,7 @@ public enum EventName {
     public static let runResumed = "run.resumed"
     public static let runFinished = "run.finished"
     public static let runFailed = "run.failed"
+    public static let runStopped = "run.stopped"
     public static let workerJoined = "worker.joined"
     public static let workerLeft = "worker.left"
     public static let workerLost = "worker.lost"
@@ -32,7 +33,7 @@ public enum EventName {
 
     /// Every name, in the catalogue's order.
     public static let all = [
-        runStarted, runResumed, runFinished, runFailed, workerJoined, workerLeft, workerLost, workerRefused,
+        runStarted, runResumed, runFinished, runFailed, runStopped, workerJoined, workerLeft, workerLost, workerRefused,
         stageStarted, stageFinished, roundOpened, roundWaiting, roundClosed, taskAssigned, taskStarted, taskFinished,
         contributionAccepted, contributionRefused, snapshotPublished, maskDecided, transferFinished, exportFinished,
         diagnostic,

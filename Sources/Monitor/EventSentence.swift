@@ -37,6 +37,7 @@ struct EventSentence: Equatable {
         switch event.name {
         case EventName.runStarted, EventName.runResumed: return run(event.name, facts)
         case EventName.runFinished: return runFinished(facts)
+        case EventName.runStopped: return EventSentence(.plain, "run stopped: \(reason)")
         case EventName.runFailed: return EventSentence(.failure, "run failed: \(reason)")
         case EventName.workerJoined, EventName.workerLeft, EventName.workerLost, EventName.workerRefused:
             return worker(event.name, facts, reason)

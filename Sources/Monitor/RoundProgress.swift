@@ -49,7 +49,7 @@ struct RoundProgress: Sendable {
             if let names = facts.strings("missing") { open?.missing = names.map { escapedForTerminal($0) } }
             // A coordinator that resumed opened this round before its events reached us.
             if let age = facts.double("ageSeconds"), age.isFinite { open?.openedAt = time.addingTimeInterval(-age) }
-        case EventName.roundClosed, EventName.runFinished, EventName.runFailed: open = nil
+        case EventName.roundClosed, EventName.runFinished, EventName.runFailed, EventName.runStopped: open = nil
         default: break
         }
     }

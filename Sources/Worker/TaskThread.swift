@@ -42,7 +42,7 @@ final class TaskThread: Sendable {
                 try collectGarbage(offer, held: held, memory: memory)
                 report(.prepared(round: offer.round, snapshots: held))
             } catch {
-                report(.taskFailed(round: offer.round, reason: "\(error)"))
+                report(Self.failure(error, round: offer.round))
             }
         }
     }
@@ -81,9 +81,14 @@ final class TaskThread: Sendable {
             } catch is CancellationError {
                 // The machine asked for it and has gone on.
             } catch {
-                report(.taskFailed(round: offer.round, reason: "\(error)"))
+                report(Self.failure(error, round: offer.round))
             }
         }
+    }
+
+    private static func failure(_ error: any Error, round: Int) -> WorkerEvent {
+        if let error = error as? LedgerError, error.isDiskFull { return .diskFull(reason: "\(error)") }
+        return .taskFailed(round: round, reason: "\(error)")
     }
 
     func cancel(round: Int) { _ = cancelledRounds.withLock { $0.insert(round) } }

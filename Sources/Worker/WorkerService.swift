@@ -113,7 +113,8 @@ public actor WorkerService {
                 try store.save(memory)
             } catch {
                 // What cannot be remembered must not be promised: stop before anything is sent.
-                return .failed(reason: "\(error)")
+                let isFull = (error as? LedgerError)?.isDiskFull == true
+                return isFull ? .diskFull(reason: "\(error)") : .failed(reason: "\(error)")
             }
         case .send(let message): client.send(message.encoded())
         case .fetch(let blob): client.fetch(digest: blob.digest.bytes, byteCount: blob.byteCount)

@@ -68,7 +68,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
             let console = try EventConsole(state: options.state, name: "coordinator", json: options.json)
             let service = try CoordinatorService(
                 CoordinatorOptions(
-                    plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state, http: options.http),
+                    plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,
+                    http: options.http),
                 sink: { console.take($0) })
             console.note("coordinator listens on \(service.endpoint), public key \(service.publicKey)")
             let signals = StopSignals { service.stop() }
@@ -77,7 +78,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             console.close()
             if let report = outcome.report, !options.json { print(report.table()) }
             guard !outcome.succeeded else { return }
-            printError(outcome.reason)
+            if outcome.failure != .stopped { printError(outcome.reason) }
             try endProcess(PleachExit(outcome.failure ?? .numerics))
         }
     }

@@ -72,6 +72,7 @@ enum PleachExit: Int32, Sendable {
         case .turnedAway: self = .keys
         case .unreachable: self = .network
         case .failed: self = .taskFailed
+        case .diskFull: self = .diskFull
         }
     }
 }

@@ -70,7 +70,7 @@ struct WorkerCommand: AsyncParsableCommand {
                         + "on the coordinator run 'pleach keys allow STATE/keys KEY --name NAME', and check --server-key"
                 )
             case .unreachable(let reason): printError(reason)
-            case .failed(let reason): printError(reason)
+            case .failed(let reason), .diskFull(let reason): printError(reason)
             }
             try endProcess(PleachExit(outcome))
         }

@@ -30,15 +30,18 @@ struct HostileWorkerTests {
         try AllowList(directory: state + "/keys/allowed").allow(key: keys.publicKey, name: "mallory")
         let coordinator = try PleachProcess(["coordinator", path, "--state", state, "--bind", "tcp://127.0.0.1:*"])
         try await waitUntil("the endpoint") { FileManager.default.fileExists(atPath: state + "/endpoint") }
-        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(in: .newlines)
+        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(
+            in: .newlines)
 
         let parameters = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 7)
             .parameterTensors()
         let (update, marker) = Self.update(for: parameters)
         let box = BlobBox()
         let client = try Client(
-            connect: endpoint, keys: keys, serverKey: try KeyFile.readPublic(state + "/keys/server.key"), limits: Limits(),
-            blobs: BlobAccess(open: { box.source($0) }, receive: { _, _ in throw Timeout(description: "takes nothing") }))
+            connect: endpoint, keys: keys, serverKey: try KeyFile.readPublic(state + "/keys/server.key"),
+            limits: Limits(),
+            blobs: BlobAccess(
+                open: { box.source($0) }, receive: { _, _ in throw Timeout(description: "takes nothing") }))
         defer { client.close() }
         for await event in client.events {
             switch event {

@@ -59,9 +59,12 @@ extension CoordinatorMachine {
 
     /// One sentence for people.
     func waitingReason(_ round: OpenRound) -> String {
-        let open = plan.fleet.workers - round.accepted.count - round.refused.count
         if sessions.isEmpty { return "no worker is connected" }
-        if leases.isEmpty { return "\(open) more contributions are needed and no connected worker is free" }
+        let needed = plan.fleet.quorum - round.accepted.count
+        if leases.isEmpty, needed > 0 {
+            let refused = round.refused.sorted { $0.key < $1.key }.first.map { "; \($0.key) was refused: \($0.value)" }
+            return "\(needed) more contributions are needed and no connected worker is free\(refused ?? "")"
+        }
         return "\(leases.count) workers are at work, \(round.accepted.count) of \(plan.fleet.workers) have contributed"
     }
 

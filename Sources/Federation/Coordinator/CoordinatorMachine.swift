@@ -84,7 +84,8 @@ public struct CoordinatorMachine: Sendable {
         case .exported(let facts): return onExported(facts)
         case .ticked: return onTick(at: now)
         case .stopRequested:
-            return end(succeeded: false, reason: "stopped on request; resume with the same --state", .stopped)
+            return end(
+                succeeded: false, reason: "asked to stop; the same command with the same --state goes on", .stopped)
         }
     }
 
@@ -98,7 +99,9 @@ public struct CoordinatorMachine: Sendable {
     mutating func end(succeeded: Bool, reason: String, _ failure: RunFailure?) -> [CoordinatorAction] {
         phase = .ended
         var actions: [CoordinatorAction] = []
-        if !succeeded {
+        if failure == .stopped {
+            actions.append(.log(LogEvent("run.stopped", ["reason": .string(reason)])))
+        } else if !succeeded {
             actions.append(.log(LogEvent("run.failed", level: .error, ["reason": .string(reason)])))
         }
         // A stopped coordinator comes back: its workers stay and reconnect. Only a finished run sends them home.

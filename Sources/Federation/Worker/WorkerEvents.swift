@@ -34,6 +34,8 @@ public enum WorkerOutcome: Sendable, Equatable {
     case turnedAway(reason: String)
     case unreachable(reason: String)
     case failed(reason: String)
+    /// Nothing can be stored any more; the worker goes on where it was once there is space.
+    case diskFull(reason: String)
 }
 
 /// What can happen to a worker.
@@ -51,6 +53,7 @@ public enum WorkerEvent: Sendable, Equatable {
     case missing(round: Int, blobs: [BlobReference])
     case taskFinished(Submission, residual: Digest?)
     case taskFailed(round: Int, reason: String)
+    case diskFull(reason: String)
     case progressed(round: Int, fraction: Double)
     case ticked
     case stopRequested

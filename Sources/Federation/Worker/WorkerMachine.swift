@@ -68,13 +68,17 @@ public struct WorkerMachine: Sendable {
         case .missing(let round, let blobs): return onMissing(round: round, blobs: blobs)
         case .taskFinished(let submission, let residual): return onTaskFinished(submission, residual: residual, at: now)
         case .taskFailed(let round, let reason): return onTaskFailed(round: round, reason: reason)
+        case .diskFull(let reason): return leave(.diskFull(reason: reason), saying: reason)
         case .progressed(let round, let fraction):
             if case .running(let offer) = phase, offer.round == round { self.fraction = min(1, max(0, fraction)) }
             return []
         case .ticked: return onTick(at: now)
-        case .stopRequested:
-            return (isConnected ? [.send(.goodbye(reason: "stopped on request"))] : []) + end(.stopped)
+        case .stopRequested: return leave(.stopped, saying: "stopped on request")
         }
+    }
+
+    private mutating func leave(_ outcome: WorkerOutcome, saying reason: String) -> [WorkerAction] {
+        (isConnected ? [.send(.goodbye(reason: reason))] : []) + end(outcome)
     }
 
     private mutating func end(_ outcome: WorkerOutcome) -> [WorkerAction] {
