@@ -6,12 +6,17 @@ public struct CalibrationSet: Sendable, Equatable {
     public private(set) var histograms: [ActivationHistogram]
 
     private static let magic = Array("PLCAL1\n\0".utf8)
-    /// A tensor's totals may not exceed this many values.
-    private static let largestCount: UInt64 = 1 << 56
 
     public init(names: [String]) {
         self.names = names
         histograms = Array(repeating: ActivationHistogram(), count: names.count)
+    }
+
+    /// Precondition: one histogram per name.
+    init(names: [String], histograms: [ActivationHistogram]) {
+        precondition(names.count == histograms.count, "\(histograms.count) histograms for \(names.count) tensors")
+        self.names = names
+        self.histograms = histograms
     }
 
     public subscript(name: String) -> ActivationHistogram? { names.firstIndex(of: name).map { histograms[$0] } }
@@ -32,13 +37,15 @@ public struct CalibrationSet: Sendable, Equatable {
         return sum
     }
 
-    /// Layout, little-endian: magic; number of tensors (varint); per tensor: count (varint), and unless it is 0: minimum
-    /// and maximum (f32), sum and sum of squares (i128), number of used bins (varint), then per used bin its distance
-    /// from the one before (varint) and its count (varint).
+    /// Layout, little-endian: magic; number of tensors (varint); per tensor: length of its name (varint), name (UTF-8),
+    /// count (varint), and unless that is 0: minimum and maximum (f32), sum and sum of squares (i128), number of used
+    /// bins (varint), then per used bin its distance from the one before (varint) and its count (varint).
     public func serialized() -> [UInt8] {
         var bytes = Self.magic
         Self.append(UInt64(names.count), to: &bytes)
-        for histogram in histograms {
+        for (name, histogram) in zip(names, histograms) {
+            Self.append(UInt64(name.utf8.count), to: &bytes)
+            bytes.append(contentsOf: name.utf8)
             Self.append(histogram.count, to: &bytes)
             if histogram.count == 0 { continue }
             for bits in [histogram.minimum.bitPattern, histogram.maximum.bitPattern] {
@@ -57,7 +64,7 @@ public struct CalibrationSet: Sendable, Equatable {
         return bytes
     }
 
-    /// Reads a set that must be about exactly `names`; trusts nothing else.
+    /// Reads a set that must be about exactly `names`, in that order; trusts nothing else.
     public init(parsing bytes: [UInt8], expecting names: [String]) throws(CompressionError) {
         guard bytes.starts(with: Self.magic) else { throw .malformedCalibration("it does not begin as one") }
         var reader = VarintReader(bytes: bytes, offset: Self.magic.count)
@@ -65,20 +72,24 @@ public struct CalibrationSet: Sendable, Equatable {
             throw .malformedCalibration("it is about other tensors")
         }
         self.init(names: names)
-        for index in names.indices { histograms[index] = try Self.histogram(&reader) }
+        for (index, name) in names.enumerated() {
+            guard try reader.varint() == UInt64(name.utf8.count), reader.skip(name.utf8) else {
+                throw .malformedCalibration("it is about another tensor where '\(name)' is expected")
+            }
+            histograms[index] = try Self.histogram(&reader)
+        }
         guard reader.isAtEnd else { throw .malformedCalibration("bytes follow its end") }
     }
 
     private static func histogram(_ reader: inout VarintReader) throws(CompressionError) -> ActivationHistogram {
         var histogram = ActivationHistogram()
         histogram.count = try reader.varint()
-        guard histogram.count <= largestCount else { throw .malformedCalibration("a count is too large") }
+        guard histogram.count <= ActivationHistogram.largestCount else {
+            throw .malformedCalibration("a count is too large")
+        }
         if histogram.count == 0 { return histogram }
         histogram.minimum = Float(bitPattern: try reader.fixed(UInt32.self))
         histogram.maximum = Float(bitPattern: try reader.fixed(UInt32.self))
-        guard histogram.minimum.isFinite, histogram.maximum.isFinite, histogram.minimum <= histogram.maximum else {
-            throw .malformedCalibration("a range is not a range")
-        }
         histogram.sum = try reader.fixed(Int128.self)
         histogram.sumOfSquares = try reader.fixed(Int128.self)
         var total: UInt64 = 0
@@ -101,6 +112,9 @@ public struct CalibrationSet: Sendable, Equatable {
             total += count
         }
         guard total == histogram.count else { throw .malformedCalibration("bins do not add up") }
+        guard histogram.isConsistent else {
+            throw .malformedCalibration("a range or a sum does not belong to its bins")
+        }
         return histogram
     }
 
@@ -124,6 +138,13 @@ private struct VarintReader {
     var offset: Int
 
     var isAtEnd: Bool { offset == bytes.count }
+
+    /// Steps over `expected`; false when something else stands there.
+    mutating func skip(_ expected: String.UTF8View) -> Bool {
+        guard bytes[offset...].starts(with: expected) else { return false }
+        offset += expected.count
+        return true
+    }
 
     mutating func varint() throws(CompressionError) -> UInt64 {
         var value: UInt64 = 0

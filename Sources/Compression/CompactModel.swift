@@ -19,7 +19,7 @@ public enum CompactModel {
         var weights: [String: QuantizedWeight] = [:]
         for (name, axis) in deployed.quantizableWeights() {
             guard let tensor = deployed.initializers[name] else { continue }
-            weights[name] = WeightQuantizer.perChannelInt8(tensor, axis: axis)
+            weights[name] = try WeightQuantizer.perChannelInt8(tensor, axis: axis, name: name)
         }
         return try deployed.quantizedQDQ(activations: activations, weights: weights, opset: opset)
     }

@@ -2,6 +2,8 @@
 public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertible {
     case sparsityOutOfRange(Double)
     case scoresNotFinite(tensor: String)
+    case scoresMisfit(tensor: String, scores: Int, mask: Int)
+    case weightsNotFinite(tensor: String)
     case activationsNotFinite(tensor: String)
     case malformedCalibration(String)
     case missingCalibration(tensor: String)
@@ -12,6 +14,10 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
         switch self {
         case .sparsityOutOfRange(let value): "sparsity \(value) is out of range: it must be at least 0 and below 1"
         case .scoresNotFinite(let tensor): "the scores of '\(tensor)' are not finite or negative"
+        case .scoresMisfit(let tensor, let scores, let mask):
+            "'\(tensor)' has \(scores) scores but a mask of \(mask) weights: both must be of one snapshot"
+        case .weightsNotFinite(let tensor):
+            "the weights of '\(tensor)' are not finite: train again with a smaller learning rate, or mend the file"
         case .activationsNotFinite(let tensor):
             "the activations of '\(tensor)' are not finite or beyond 2^30: check the model and the data's scale"
         case .malformedCalibration(let reason): "calibration blob: \(reason)"

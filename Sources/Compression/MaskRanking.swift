@@ -1,21 +1,5 @@
 import Tensors
 
-/// Importance of each weight, at least 0: what is ranked to decide a mask.
-public enum Criterion {
-    /// |w| (Han et al. 2015).
-    public static func magnitude(_ weights: NamedTensors) -> NamedTensors { absolute(weights) }
-
-    /// |E[w·g]|, the first-order Taylor estimate of what removing a weight costs (Molchanov et al. 2017, eq. 8), from the
-    /// fleet's mean of w·g.
-    public static func taylor(_ meanWeightTimesGradient: NamedTensors) -> NamedTensors {
-        absolute(meanWeightTimesGradient)
-    }
-
-    private static func absolute(_ tensors: NamedTensors) -> NamedTensors {
-        NamedTensors(tensors.ordered.map { ($0.name, Tensor($0.tensor.floats.map(abs), shape: $0.tensor.shape)) })
-    }
-}
-
 /// Decides unstructured masks by one global rank over all prunable weights.
 public enum MaskRanking {
     /// The mask that keeps the highest scores.
@@ -24,54 +8,106 @@ public enum MaskRanking {
     /// (a layer without weights would cut the network) and that dead weights stay dead: a sparsity below the one already
     /// reached keeps the previous mask. Ties go to the earlier tensor, then the lower index. Epoch: previous + 1.
     /// - Parameter scores: float32, at least 0, one tensor per prunable weight.
-    /// - Complexity: O(n log n).
+    /// - Complexity: O(n): the threshold comes from two counting passes, nothing is sorted.
     public static func globalMask(
         scores: NamedTensors, sparsity: Double, previous: MaskSet
     ) throws(CompressionError) -> MaskSet {
         guard sparsity >= 0, sparsity < 1 else { throw .sparsityOutOfRange(sparsity) }
-        var next = MaskSet(epoch: previous.epoch &+ 1, bitmaps: previous.bitmaps)
-        let wanted = Int((sparsity * Double(scores.elementCount)).rounded())
-        // Alive candidates as (score bits, position): bits of non-negative floats order like the floats.
-        var candidates: [(key: UInt32, position: Int)] = []
-        var base = 0
-        var dead = 0
+        var candidates: [Candidates] = []
+        var alive = 0
         for (name, tensor) in scores.ordered {
             let bitmap = previous[name] ?? Bitmap(repeating: true, count: tensor.elementCount)
-            next.bitmaps[name] = bitmap
-            var best: (score: Float, index: Int)?
-            let values = tensor.floats
-            for (index, score) in values.enumerated() {
-                guard score.isFinite, score >= 0 else { throw .scoresNotFinite(tensor: name) }
-                guard bitmap[index] else {
-                    dead += 1
-                    continue
-                }
-                if best.map({ score > $0.score }) ?? true { best = (score, index) }
-            }
-            for (index, score) in values.enumerated() where bitmap[index] && index != best?.index {
-                candidates.append(((score + 0).bitPattern, base + index))
-            }
-            base += values.count
+            let tensorCandidates = try Candidates(name: name, scores: tensor, alive: bitmap)
+            alive += bitmap.populationCount
+            candidates.append(tensorCandidates)
         }
-        let removed = max(0, min(wanted - dead, candidates.count))
-        // Among equal scores the later position goes first, so that the earlier one is kept.
-        candidates.sort { $0.key != $1.key ? $0.key < $1.key : $0.position > $1.position }
-        clear(candidates.prefix(removed).map(\.position), in: &next, scores: scores)
+        let wanted = Int((sparsity * Double(scores.elementCount)).rounded())
+        let removable = candidates.reduce(0) { $0 + $1.count }
+        let removed = max(0, min(wanted - (scores.elementCount - alive), removable))
+        var next = MaskSet(epoch: previous.epoch &+ 1, bitmaps: previous.bitmaps)
+        let threshold = removed > 0 ? Threshold(removing: removed, of: candidates) : nil
+        // Among equal scores the later ones go, so the first ones are passed over.
+        var spared = threshold?.spared ?? 0
+        for tensor in candidates {
+            var bitmap = tensor.alive
+            if let threshold {
+                tensor.visit { index, key in
+                    guard key <= threshold.key else { return }
+                    if key == threshold.key, spared > 0 { spared -= 1 } else { bitmap[index] = false }
+                }
+            }
+            next.bitmaps[tensor.name] = bitmap
+        }
         return next
     }
+}
 
-    private static func clear(_ positions: [Int], in masks: inout MaskSet, scores: NamedTensors) {
-        var sorted = positions.sorted()[...]
-        var base = 0
-        for (name, tensor) in scores.ordered {
-            let end = base + tensor.elementCount
-            var bitmap = masks.bitmaps.removeValue(forKey: name) ?? Bitmap(repeating: true, count: tensor.elementCount)
-            while let position = sorted.first, position < end {
-                bitmap[position - base] = false
-                sorted.removeFirst()
-            }
-            masks.bitmaps[name] = bitmap
-            base = end
+/// The weights of one tensor that may be masked: alive ones less the best.
+private struct Candidates {
+    let name: String
+    let scores: Tensor
+    let alive: Bitmap
+    /// The tensor's highest score, the first of several; nil when nothing is alive.
+    private let best: Int?
+
+    init(name: String, scores: Tensor, alive: Bitmap) throws(CompressionError) {
+        guard alive.count == scores.elementCount else {
+            throw .scoresMisfit(tensor: name, scores: scores.elementCount, mask: alive.count)
         }
+        let (best, isUsable) = scores.withElements(as: Float.self) { scores in
+            var best: (score: Float, index: Int)?
+            for (index, score) in scores.enumerated() {
+                guard score >= 0, score.isFinite else { return (best, false) }
+                if alive[index], best.map({ score > $0.score }) ?? true { best = (score, index) }
+            }
+            return (best, true)
+        }
+        guard isUsable else { throw .scoresNotFinite(tensor: name) }
+        self.name = name
+        self.scores = scores
+        self.alive = alive
+        self.best = best?.index
+    }
+
+    var count: Int { alive.populationCount - (best == nil ? 0 : 1) }
+
+    /// Index and key of each candidate; bits of non-negative floats order like the floats (-0 counts as 0).
+    func visit(_ body: (Int, UInt32) -> Void) {
+        scores.withElements(as: Float.self) { scores in
+            for (index, score) in scores.enumerated() where alive[index] && index != best {
+                body(index, (score + 0).bitPattern)
+            }
+        }
+    }
+}
+
+/// The highest key that is masked, found by counting the keys' upper 16 bits, then the lower ones.
+private struct Threshold {
+    let key: UInt32
+    /// How many candidates of exactly this key are kept.
+    let spared: Int
+
+    /// Precondition: 1 <= removed <= number of candidates.
+    init(removing removed: Int, of candidates: [Candidates]) {
+        var upper = [Int](repeating: 0, count: 1 << 16)
+        for tensor in candidates { tensor.visit { _, key in upper[Int(key >> 16)] += 1 } }
+        let (high, before) = Self.bucket(of: removed, in: upper)
+        var lower = [Int](repeating: 0, count: 1 << 16)
+        for tensor in candidates {
+            tensor.visit { _, key in if Int(key >> 16) == high { lower[Int(key & 0xffff)] += 1 } }
+        }
+        let (low, smaller) = Self.bucket(of: removed - before, in: lower)
+        key = UInt32(high) << 16 | UInt32(low)
+        spared = lower[low] - (removed - before - smaller)
+    }
+
+    /// The bucket that holds the `rank`-th smallest (from 1), and how many lie in the buckets before it.
+    private static func bucket(of rank: Int, in counts: [Int]) -> (bucket: Int, before: Int) {
+        var before = 0
+        for (bucket, count) in counts.enumerated() {
+            if before + count >= rank { return (bucket, before) }
+            before += count
+        }
+        preconditionFailure("rank \(rank) of \(before)")
     }
 }

@@ -2,31 +2,39 @@ import Engine
 import ModelGraph
 import Tensors
 
-/// On a worker: the mean over batches of w·g for every prunable weight (METHODS "sensitivity"; SNIP, Lee et al. 2019).
+/// On a worker: the mean over samples of w·g for every prunable weight (METHODS "sensitivity"; SNIP, Lee et al. 2019).
 /// The coordinator folds these means by sample count and takes magnitudes. Owned by one thread.
 public struct TaylorScorer: ~Copyable {
     private let trainer: Trainer
     private let weights: NamedTensors
-    private var sums: [String: [Double]] = [:]
+    /// Sums of w·g·samples, in the order of `weights`.
+    private var sums: [[Double]]
     private var samples = 0
 
-    /// - Parameter masks: dead weights score 0, as their value is 0.
+    /// - Parameter masks: dead weights count as 0 and so score 0.
     public init(_ graph: Graph, masks: MaskSet) throws {
         trainer = try Trainer(graph, optimizer: OptimizerSettings(learningRate: 0), masks: masks)
         let parameters = graph.parameterTensors()
-        weights = NamedTensors(graph.prunableNames.compactMap { name in parameters[name].map { (name, $0) } })
-        for (name, tensor) in weights.ordered { sums[name] = [Double](repeating: 0, count: tensor.elementCount) }
+        var weights = NamedTensors(graph.prunableNames.compactMap { name in parameters[name].map { (name, $0) } })
+        masks.apply(to: &weights)
+        self.weights = weights
+        sums = weights.ordered.map { [Double](repeating: 0, count: $0.tensor.elementCount) }
     }
 
     /// Adds a batch; gradients are of the mean loss in evaluation mode, weighted by the batch's size.
     public mutating func add(_ inputs: Tensor, labels: Tensor) throws {
         let gradients = try trainer.gradients(inputs, labels: labels, training: false).gradients
         let size = Double(labels.elementCount)
-        for name in weights.names {
-            guard let gradient = gradients[name], let weight = weights[name] else { continue }
+        for (position, (name, weight)) in weights.ordered.enumerated() {
+            let gradient = try gradients.require(name)
             weight.withElements(as: Float.self) { weight in
                 gradient.withElements(as: Float.self) { gradient in
-                    for index in weight.indices { sums[name]?[index] += Double(weight[index] * gradient[index]) * size }
+                    sums[position].withUnsafeMutableBufferPointer { sums in
+                        // The product of two floats is exact in double precision.
+                        for index in weight.indices {
+                            sums[index] += Double(weight[index]) * Double(gradient[index]) * size
+                        }
+                    }
                 }
             }
         }
@@ -37,8 +45,8 @@ public struct TaylorScorer: ~Copyable {
     public func scores() throws(CompressionError) -> NamedTensors {
         guard samples > 0 else { throw .noData("scoring") }
         return NamedTensors(
-            weights.ordered.map { name, tensor in
-                (name, Tensor((sums[name] ?? []).map { Float($0 / Double(samples)) }, shape: tensor.shape))
+            zip(weights.ordered, sums).map { weight, sums in
+                (weight.name, Tensor(sums.map { Float($0 / Double(samples)) }, shape: weight.tensor.shape))
             })
     }
 }

@@ -3,7 +3,12 @@ import Tensors
 
 /// A teacher's logits for a shard, computed once per sample and kept: count x classes floats. Right only where inputs are
 /// not augmented, which is so in this version. Owned by one thread.
+///
+/// Samples are computed in fixed blocks of neighbours, whoever of them is asked for: the last bits of a row of logits
+/// depend on the batch it was computed in, and a worker that starts again asks in another order but must repeat its
+/// task to the bit.
 public final class TeacherCache {
+    private static let blockSize = 16
     private let teacher: Executable
     private let dataset: Dataset
     private var logits: [Float] = []
@@ -13,28 +18,28 @@ public final class TeacherCache {
     public init(teacher: Executable, dataset: Dataset) {
         self.teacher = teacher
         self.dataset = dataset
-        isKnown = Array(repeating: false, count: dataset.count)
+        isKnown = Array(repeating: false, count: (dataset.count + Self.blockSize - 1) / Self.blockSize)
     }
 
     /// float32 [indices.count, classes].
     public func logits(for indices: [Int]) throws -> Tensor {
-        let missing = indices.filter { !isKnown[$0] }
-        if !missing.isEmpty {
-            let fresh = try teacher.logits(dataset.batch(missing).inputs)
-            if logits.isEmpty {
-                classes = fresh.shape.dimensions.last ?? 0
-                logits = Array(repeating: 0, count: dataset.count * classes)
-            }
-            fresh.withElements(as: Float.self) { values in
-                for (row, index) in missing.enumerated() {
-                    for column in 0..<classes { logits[index * classes + column] = values[row * classes + column] }
-                    isKnown[index] = true
-                }
-            }
-        }
+        for index in indices where !isKnown[index / Self.blockSize] { try compute(block: index / Self.blockSize) }
         var rows: [Float] = []
         rows.reserveCapacity(indices.count * classes)
         for index in indices { rows.append(contentsOf: logits[index * classes..<(index + 1) * classes]) }
         return Tensor(rows, shape: try Shape([indices.count, classes]))
+    }
+
+    private func compute(block: Int) throws {
+        let start = block * Self.blockSize
+        let fresh = try teacher.logits(dataset.batch(start..<min(start + Self.blockSize, dataset.count)).inputs)
+        if logits.isEmpty {
+            classes = fresh.shape.dimensions.last ?? 0
+            logits = Array(repeating: 0, count: dataset.count * classes)
+        }
+        fresh.withElements(as: Float.self) { values in
+            for (offset, value) in values.enumerated() { logits[start * classes + offset] = value }
+        }
+        isKnown[block] = true
     }
 }

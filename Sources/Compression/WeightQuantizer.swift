@@ -7,20 +7,32 @@ public enum WeightQuantizer {
     /// zeros, so masked weights stay masked. A channel of zeros has scale 1.
     /// - Parameters:
     ///   - tensor: float32.
-    ///   - axis: the channel axis.
-    public static func perChannelInt8(_ tensor: Tensor, axis: Int) -> QuantizedWeight {
+    ///   - axis: the channel axis. Precondition: the tensor has it.
+    ///   - name: the tensor's, for errors.
+    /// - Throws: `CompressionError.weightsNotFinite`.
+    public static func perChannelInt8(
+        _ tensor: Tensor, axis: Int, name: String
+    ) throws(CompressionError) -> QuantizedWeight {
         precondition(tensor.shape.dimensions.indices.contains(axis), "axis \(axis) of shape \(tensor.shape)")
         let channels = tensor.shape[axis]
         let inner = tensor.shape.dimensions[(axis + 1)...].reduce(1, *)
         let weights = tensor.floats
-        func channel(_ index: Int) -> Int { index / inner % channels }
-        var largest = [Float](repeating: 0, count: channels)
-        for (index, weight) in weights.enumerated() {
-            largest[channel(index)] = max(largest[channel(index)], abs(weight))
-        }
-        let scales = largest.map { $0 > 0 ? max($0 / 127, .leastNormalMagnitude) : 1 }
-        let codes = weights.enumerated().map { index, weight in
-            Int8(min(max((weight / scales[channel(index)]).rounded(.toNearestOrEven), -127), 127))
+        guard weights.allSatisfy(\.isFinite) else { throw .weightsNotFinite(tensor: name) }
+        var scales = [Float](repeating: 1, count: channels)
+        var codes = [Int8](repeating: 0, count: weights.count)
+        for channel in 0..<channels {
+            // A channel is a run of `inner` weights in each repetition of the axes before.
+            let runs = stride(from: channel * inner, to: weights.count, by: max(1, channels * inner))
+            var largest: Float = 0
+            for start in runs { for weight in weights[start..<start + inner] { largest = max(largest, abs(weight)) } }
+            guard largest > 0 else { continue }
+            let scale = max(largest / 127, .leastNormalMagnitude)
+            scales[channel] = scale
+            for start in runs {
+                for index in start..<start + inner {
+                    codes[index] = Int8(min(max((weights[index] / scale).rounded(.toNearestOrEven), -127), 127))
+                }
+            }
         }
         return QuantizedWeight(
             values: Tensor(elements: codes, elementType: .int8, shape: tensor.shape), scales: scales, axis: axis)

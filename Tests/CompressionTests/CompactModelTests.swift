@@ -59,13 +59,53 @@ private func inputs(_ count: Int) -> Tensor {
     #expect(scores.names == graph.prunableNames)
 }
 
-@Test func teacherLogitsAreTheTeachersAndAreKept() throws {
+@Test func deadWeightsScoreZeroWhateverTheGraphHolds() throws {
+    let graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 3)
+    let name = try #require(graph.prunableNames.first)
+    let count = try graph.parameterTensors().require(name).elementCount
+    var alive = Bitmap(repeating: true, count: count)
+    for index in stride(from: 0, to: count, by: 2) { alive[index] = false }
+    var scorer = try TaylorScorer(graph, masks: MaskSet(epoch: 1, bitmaps: [name: alive]))
+    try scorer.add(Tensor([1, 2, 3, 4] as [Float], shape: [1, 4]), labels: Tensor([1] as [Int64], shape: [1]))
+    let scores = try scorer.scores().require(name).floats
+    for index in 0..<count where !alive[index] { #expect(scores[index] == 0) }
+    #expect(scores.contains { $0 != 0 })
+}
+
+@Test func weightsThatAreNotFiniteAreNamed() throws {
+    var graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 3)
+    let calibrator = try Calibrator(graph)
+    try calibrator.add(Tensor([1, 2, 3, 4] as [Float], shape: [1, 4]))
+    let name = try #require(graph.prunableNames.last)
+    graph.initializers.modify(name) { tensor in
+        tensor.withMutableElements(as: Float.self) { $0[0] = .nan }
+    }
+    #expect {
+        try CompactModel.quantized(graph: graph, calibration: calibrator.result, method: .minMax, opset: 17)
+    } throws: { error in
+        if case CompressionError.weightsNotFinite = error { true } else { false }
+    }
+}
+
+@Test func teacherLogitsAreTheTeachersAndTheSameBitsInAnyOrderOfAsking() throws {
     let graph = try ModelBuilder.build(architecture: "cnn", inputShape: nil, classes: nil, width: 2, seed: 3)
-    let dataset = try Dataset.load(DataSpec(parsing: "synthetic:digits?samples=20", environment: [:]))
-    let cache = TeacherCache(teacher: try Executable(graph), dataset: dataset)
-    let direct = try Executable(graph).logits(dataset.batch([3, 7, 3]).inputs)
+    let dataset = try Dataset.load(DataSpec(parsing: "synthetic:digits?samples=37", environment: [:]))
+    let teacher = try Executable(graph)
+    let cache = TeacherCache(teacher: teacher, dataset: dataset)
+    let direct = try teacher.logits(dataset.batch([3, 36, 3]).inputs)
     for _ in 0..<2 {
-        let cached = try cache.logits(for: [3, 7, 3])
+        let cached = try cache.logits(for: [3, 36, 3])
         for (a, b) in zip(cached.floats, direct.floats) { #expect(abs(a - b) < 1e-5) }
+    }
+    var random = SeededGenerator(seed: 12)
+    let expected = try TeacherCache(teacher: teacher, dataset: dataset).logits(for: Array(0..<37)).floats
+    for size in [1, 5, 37] {
+        let order = Array(0..<37).shuffled(using: &random)
+        let again = TeacherCache(teacher: teacher, dataset: dataset)
+        for start in stride(from: 0, to: 37, by: size) {
+            let indices = Array(order[start..<min(37, start + size)])
+            let found = try again.logits(for: indices).floats
+            #expect(found == indices.flatMap { expected[$0 * 10..<($0 + 1) * 10] })
+        }
     }
 }

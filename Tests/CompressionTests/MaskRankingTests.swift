@@ -68,6 +68,57 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
     }
 }
 
+/// Against the plain definition by sorting, with ties, zeros, dead weights and several tensors.
+@Test func theRankIsThatOfASort() throws {
+    var random = SeededGenerator(seed: 6)
+    for _ in 0..<60 {
+        // Equal upper halves, equal keys and tiny differences all occur.
+        let pairs = (0..<3).map { tensor in
+            let values = (0..<80).map { _ -> Float in
+                let kind = random.index(below: 4)
+                let coarse = Float(random.index(below: 6))
+                return kind == 0 ? 0 : kind == 1 ? coarse : kind == 2 ? 1 + coarse * .ulpOfOne : random.uniform()
+            }
+            return ("t\(tensor)", values)
+        }
+        var previous = MaskSet(epoch: 7)
+        var dead = Bitmap(repeating: true, count: 80)
+        for _ in 0..<20 { dead[random.index(below: 80)] = false }
+        previous.bitmaps["t1"] = dead
+        let sparsity = Double(random.uniform())
+        let masks = try MaskRanking.globalMask(scores: scores(pairs), sparsity: sparsity, previous: previous)
+        // The plain definition: sort the candidates, later ones of equal score first.
+        var expected = pairs.map { name, _ in
+            previous[name] == nil ? [Bool](repeating: true, count: 80) : bits(previous, name)
+        }
+        var candidates: [(score: Float, tensor: Int, index: Int)] = []
+        for (tensor, pair) in pairs.enumerated() {
+            let living = (0..<80).filter { expected[tensor][$0] }
+            let best = living.max { (pair.1[$0], -$0) < (pair.1[$1], -$1) }
+            candidates += living.filter { $0 != best }.map { (pair.1[$0], tensor, $0) }
+        }
+        candidates.sort { ($0.score, -$0.tensor, -$0.index) < ($1.score, -$1.tensor, -$1.index) }
+        let alreadyDead = expected.joined().filter { !$0 }.count
+        let removed = max(0, min(Int((sparsity * 240).rounded()) - alreadyDead, candidates.count))
+        for candidate in candidates[..<removed] { expected[candidate.tensor][candidate.index] = false }
+        for (tensor, pair) in pairs.enumerated() { #expect(bits(masks, pair.0) == expected[tensor]) }
+    }
+}
+
+@Test func aMaskOfAnotherSizeIsRefused() throws {
+    let previous = MaskSet(bitmaps: ["a": Bitmap(repeating: true, count: 5)])
+    #expect(throws: CompressionError.scoresMisfit(tensor: "a", scores: 4, mask: 5)) {
+        try MaskRanking.globalMask(scores: scores([("a", [1, 2, 3, 4])]), sparsity: 0.5, previous: previous)
+    }
+}
+
+@Test func whatIsWhollyDeadStaysSo() throws {
+    let previous = MaskSet(bitmaps: ["a": Bitmap(repeating: false, count: 2)])
+    let masks = try MaskRanking.globalMask(
+        scores: scores([("a", [1, 2]), ("b", [1, 2])]), sparsity: 0.75, previous: previous)
+    #expect(bits(masks, "a") == [false, false] && bits(masks, "b") == [false, true])
+}
+
 /// By hand: |w| and |E[w·g]|.
 @Test func criteriaAreMagnitudes() throws {
     let values = try scores([("a", [-2, 0.5, 0])])

@@ -1,4 +1,0 @@
-import Foundation
-
-/// Natural logarithm.
-func logarithm(_ value: Double) -> Double { log(value) }
