@@ -213,12 +213,9 @@ final class CoordinatorNumerics {
             zeros, header: header, scheme: plan.wire.down, masks: old, newMasks: new, seed: plan.seed)
         var kept = encoded
         if let residual = base.residual {
-            var owed = Snapshot(
-                graph: base.graph.digest,
-                parameters: try Safetensors.parse(blobs.get(residual.digest), path: "downlink residual").tensors,
-                masks: new)
-            owed.zeroDeadWeights()
-            kept.residual = owed.parameters
+            var owed = try Safetensors.parse(blobs.get(residual.digest), path: "downlink residual").tensors
+            new.apply(to: &owed)
+            kept.residual = owed
         }
         return try advance(kept, base: base)
     }
@@ -237,7 +234,7 @@ final class CoordinatorNumerics {
         }
         current = (digest, next)
         norm = next.norm
-        let sparsity = sparsity(of: next)
+        let sparsity = next.masks.sparsity(over: prunable(next.parameters))
         let facts = SnapshotFacts(
             version: base.version + 1, snapshot: BlobReference(digest: digest, byteCount: bytes.count),
             graph: base.graph, maskEpoch: next.masks.epoch, sparsity: sparsity,
@@ -246,17 +243,6 @@ final class CoordinatorNumerics {
                 to: digest),
             residual: residual)
         return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
-    }
-
-    private func sparsity(of snapshot: Snapshot) -> Double {
-        var total = 0
-        var alive = 0
-        for name in skeleton.prunableNames {
-            guard let tensor = snapshot.parameters[name] else { continue }
-            total += tensor.elementCount
-            alive += snapshot.masks[name]?.populationCount ?? tensor.elementCount
-        }
-        return total == 0 ? 0 : 1 - Double(alive) / Double(total)
     }
 
     private func quantize(

@@ -69,16 +69,7 @@ public struct Snapshot: Sendable, Equatable {
     }
 
     /// Sets every masked weight to +0.
-    public mutating func zeroDeadWeights() {
-        for name in parameters.names {
-            guard let bitmap = masks[name] else { continue }
-            parameters.modify(name) { tensor in
-                tensor.withMutableElements(as: Float.self) { weights in
-                    for index in weights.indices where !bitmap[index] { weights[index] = 0 }
-                }
-            }
-        }
-    }
+    public mutating func zeroDeadWeights() { masks.apply(to: &parameters) }
 
     /// L2 norm over all parameters.
     public var norm: Double { parameters.norm }

@@ -16,10 +16,15 @@ struct LoadedModel {
 /// The worker's snapshots on disk: finds, derives or asks for what a task needs, and verifies every step by digest.
 struct SnapshotShelf {
     let blobs: BlobStore
+    /// Snapshots that could not be derived here (damaged base, another machine's arithmetic): they are fetched whole.
+    private var fetchedWhole: Set<Digest> = []
+
+    init(blobs: BlobStore) { self.blobs = blobs }
 
     /// What must be fetched before `reference` can be opened; empty when nothing is missing.
     func missing(for reference: SnapshotReference) throws -> [BlobReference] {
         if try has(reference.snapshot), try has(reference.graph) { return [] }
+        if fetchedWhole.contains(reference.snapshot.digest) { return try whole(reference) }
         if let recipe = reference.recipe {
             // A recipe costs no bytes. If this machine builds other bytes than the coordinator, fetch them whole.
             let start = reference.route.first?.from ?? reference.snapshot.digest
@@ -51,8 +56,13 @@ struct SnapshotShelf {
     }
 
     /// Opens a snapshot of which nothing is missing, applying deltas as needed.
-    func open(_ reference: SnapshotReference) throws -> LoadedModel {
-        if !blobs.contains(reference.snapshot.digest) { try derive(reference) }
+    mutating func open(_ reference: SnapshotReference) throws -> LoadedModel {
+        if !blobs.contains(reference.snapshot.digest) {
+            // Whatever went wrong, the next attempt does not depend on what is on this disk.
+            fetchedWhole.insert(reference.snapshot.digest)
+            try derive(reference)
+            fetchedWhole.remove(reference.snapshot.digest)
+        }
         let digest = reference.snapshot.digest
         let snapshot = try Snapshot(parsing: blobs.get(digest), path: "snapshot \(digest.short)")
         let skeleton = try Graph.load(blobs.get(snapshot.graph), path: "graph \(snapshot.graph.short)")

@@ -19,7 +19,7 @@ struct WorkerData: Sendable {
 /// task that is run again gives the same bytes. Owned by the worker's task thread.
 final class TaskRunner {
     private let blobs: BlobStore
-    private let shelf: SnapshotShelf
+    private var shelf: SnapshotShelf
     private let data: WorkerData
     private var teacherCache: (key: Digest, cache: TeacherCache)?
 

@@ -37,7 +37,16 @@ final class TaskThread: Sendable {
                     report(.missing(round: offer.round, blobs: missing))
                     return
                 }
-                let held = try runner.settle(offer)
+                let held: [Digest]
+                do {
+                    held = try runner.settle(offer)
+                } catch let error where !Self.isDiskFull(error) {
+                    // What was on this disk is of no use (and was moved aside): ask for it anew, if anything is missing.
+                    let missing = try runner.missing(for: offer)
+                    if missing.isEmpty { throw error }
+                    report(.missing(round: offer.round, blobs: missing))
+                    return
+                }
                 try WorkerStore.saveHeld(held, directory: directory)
                 try collectGarbage(offer, held: held, memory: memory)
                 report(.prepared(round: offer.round, snapshots: held))
@@ -87,9 +96,11 @@ final class TaskThread: Sendable {
     }
 
     private static func failure(_ error: any Error, round: Int) -> WorkerEvent {
-        if let error = error as? LedgerError, error.isDiskFull { return .diskFull(reason: "\(error)") }
-        return .taskFailed(round: round, reason: "\(error)")
+        isDiskFull(error)
+            ? .diskFull(reason: "\(error)") : .taskFailed(round: round, reason: "\(error)")
     }
+
+    private static func isDiskFull(_ error: any Error) -> Bool { (error as? LedgerError)?.isDiskFull == true }
 
     func cancel(round: Int) { _ = cancelledRounds.withLock { $0.insert(round) } }
 

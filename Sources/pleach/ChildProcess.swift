@@ -22,6 +22,8 @@ final class ChildProcess: Sendable {
         // A worker's BLAS must not start a thread per core beside libtorch's own.
         var environment = ProcessInfo.processInfo.environment
         environment["OPENBLAS_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] ?? "1"
+        // With more than one thread, libgomp's spinning would take the other workers' cores.
+        environment["OMP_WAIT_POLICY"] = environment["OMP_WAIT_POLICY"] ?? "passive"
         process.environment = environment
         if let log {
             _ = FileManager.default.createFile(atPath: log, contents: nil)

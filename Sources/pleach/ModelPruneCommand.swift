@@ -1,6 +1,5 @@
 import ArgumentParser
 import Compression
-import Federation
 import ModelGraph
 import Tensors
 
@@ -30,10 +29,9 @@ struct ModelPruneCommand: AsyncParsableCommand {
             let prunable = NamedTensors(graph.prunableNames.compactMap { name in parameters[name].map { (name, $0) } })
             let masks = try MaskRanking.globalMask(
                 scores: Criterion.magnitude(prunable), sparsity: sparsity, previous: MaskSet())
-            guard let digest = Digest(bytes: [UInt8](repeating: 0, count: Digest.byteCount)) else { return }
-            var snapshot = Snapshot(graph: digest, parameters: parameters, masks: masks)
-            snapshot.zeroDeadWeights()
-            try writeFile(try graph.replacingParameters(snapshot.parameters).serialized(), to: out)
+            var masked = parameters
+            masks.apply(to: &masked)
+            try writeFile(try graph.replacingParameters(masked).serialized(), to: out)
             let dead = prunable.elementCount - masks.bitmaps.values.reduce(0) { $0 + $1.populationCount }
             print("\(out): \(dead) of \(prunable.elementCount) prunable weights masked")
         }
