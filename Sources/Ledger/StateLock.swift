@@ -31,4 +31,14 @@ public final class StateLock: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// The living process that took the folder last, for those who only look; nil when it is gone. Takes no lock itself,
+    /// so that a look never stands in a starting process's way.
+    public static func holder(directory: String) -> Int32? {
+        guard let text = try? String(contentsOfFile: directory + "/lock", encoding: .utf8),
+            let pid = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 0,
+            kill(pid, 0) == 0 || errno == EPERM
+        else { return nil }
+        return pid
+    }
 }

@@ -15,7 +15,7 @@ func historyFromState(_ directory: String) throws -> RunHistory {
 /// What `pleach status --state` shows.
 func statusFromState(_ directory: String) throws -> RunStatus {
     var status = RunStatus(history: try historyFromState(directory))
-    if status.state == "running", !FileManager.default.fileExists(atPath: directory + "/endpoint") {
+    if status.state == "running", StateLock.holder(directory: directory) == nil {
         status.state = "stopped"
         status.waitingFor = "no coordinator is running on this folder; start it again to go on"
     }

@@ -143,6 +143,17 @@ struct LedgerTests {
         withExtendedLifetime(first) {}
     }
 
+    @Test func aDeadHolderIsNotReported() throws {
+        let folder = try StateFolder()
+        #expect(StateLock.holder(directory: folder.path) == nil)
+        let lock = try StateLock(directory: folder.path)
+        #expect(StateLock.holder(directory: folder.path) == getpid())
+        withExtendedLifetime(lock) {}
+        // No process has the largest number that a pid may have on 64-bit Linux.
+        try "4194304\n".write(toFile: folder.path + "/lock", atomically: false, encoding: .utf8)
+        #expect(StateLock.holder(directory: folder.path) == nil)
+    }
+
     @Test func theLockGoesWithItsHolder() throws {
         let folder = try StateFolder()
         do { _ = try StateLock(directory: folder.path) }
