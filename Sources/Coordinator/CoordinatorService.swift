@@ -210,6 +210,12 @@ public actor CoordinatorService {
                     "diagnostic", level: .warning,
                     ["worker": .string(peer.name ?? "unknown"), "message": .string(what)]))
             return []
+        // A peer that does not read loses its messages; its lease runs out by itself. The run is not its to end.
+        case .failed(.unsentMessages(let count, _)):
+            sink(
+                LogEvent(
+                    "diagnostic", level: .warning, ["message": .string("\(count) messages to a peer were dropped")]))
+            return []
         case .failed(let error): return [.failed(reason: "\(error)", .numerics)]
         case .blobSent, .departed: return []
         }

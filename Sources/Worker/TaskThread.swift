@@ -108,6 +108,9 @@ final class TaskThread: Sendable {
         cancelledRounds.withLock { $0.contains(round) || $0.contains(-1) }
     }
 
+    /// Waits for the task thread: a process must not end under a running libtorch.
+    func wait() { queue.sync {} }
+
     /// Ends whatever runs; nothing is reported any more.
     func cancelAll() { _ = cancelledRounds.withLock { $0.insert(-1) } }
 }

@@ -94,6 +94,7 @@ public actor WorkerService {
             forwarding.cancel()
             ticking.cancel()
             client.close()
+            tasks.wait()
         }
         for await event in inputs {
             for action in machine.receive(event, at: now) {

@@ -2,6 +2,7 @@ import Coordinator
 import Engine
 import Federation
 import Foundation
+import Ledger
 import Transport
 import Worker
 
@@ -50,6 +51,8 @@ final class LocalFederation {
 
     /// Runs to the end; the status is the coordinator's.
     func run() async throws -> PleachExit {
+        // Throws where a coordinator is at work: its endpoint file is not ours to remove.
+        withExtendedLifetime(try StateLock(directory: options.state)) {}
         try? FileManager.default.removeItem(atPath: options.state + "/endpoint")
         var arguments = ["coordinator", options.plan, "--bind", "tcp://127.0.0.1:*", "--state", options.state]
         if let workers = options.workers { arguments += ["--workers", String(workers)] }

@@ -193,10 +193,25 @@ extension CoordinatorMachine {
         guard let worker = sessions[session]?.worker, let submission = leases[worker]?.submission,
             submission.blob?.digest == digest, leases[worker]?.isExamined == false
         else { return [] }
+        // A broken transfer says nothing about the contribution: a worker that died or lost its connection submits again
+        // when it is back. Only bytes that fail again and again are refused.
+        let failures = (transferFailures[worker] ?? 0) + 1
+        guard failures > Self.transferAttempts else {
+            transferFailures[worker] = failures
+            leases[worker]?.submission = nil
+            return [
+                .log(
+                    LogEvent(
+                        "diagnostic", level: .warning,
+                        ["worker": .string(worker), "message": .string("its result could not be fetched: \(reason)")]))
+            ]
+        }
         return onExamined(
             .refused(reason: "its bytes could not be fetched: \(reason)"), round: submission.round, worker: worker,
             at: now)
     }
+
+    private static var transferAttempts: Int { 20 }
 
     mutating func onExamined(_ examination: Examination, round: Int, worker: String, at now: Double)
         -> [CoordinatorAction]
@@ -247,7 +262,9 @@ extension CoordinatorMachine {
     private mutating func onDecline(
         round: Int, reason: String, session: SessionID, worker: String, at now: Double
     ) -> [CoordinatorAction] {
-        guard case .collecting = phase, history.openRound?.number == round, leases[worker] != nil else { return [] }
+        guard case .collecting = phase, history.openRound?.number == round, let lease = leases[worker],
+            lease.submission == nil
+        else { return [] }
         leases[worker] = nil
         var actions: [CoordinatorAction] = [
             commit([.contributionRefused(round: round, worker: worker, reason: "declined: \(reason)")]),

@@ -4,6 +4,8 @@ extension CoordinatorMachine {
     mutating func start(at now: Double) -> [CoordinatorAction] {
         lastProgressAt = now
         stageStartedAt = now
+        // What was wrong then may be mended now (a disk, a cache); what still is wrong is refused again.
+        history.forgetRefusals()
         var actions: [CoordinatorAction] = []
         if let round = history.openRound, let fold = history.step?.fold, let base = history.snapshot {
             phase = .collecting(openedAt: now)
@@ -36,6 +38,7 @@ extension CoordinatorMachine {
         let number = history.roundsOpened
         phase = .collecting(openedAt: now)
         leases = [:]
+        transferFailures = [:]
         lastProgressAt = now
         lastWaitingLogAt = now
         actions.append(commit([.roundOpened(round: number, stage: history.stageIndex, task: task)]))

@@ -43,6 +43,8 @@ public struct CoordinatorMachine: Sendable {
     var sessions: [SessionID: Session] = [:]
     /// By worker: only meaningful while collecting.
     var leases: [String: Lease] = [:]
+    /// Transfers that broke in the open round, by worker.
+    var transferFailures: [String: Int] = [:]
     var lastProgressAt = 0.0
     var lastWaitingLogAt = 0.0
     var stageStartedAt = 0.0

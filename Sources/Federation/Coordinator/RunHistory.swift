@@ -68,6 +68,9 @@ public struct RunHistory: Sendable {
     public var contributionsRefused: Int { summaries.reduce(0) { $0 + $1.refusals } }
     public var allStagesFinished: Bool { stageIndex == plan.stages.count }
 
+    /// Gives refused workers another chance in the open round; the records of their refusals stay.
+    mutating func forgetRefusals() { openRound?.refused = [:] }
+
     /// Takes over one durable fact.
     public mutating func apply(_ record: LedgerRecord) {
         switch record {

@@ -291,7 +291,8 @@ public struct WorkerMachine: Sendable {
     // MARK: Time
 
     private mutating func onTick(at now: Double) -> [WorkerAction] {
-        if !isConnected, now - lastHeardAt > patienceSeconds, currentRound == nil {
+        let isRunning = if case .running = phase { true } else { false }
+        if !isConnected, !isRunning, now - lastHeardAt > patienceSeconds {
             if isTurnedAway { return end(.turnedAway(reason: lastComplaint)) }
             return end(.unreachable(reason: "no coordinator for \(Int(now - lastHeardAt)) seconds: \(lastComplaint)"))
         }
