@@ -73,7 +73,8 @@ public actor CoordinatorService {
         machine = CoordinatorMachine(history: state.history)
         openContributions = state.history.openRound?.accepted ?? []
         let keys = try CoordinatorKeys.open(directory: options.state + "/keys")
-        shared = SharedBlobs(blobs: state.blobs)
+        let failures = feed
+        shared = SharedBlobs(blobs: state.blobs) { failures.yield(.event(.failed(reason: "\($0)", .diskFull))) }
         shared.publish(state.history)
         let allowList = keys.allowList
         server = try Server(

@@ -10,7 +10,13 @@ final class SharedBlobs: Sendable {
     private let blobs: BlobStore
     private let readable = Mutex<Set<Digest>>([])
 
-    init(blobs: BlobStore) { self.blobs = blobs }
+    /// Told when an arriving blob finds no space: that is our failure, not its sender's.
+    private let onDiskFull: @Sendable (LedgerError) -> Void
+
+    init(blobs: BlobStore, onDiskFull: @escaping @Sendable (LedgerError) -> Void) {
+        self.blobs = blobs
+        self.onDiskFull = onDiskFull
+    }
 
     /// Makes everything the history has published readable.
     func publish(_ history: RunHistory) {
@@ -34,9 +40,20 @@ final class SharedBlobs: Sendable {
                 guard let digest = Digest(bytes: bytes), readable.withLock({ $0.contains(digest) }) else { return nil }
                 return try? blobs.openForReading(digest).source
             },
-            receive: { [blobs] bytes, byteCount in
+            receive: { [blobs, onDiskFull] bytes, byteCount in
                 guard let digest = Digest(bytes: bytes) else { throw CoordinatorError.state("a blob without a digest") }
-                return try blobs.receive(digest, byteCount: byteCount).sink
+                @Sendable func noticing<Result>(_ body: () throws -> Result) throws -> Result {
+                    do {
+                        return try body()
+                    } catch let error as LedgerError where error.isDiskFull {
+                        onDiskFull(error)
+                        throw error
+                    }
+                }
+                let sink = try noticing { try blobs.receive(digest, byteCount: byteCount).sink }
+                return BlobSink(
+                    offset: sink.offset, append: { part in try noticing { try sink.append(part) } },
+                    finish: { try noticing { try sink.finish() } }, abandon: sink.abandon)
             })
     }
 }
