@@ -3,7 +3,6 @@
 extension CoordinatorMachine {
     mutating func start(at now: Double) -> [CoordinatorAction] {
         lastProgressAt = now
-        stageStartedAt = now
         // What was wrong then may be mended now (a disk, a cache); what still is wrong is refused again.
         history.forgetRefusals()
         var actions: [CoordinatorAction] = []

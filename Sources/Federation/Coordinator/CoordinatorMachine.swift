@@ -47,7 +47,6 @@ public struct CoordinatorMachine: Sendable {
     var transferFailures: [String: Int] = [:]
     var lastProgressAt = 0.0
     var lastWaitingLogAt = 0.0
-    var stageStartedAt = 0.0
     /// Totals of this process that are in the ledger.
     public internal(set) var committedWireBytes = (up: 0, down: 0)
     /// Last time each worker was heard of, also after its session ended.
