@@ -88,11 +88,11 @@ final class CoordinatorNumerics {
         case .weights(var accumulator):
             fold = .metrics  // Keeps the accumulator uniquely owned while it is changed in place.
             defer { fold = .weights(accumulator) }
-            try refusing { try fold(bytes, .update, into: &accumulator, weight: facts.weight) }
+            try refusing { try fold(bytes, .update, facts, into: &accumulator) }
         case .scores(var accumulator):
             fold = .metrics
             defer { fold = .scores(accumulator) }
-            try refusing { try fold(bytes, .scores, into: &accumulator, weight: facts.weight) }
+            try refusing { try fold(bytes, .scores, facts, into: &accumulator) }
         case .calibration(let sum):
             try refusing {
                 let set = try CalibrationSet(parsing: bytes, expecting: calibrationPoints)
@@ -113,7 +113,7 @@ final class CoordinatorNumerics {
     }
 
     private func fold(
-        _ bytes: [UInt8], _ kind: UpdateKind, into accumulator: inout FoldAccumulator, weight: UInt32
+        _ bytes: [UInt8], _ kind: UpdateKind, _ facts: ContributionFacts, into accumulator: inout FoldAccumulator
     ) throws {
         let snapshot = current.snapshot
         let layout = kind == .scores ? TensorLayout(prunable(snapshot.parameters)) : snapshot.layout
@@ -121,8 +121,8 @@ final class CoordinatorNumerics {
         guard reader.header.kind == kind, reader.newMasks == nil else {
             throw Refusal(reason: "the blob is not \(kind == .scores ? "scores" : "an update")")
         }
-        guard reader.header.base == current.digest.bytes else {
-            throw Refusal(reason: "the update is based on another snapshot than \(current.digest)")
+        guard reader.header.base == facts.base.bytes else {
+            throw Refusal(reason: "the update is based on another snapshot than \(facts.base), its task's")
         }
         guard reader.header.maskEpoch == snapshot.masks.epoch else {
             throw Refusal(
@@ -135,7 +135,7 @@ final class CoordinatorNumerics {
                 throw Refusal(reason: "the update's norm \(size) exceeds the bound \(bound) (wire.maximumNormRatio)")
             }
         }
-        try accumulator.add(reader, weight: weight)
+        try accumulator.add(reader, weight: facts.weight)
     }
 
     private func prunable(_ parameters: NamedTensors) -> NamedTensors {
@@ -166,7 +166,9 @@ final class CoordinatorNumerics {
         switch (rule, fold) {
         case (.average, .weights(let accumulator)):
             fold = .metrics
-            return try publish(mean: accumulator.mean(), base: base)
+            var mean = accumulator.mean()
+            mean.scale(by: Self.staleShare(of: contributions))
+            return try publish(mean: mean, base: base)
         case (.maskByScores(let sparsity), .scores(let accumulator)):
             fold = .metrics
             return try mask(scores: Criterion.taylor(accumulator.mean()), sparsity, base: base)
@@ -179,6 +181,14 @@ final class CoordinatorNumerics {
             return ComputedStep(outcome: StepOutcome(accuracy: accuracy, sparsity: base.sparsity))
         default: preconditionFailure("fold rule \(rule) closes another fold")
         }
+    }
+
+    /// What stale contributions count of what they would if they were fresh; 1 in synchronous rounds. FedBuff divides by
+    /// the number of contributions, not by the sum of their staleness weights, so a stale buffer moves the model less.
+    private static func staleShare(of contributions: [ContributionFacts]) -> Float {
+        let weight = contributions.reduce(0) { $0 + Int($1.weight) }
+        let full = contributions.reduce(0) { $0 + Int($1.fullWeight) }
+        return full > 0 ? Float(Double(weight) / Double(full)) : 1
     }
 
     /// Adds the mean, compressed with error feedback, to the snapshot: workers will hold exactly these bytes.

@@ -52,6 +52,9 @@ public actor CoordinatorService {
     private var machine: CoordinatorMachine
     private var peers = PeerTable()
     private var openContributions: [ContributionFacts]
+    /// Blobs asked of workers since the last step; what the ledger does not name by its end is removed.
+    private var fetched: Set<Digest> = []
+    private var outcome: CoordinatorOutcome?
     private let startedAt = ContinuousClock.now
 
     /// What reaches the loop.
@@ -78,7 +81,7 @@ public actor CoordinatorService {
         shared.publish(state.history)
         let allowList = keys.allowList
         server = try Server(
-            bind: options.bind, keys: keys.pair, allow: { allowList.lookup($0) }, limits: Limits(),
+            bind: options.bind, keys: keys.pair, allow: { allowList.lookup($0) }, limits: Limits(options.plan.limits),
             blobs: shared.access)
         let feed = feed
         numerics = try NumericsThread(plan: options.plan, state: state, facts: facts) { feed.yield($0) }
@@ -112,10 +115,12 @@ public actor CoordinatorService {
 
     /// Runs to the end of the plan, or until stopped or failed.
     public func run() async throws -> CoordinatorOutcome {
+        defer { try? FileManager.default.removeItem(atPath: options.state + "/endpoint") }
         let statusServer = try await startStatusServer()
         let feed = feed
         let server = server
-        let forwarding = Task { for await event in server.events { feed.yield(.transport(event)) } }
+        // What the network brings waits in the transport's bounded queue until it is taken here, one after another.
+        let forwarding = Task { for await event in server.events { self.take(.transport(event)) } }
         let ticking = Task {
             while !Task.isCancelled {
                 try? await Task.sleep(for: .milliseconds(250))
@@ -123,14 +128,9 @@ public actor CoordinatorService {
             }
         }
         logStart()
-        feed.yield(.event(.started))
-        var outcome: CoordinatorOutcome?
+        take(.event(.started))
         for await input in inputs {
-            for event in events(of: input) {
-                for action in machine.receive(event, at: now) {
-                    if let end = perform(action) { outcome = end }
-                }
-            }
+            take(input)
             if outcome != nil { break }
         }
         ticking.cancel()
@@ -138,8 +138,20 @@ public actor CoordinatorService {
         server.close()
         forwarding.cancel()
         await statusServer?.stop()
-        try? FileManager.default.removeItem(atPath: options.state + "/endpoint")
         return outcome ?? CoordinatorOutcome(succeeded: false, reason: "the event stream ended", failure: .stopped)
+    }
+
+    /// Feeds one input to the machine and carries out what it says; nothing more once the run has ended.
+    private func take(_ input: ShellInput) {
+        guard outcome == nil else { return }
+        for event in events(of: input) {
+            for action in machine.receive(event, at: now) {
+                guard let end = perform(action) else { continue }
+                outcome = end
+                feed.finish()
+                return
+            }
+        }
     }
 
     private var now: Double { (ContinuousClock.now - startedAt) / .seconds(1) }
@@ -182,18 +194,19 @@ public actor CoordinatorService {
         switch event {
         case .message(let peer, let bytes):
             guard let worker = peer.name else { return [] }
-            let session = peers.session(of: peer)
+            let session = peers.begin(peer)
             do {
                 return [.received(try WorkerMessage(decoding: bytes), session: session, worker: worker)]
             } catch {
                 return [.malformed(reason: "\(error)", session: session, worker: worker)]
             }
+        case .departed(let peer): return peers.end(peer).map { [.departed(session: $0)] } ?? []
         case .blobArrived(let peer, let digest):
-            return Digest(bytes: digest).map { [.blobArrived($0, session: peers.session(of: peer))] } ?? []
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobArrived(digest, session: session)]
         case .blobFailed(let peer, let digest, let reason):
-            return Digest(bytes: digest).map {
-                [.blobFailed($0, session: peers.session(of: peer), reason: reason)]
-            } ?? []
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobFailed(digest, session: session, .broken(reason: reason))]
         case .turnedAway(let key, let address):
             sink(
                 LogEvent(
@@ -217,8 +230,8 @@ public actor CoordinatorService {
                 LogEvent(
                     "diagnostic", level: .warning, ["message": .string("\(count) messages to a peer were dropped")]))
             return []
-        case .failed(let error): return [.failed(reason: "\(error)", .numerics)]
-        case .blobSent, .departed: return []
+        case .failed(let error): return [.failed(reason: "\(error)", .network)]
+        case .blobSent: return []
         }
     }
 
@@ -238,8 +251,11 @@ public actor CoordinatorService {
         case .send(let message, let session):
             if let peer = peers.peer(of: session) { server.send(message.encoded(), to: peer) }
         case .fetch(let blob, let session):
+            fetched.insert(blob.digest)
             if let peer = peers.peer(of: session) {
                 server.fetch(digest: blob.digest.bytes, byteCount: blob.byteCount, from: peer)
+            } else {
+                feed.yield(.event(.departed(session: session)))
             }
         case .openFold(let rule, _, let base, let restoring): numerics.openFold(rule, base: base, restoring: restoring)
         case .examine(let facts): numerics.examine(facts)
@@ -261,7 +277,15 @@ public actor CoordinatorService {
                 try state.blobs.remove(digest)
             }
             openContributions = []
+            try removeStrays()
         }
+    }
+
+    /// Removes what workers sent in vain: refused results and those that came too late.
+    private func removeStrays() throws {
+        let needed = machine.history.namedBlobs.union(machine.blobsInFlight)
+        for digest in fetched.subtracting(needed) { try state.blobs.discard(digest) }
+        fetched.formIntersection(needed)
     }
 
     private func finish(succeeded: Bool, reason: String, failure: RunFailure?) -> CoordinatorOutcome {

@@ -17,6 +17,7 @@ public struct RunState: Sendable {
     private static let planKey = "plan"
     private static let planPathKey = "planPath"
     private static let environmentKey = "environment"
+    private static let workersKey = "workers"
 
     /// Opens or creates the state of `plan`. A folder that holds another plan's run is refused.
     static func open(directory: String, plan: Plan, planText: String, planPath: String) throws -> RunState {
@@ -30,12 +31,19 @@ public struct RunState: Sendable {
                 "\(directory) holds a run of another plan (or this plan was edited since): "
                     + "use another --state, restore the plan, or start over with --fresh")
         }
+        if let recorded = try ledger.metadata(workersKey).flatMap({ Int($0) }), recorded != plan.fleet.workers {
+            // Shards and quorum follow from it: another number would be another run.
+            throw CoordinatorError.planChanged(
+                "\(directory) holds a run with \(recorded) workers, not \(plan.fleet.workers): give --workers "
+                    + "\(recorded), use another --state, or start over with --fresh")
+        }
         let records = try ledger.ledgerRecords()
         var history = RunHistory(plan: plan, records: records.map(\.record))
         let isResumed = history.run != nil && history.snapshot != nil
         if !isResumed {
             try ledger.setMetadata(planKey, planText)
             try ledger.setMetadata(planPathKey, planPath)
+            try ledger.setMetadata(workersKey, String(plan.fleet.workers))
             try ledger.setMetadata(
                 environmentKey, String(decoding: JSONEncoder().encode(variables(in: planText)), as: UTF8.self))
             let opening = try OpeningModel(plan: plan, blobs: blobs)
@@ -59,7 +67,8 @@ public struct RunState: Sendable {
             try? JSONDecoder().decode([String: String].self, from: Data(text.utf8))
         }
         let path = try ledger.metadata(planPathKey) ?? "the plan recorded in \(directory)"
-        let plan = try Plan.parse(text, path: path, environment: recorded ?? ProcessInfo.processInfo.environment)
+        var plan = try Plan.parse(text, path: path, environment: recorded ?? ProcessInfo.processInfo.environment)
+        if let workers = try ledger.metadata(workersKey).flatMap({ Int($0) }) { plan.fleet.ask(workers: workers) }
         return RunHistory(plan: plan, records: try ledger.ledgerRecords().map(\.record))
     }
 

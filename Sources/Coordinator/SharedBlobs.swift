@@ -50,6 +50,10 @@ final class SharedBlobs: Sendable {
                         throw error
                     }
                 }
+                if let size = try? blobs.size(of: digest), size == byteCount {
+                    // Here already, verified: a retry needs no second transfer.
+                    return BlobSink(offset: byteCount, append: { _ in }, finish: {}, abandon: {})
+                }
                 let sink = try noticing { try blobs.receive(digest, byteCount: byteCount).sink }
                 return BlobSink(
                     offset: sink.offset, append: { part in try noticing { try sink.append(part) } },

@@ -28,19 +28,32 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
     }
 }
 
-/// One worker's accepted result.
+/// One worker's accepted result. (round, worker) is its identity.
 public struct ContributionFacts: Sendable, Equatable, Codable {
+    /// The round whose task it is the result of.
     public var round: Int
     public var worker: String
     public var submission: Submission
+    /// The snapshot it was made for.
+    public var base: Digest
+    /// The round it counts in: `round`, or a later one when rounds are asynchronous.
+    public var countedIn: Int
     /// How much it counts in the fold.
     public var weight: UInt32
+    /// What it would count if it were not stale; the fold is divided by the sum of these.
+    public var fullWeight: UInt32
 
-    public init(round: Int, worker: String, submission: Submission, weight: UInt32) {
+    public init(
+        round: Int, worker: String, submission: Submission, base: Digest, countedIn: Int? = nil, weight: UInt32,
+        fullWeight: UInt32? = nil
+    ) {
         self.round = round
         self.worker = worker
         self.submission = submission
+        self.base = base
+        self.countedIn = countedIn ?? round
         self.weight = weight
+        self.fullWeight = fullWeight ?? weight
     }
 }
 
@@ -131,7 +144,7 @@ public enum LedgerRecord: Sendable, Equatable, Codable {
     public var round: Int? {
         switch self {
         case .roundOpened(let round, _, _), .contributionRefused(let round, _, _): round
-        case .contributionAccepted(let facts): facts.round
+        case .contributionAccepted(let facts): facts.countedIn
         case .stepFinished(let round, _, _, _, _, _): round
         case .runStarted, .snapshotPublished, .stageFinished, .exported, .runFinished: nil
         }

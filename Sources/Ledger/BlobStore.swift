@@ -99,6 +99,12 @@ public final class BlobStore: Sendable {
         guard unlink(path(digest)) == 0 || errno == ENOENT else { throw .writing(path(digest), errno: errno) }
     }
 
+    /// Removes a blob and what has arrived of it, unless it is arriving now.
+    public func discard(_ digest: Federation.Digest) throws(LedgerError) {
+        try remove(digest)
+        removeUnused("\(directory)/partial/\(digest.hex)")
+    }
+
     /// Every stored digest, in order.
     public func list() -> [Federation.Digest] {
         let folders = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []

@@ -20,4 +20,16 @@ extension NamedTensors {
             }
         }
     }
+
+    /// Multiplies every element by a factor; 1 changes no bit. Precondition: all are float32.
+    public mutating func scale(by factor: Float) {
+        guard factor != 1 else { return }
+        for name in names {
+            modify(name) { tensor in
+                tensor.withMutableElements(as: Float.self) { values in
+                    for index in values.indices { values[index] *= factor }
+                }
+            }
+        }
+    }
 }

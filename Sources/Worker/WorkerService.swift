@@ -42,6 +42,7 @@ public actor WorkerService {
     private let feed: AsyncStream<WorkerEvent>.Continuation
     private var machine: WorkerMachine
     private var client: Client?
+    private var outcome: WorkerOutcome?
     private let clock = ContinuousClock()
     private let startedAt: ContinuousClock.Instant
 
@@ -62,7 +63,8 @@ public actor WorkerService {
         let memory = try store.loadMemory()
         machine = WorkerMachine(
             hello: Hello(
-                software: softwareVersion, trainingSamples: data.training.count, classes: data.training.classCount,
+                software: softwareVersion, trainingSamples: data.training.count, testSamples: data.test.count,
+                classes: data.training.classCount,
                 sampleShape: data.training.sampleShape.dimensions, threads: options.threads),
             memory: memory, held: store.heldSnapshots(), patienceSeconds: options.patienceSeconds, at: 0)
     }
@@ -81,8 +83,9 @@ public actor WorkerService {
             blobs: store.access)
         self.client = client
         let feed = feed
+        // What the network brings waits in the transport's bounded queue until it is taken here, one after another.
         let forwarding = Task {
-            for await event in client.events { if let translated = WorkerEvent(event) { feed.yield(translated) } }
+            for await event in client.events { if let event = WorkerEvent(event) { self.take(event) } }
         }
         let ticking = Task {
             while !Task.isCancelled {
@@ -97,11 +100,21 @@ public actor WorkerService {
             tasks.wait()
         }
         for await event in inputs {
-            for action in machine.receive(event, at: now) {
-                if let outcome = perform(action, on: client) { return outcome }
-            }
+            take(event)
+            if outcome != nil { break }
         }
-        return .stopped
+        return outcome ?? .stopped
+    }
+
+    /// Feeds one event to the machine and carries out what it says; nothing more once the worker has ended.
+    private func take(_ event: WorkerEvent) {
+        guard outcome == nil, let client else { return }
+        for action in machine.receive(event, at: now) {
+            guard let end = perform(action, on: client) else { continue }
+            outcome = end
+            feed.finish()
+            return
+        }
     }
 
     private var now: Double { (clock.now - startedAt) / .seconds(1) }
@@ -151,6 +164,8 @@ extension WorkerEvent {
         case .blobFailed(let digest, let reason):
             guard let digest = Digest(bytes: digest) else { return nil }
             self = .blobFailed(digest, reason: reason)
+        case .blobProgress(_, let received, let total):
+            self = .blobProgressed(share: total > 0 ? Double(received) / Double(total) : 1)
         default: return nil
         }
     }

@@ -33,12 +33,11 @@ struct PlanOptions: ParsableArguments {
         var parsed = try Plan.parse(text, path: plan, environment: ProcessInfo.processInfo.environment)
         if let workers {
             guard workers > 0 else { throw ValidationError("--workers must be positive") }
-            // A quorum of everybody stays one of everybody; any other must be reachable.
-            if parsed.fleet.quorum == parsed.fleet.workers { parsed.fleet.quorum = workers }
-            guard parsed.fleet.quorum <= workers else {
-                throw ValidationError("--workers \(workers) is below the plan's quorum of \(parsed.fleet.quorum)")
+            parsed.fleet.ask(workers: workers)
+            guard max(parsed.fleet.quorum, parsed.fleet.buffer) <= workers else {
+                let least = max(parsed.fleet.quorum, parsed.fleet.buffer)
+                throw ValidationError("--workers \(workers) is below the plan's quorum or buffer of \(least)")
             }
-            parsed.fleet.workers = workers
         }
         return (parsed, text)
     }

@@ -58,6 +58,7 @@ enum PleachExit: Int32, Sendable {
         case .noWorkers: self = .noWorkers
         case .diskFull: self = .diskFull
         case .corruptState: self = .state
+        case .network: self = .network
         case .numerics: self = .taskFailed
         case .stopped: self = .stopped
         }

@@ -63,11 +63,42 @@ struct WorkerMachineTests {
     @Test func aResultIsRememberedBeforeItIsSubmitted() {
         var machine = Self.running()
         let actions = Self.essential(machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4))
+        var pending = Self.pending
+        // Offered at 2, all inputs there at 3.
+        pending.submission.metrics.fetchSeconds = 1
         #expect(
             actions == [
-                .remember(WorkerMemory(run: "r", residual: nil, pending: Self.pending)),
-                .send(.submission(Self.submission)),
+                .remember(WorkerMemory(run: "r", residual: nil, pending: pending)),
+                .send(.submission(pending.submission)),
             ])
+    }
+
+    @Test func whatIsNotAnsweredIsAskedAgain() {
+        var machine = Self.machine()
+        _ = machine.receive(.connected, at: 1)
+        #expect(machine.receive(.ticked, at: 7) == [.send(.hello(CoordinatorMachineTests.hello))])
+        _ = machine.receive(Self.welcome(), at: 8)
+        #expect(machine.receive(.ticked, at: 14) == [.send(.ready(held: []))])
+    }
+
+    @Test func aCoordinatorThatConnectsButNeverAnswersExhaustsPatience() {
+        var machine = Self.machine()
+        _ = machine.receive(.connected, at: 1)
+        #expect(!machine.receive(.ticked, at: 60).contains { if case .finish = $0 { true } else { false } })
+        guard case .finish(.unreachable)? = machine.receive(.ticked, at: 62).last else {
+            return #expect(Bool(false), "it waits for ever")
+        }
+    }
+
+    @Test func aCoordinatorThatCannotBeReadEndsTheWorkerWithAReason() {
+        var machine = Self.machine()
+        _ = machine.receive(.connected, at: 1)
+        for _ in 0..<3 {
+            #expect(Self.essential(machine.receive(.malformed(reason: "no message"), at: 2)).isEmpty)
+        }
+        guard case .finish(.refused(.malformed, let reason))? = machine.receive(.malformed(reason: "x"), at: 3).last
+        else { return #expect(Bool(false), "it goes on") }
+        #expect(reason.contains("install matching versions"))
     }
 
     @Test func theResidualAdvancesOnlyWithAnAcceptedVerdict() {
@@ -127,7 +158,7 @@ struct WorkerMachineTests {
         var machine = Self.running()
         _ = machine.receive(.progressed(round: 0, fraction: 0.25), at: 4)
         #expect(machine.receive(.ticked, at: 5.9).isEmpty)
-        #expect(machine.receive(.ticked, at: 6.1) == [.send(.heartbeat(round: 0, progress: 0.25))])
+        #expect(machine.receive(.ticked, at: 6.1) == [.send(.heartbeat(round: 0, progress: 0.1 + 0.9 * 0.25))])
     }
 
     @Test func aRefusedKeyIsSaidAtOnceAndEndsTheWorkerWhenPatienceDoes() {

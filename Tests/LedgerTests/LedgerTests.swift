@@ -20,7 +20,8 @@ final class StateFolder: Sendable {
 struct LedgerTests {
     static let facts = ContributionFacts(
         round: 3, worker: "a",
-        submission: Submission(round: 3, blob: nil, metrics: TaskMetrics(samples: 7, lossSum: 0.1 + 0.2)), weight: 7)
+        submission: Submission(round: 3, blob: nil, metrics: TaskMetrics(samples: 7, lossSum: 0.1 + 0.2)),
+        base: Federation.Digest(hashing: [1]), weight: 7)
 
     @Test func recordsComeBackInOrderAndExactly() throws {
         let folder = try StateFolder()

@@ -102,7 +102,8 @@ public final class SimulatedFederation {
 
     static func machine(_ memory: WorkerMemory, held: [Digest], at now: Double) -> WorkerMachine {
         WorkerMachine(
-            hello: Hello(software: "simulated", trainingSamples: 10, classes: 2, sampleShape: [], threads: 1),
+            hello: Hello(
+                software: "simulated", trainingSamples: 10, testSamples: 10, classes: 2, sampleShape: [], threads: 1),
             memory: memory, held: held, patienceSeconds: 1e9, at: now)
     }
 
@@ -155,7 +156,7 @@ public final class SimulatedFederation {
             let session = SessionID(connection)
             toCoordinator(
                 failed
-                    ? .blobFailed(digest, session: session, reason: "simulated")
+                    ? .blobFailed(digest, session: session, .broken(reason: "simulated"))
                     : .blobArrived(digest, session: session))
         case .workerBlob(let digest, let worker, let life):
             guard workers[worker].life == life else { return }

@@ -25,6 +25,20 @@ public struct ComputedStep: Sendable, Equatable {
     }
 }
 
+/// Why a blob that was asked of a worker did not come.
+public enum BlobFault: Sendable, Equatable {
+    /// The connection or the other process ended, or fell silent: says nothing about the bytes.
+    case broken(reason: String)
+    /// The bytes are not what was declared, or the worker does not have them.
+    case wrong(reason: String)
+
+    var reason: String {
+        switch self {
+        case .broken(let reason), .wrong(let reason): reason
+        }
+    }
+}
+
 /// What can happen to a coordinator.
 public enum CoordinatorEvent: Sendable, Equatable {
     /// First event of every process, after the history was replayed.
@@ -32,7 +46,11 @@ public enum CoordinatorEvent: Sendable, Equatable {
     case received(WorkerMessage, session: SessionID, worker: String)
     case malformed(reason: String, session: SessionID, worker: String)
     case blobArrived(Digest, session: SessionID)
-    case blobFailed(Digest, session: SessionID, reason: String)
+    case blobFailed(Digest, session: SessionID, BlobFault)
+    /// Part of a blob has come; told at most a few dozen times for one blob.
+    case blobProgressed(Digest, session: SessionID)
+    /// The connection is gone.
+    case departed(session: SessionID)
     case examined(Examination, round: Int, worker: String)
     /// Totals of payload bytes that this process has moved so far.
     case stepComputed(ComputedStep, wireBytesUp: Int, wireBytesDown: Int)
@@ -48,6 +66,7 @@ public enum RunFailure: Sendable, Equatable {
     case noWorkers
     case diskFull
     case corruptState
+    case network
     case numerics
     case stopped
 }

@@ -46,60 +46,97 @@ extension CoordinatorMachine {
 
     /// Why the open round is not over yet: the answer to "why are we waiting?".
     func waiting(_ round: OpenRound, openedAt: Double, at now: Double) -> LogEvent {
-        let missing = missingWorkers(round, at: now)
-        return LogEvent(
+        LogEvent(
             "round.waiting",
             [
                 "round": .int(round.number), "contributions": .int(round.accepted.count),
-                "workers": .int(plan.fleet.workers), "quorum": .int(plan.fleet.quorum),
+                "workers": .int(wanted), "quorum": .int(needed),
                 "ageSeconds": .double(now - openedAt), "deadlineSeconds": .double(plan.fleet.deadlineSeconds),
-                "missing": .strings(missing), "reason": .string(waitingReason(round)),
+                "missing": .strings(missingWorkers(round)), "late": .strings(lateWorkers(at: now)),
+                "reason": .string(waitingReason(round, at: now)),
             ])
     }
 
     /// One sentence for people.
-    func waitingReason(_ round: OpenRound) -> String {
+    func waitingReason(_ round: OpenRound, at now: Double) -> String {
         if sessions.isEmpty { return "no worker is connected" }
-        let needed = plan.fleet.quorum - round.accepted.count
-        if leases.isEmpty, needed > 0 {
-            let refused = round.refused.sorted { $0.key < $1.key }.first.map { "; \($0.key) was refused: \($0.value)" }
-            return "\(needed) more contributions are needed and no connected worker is free\(refused ?? "")"
+        let missing = needed - round.accepted.count
+        if leases.isEmpty, missing > 0 {
+            let refused = setbacks.sorted { $0.key < $1.key }.first.map {
+                "; \($0.key) was refused: \($0.value.reason)"
+            }
+            return "\(missing) more contributions are needed and no connected worker is free\(refused ?? "")"
         }
-        return "\(leases.count) workers are at work, \(round.accepted.count) of \(plan.fleet.workers) have contributed"
+        let late = lateWorkers(at: now)
+        let lateness = late.isEmpty ? "" : "; late: \(late.joined(separator: ", "))"
+        return "\(leases.count) workers are at work, \(round.accepted.count) of \(wanted) have contributed\(lateness)"
     }
 
     /// Names with a lease, or connected without having contributed.
-    func missingWorkers(_ round: OpenRound, at now: Double) -> [String] {
+    func missingWorkers(_ round: OpenRound) -> [String] {
         var names = Set(leases.keys)
         for session in sessions.values { names.insert(session.worker) }
         for facts in round.accepted { names.remove(facts.worker) }
-        for worker in round.refused.keys { names.remove(worker) }
+        for worker in setbacks.keys where leases[worker] == nil { names.remove(worker) }
         return names.sorted()
+    }
+
+    /// Names whose task is older than the deadline.
+    func lateWorkers(at now: Double) -> [String] {
+        leases.filter { now - $1.assignedAt > plan.fleet.deadlineSeconds }.keys.sorted()
+    }
+
+    func accepted(_ facts: ContributionFacts, at now: Double, assignedAt: Double) -> LogEvent {
+        let metrics = facts.submission.metrics
+        var event = LogEvent(
+            "contribution.accepted",
+            [
+                "round": .int(facts.countedIn), "worker": .string(facts.worker),
+                "bytes": .int(facts.submission.blob?.byteCount ?? 0), "samples": .int(metrics.samples),
+                "seconds": .double(metrics.seconds), "fetchSeconds": .double(metrics.fetchSeconds),
+                "ageSeconds": .double(now - assignedAt),
+            ])
+        if facts.countedIn != facts.round { event.fields.append(("staleness", .int(facts.countedIn - facts.round))) }
+        if metrics.measured > 0 {
+            event.fields.append(("loss", .double(metrics.lossSum / Double(metrics.measured))))
+        }
+        return event
+    }
+
+    func refused(_ reason: String, round: Int, worker: String) -> LogEvent {
+        LogEvent(
+            "contribution.refused", level: .warning,
+            ["round": .int(round), "worker": .string(worker), "reason": .string(reason)])
     }
 
     /// What `pleach status` and the status page show.
     public func status(at now: Double) -> RunStatus {
         var status = RunStatus(history: history)
+        status.round?.workers = wanted
+        status.round?.quorum = needed
         if case .ended = phase, !history.isFinished { status.state = "stopped" }
         if case .collecting(let openedAt) = phase, let round = history.openRound {
             status.round?.ageSeconds = now - openedAt
-            status.round?.missing = missingWorkers(round, at: now)
-            status.waitingFor = waitingReason(round)
+            status.round?.missing = missingWorkers(round)
+            status.waitingFor = waitingReason(round, at: now)
             if sessions.isEmpty { status.state = "waiting" }
         }
         let connected = Dictionary(sessions.values.map { ($0.worker, $0) }, uniquingKeysWith: { a, _ in a })
         status.workers = lastSeen.sorted { $0.key < $1.key }.map { name, seen in
             RunStatus.Worker(
-                name: name, state: workerState(name, connected: connected[name] != nil), secondsSinceSeen: now - seen,
+                name: name, state: workerState(name, connected: connected[name] != nil, at: now),
+                secondsSinceSeen: now - seen,
                 samples: connected[name]?.hello.trainingSamples)
         }
         return status
     }
 
-    private func workerState(_ name: String, connected: Bool) -> String {
+    private func workerState(_ name: String, connected: Bool, at now: Double) -> String {
+        if let lease = leases[name] {
+            return now - lease.assignedAt > plan.fleet.deadlineSeconds ? "late" : connected ? "working" : "lost"
+        }
         if !connected { return "lost" }
-        if history.openRound?.accepted.contains(where: { $0.worker == name }) == true { return "contributed" }
-        return leases[name] == nil ? "ready" : "working"
+        return history.openRound?.accepted.contains { $0.worker == name } == true ? "contributed" : "ready"
     }
 }
 

@@ -36,14 +36,17 @@ extension CoordinatorMachine {
         }
     }
 
-    /// Ends of stages that a stage in progress or to come names as its teacher.
+    /// Ends of stages that a stage in progress or to come names as its teacher: each once, the next needed first.
     private var retained: [Digest] {
-        plan.stages[min(history.stageIndex, plan.stages.count)...].compactMap { stage -> Digest? in
+        var digests: [Digest] = []
+        for stage in plan.stages[min(history.stageIndex, plan.stages.count)...] {
             guard case .distill(let distill) = stage, case .stage(let index) = distill.teacher,
                 index < history.stageSnapshots.count
-            else { return nil }
-            return history.snapshots[history.stageSnapshots[index]].snapshot.digest
+            else { continue }
+            let digest = history.snapshots[history.stageSnapshots[index]].snapshot.digest
+            if !digests.contains(digest) { digests.append(digest) }
         }
+        return Array(digests.prefix(MessageLimits.heldSnapshots))
     }
 
     /// Versions whose whole snapshot the store must keep: the current one, every stage's end, and the first.

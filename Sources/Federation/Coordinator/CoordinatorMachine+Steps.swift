@@ -3,21 +3,25 @@
 extension CoordinatorMachine {
     mutating func start(at now: Double) -> [CoordinatorAction] {
         lastProgressAt = now
-        // What was wrong then may be mended now (a disk, a cache); what still is wrong is refused again.
-        history.forgetRefusals()
+        if history.isFinished { return sayFarewell(at: now) }
         var actions: [CoordinatorAction] = []
         if let round = history.openRound, let fold = history.step?.fold, let base = history.snapshot {
             phase = .collecting(openedAt: now)
             lastWaitingLogAt = now
             actions.append(
                 .openFold(
-                    fold, round: round.number, base: base, restoring: round.accepted.sorted { $0.worker < $1.worker }))
+                    fold, round: round.number, base: base, restoring: round.accepted.sorted(by: Self.inFoldOrder)))
             return actions + closeIfComplete(at: now)
         }
         if history.stageIndex == 0, history.step != nil, history.roundsOpened == 0 {
             actions.append(stageStarted())
         }
         return actions + advance(at: now)
+    }
+
+    /// Any order gives the same bytes; this one makes actions and logs repeatable.
+    private static func inFoldOrder(_ a: ContributionFacts, _ b: ContributionFacts) -> Bool {
+        (a.worker, a.round) < (b.worker, b.round)
     }
 
     /// Starts whatever comes next: a round, a transform, the next stage, the export.
@@ -28,7 +32,7 @@ extension CoordinatorMachine {
         }
         guard let step = history.step, let base = history.snapshot else {
             phase = .exporting
-            return actions + [.export]
+            return actions + withdrawLeases(of: Array(leases.keys), reason: "all rounds are over") + [.export]
         }
         guard let task = step.task, let fold = step.fold else {
             phase = .computing(startedAt: now)
@@ -36,7 +40,8 @@ extension CoordinatorMachine {
         }
         let number = history.roundsOpened
         phase = .collecting(openedAt: now)
-        leases = [:]
+        setbacks = [:]
+        offers = [:]
         transferFailures = [:]
         lastProgressAt = now
         lastWaitingLogAt = now
@@ -49,11 +54,14 @@ extension CoordinatorMachine {
                     [
                         "round": .int(number), "stage": .int(history.stageIndex),
                         "kind": .string(plan.stages[history.stageIndex].kind), "task": .string(task),
-                        "workers": .int(plan.fleet.workers), "quorum": .int(plan.fleet.quorum),
+                        "workers": .int(wanted), "quorum": .int(needed),
                         "deadlineSeconds": .double(plan.fleet.deadlineSeconds),
                         "snapshot": .string(base.snapshot.digest.short),
                     ])))
-        return actions + assignTasks(at: now)
+        // Tasks of an asynchronous round before this one go on if their results will count.
+        let over = leases.filter { staleness(of: $0.value.round) == nil }.map(\.key)
+        actions += withdrawLeases(of: over, reason: "the round it was for is over")
+        return actions + assignTasks(at: now) + examineArrived()
     }
 
     private mutating func finishStage(at now: Double) -> [CoordinatorAction] {
@@ -87,29 +95,23 @@ extension CoordinatorMachine {
     /// Closes the round when no further contribution is awaited, or its deadline has passed with a quorum.
     mutating func closeIfComplete(at now: Double) -> [CoordinatorAction] {
         guard case .collecting(let openedAt) = phase, let round = history.openRound, let base = history.snapshot,
-            let fold = history.step?.fold
+            let step = history.step, let fold = step.fold
         else { return [] }
         let accepted = round.accepted.count
-        let settled = accepted + round.refused.count
-        let underExamination = leases.values.contains { $0.isExamined }
-        let everyone =
-            accepted >= plan.fleet.workers || (settled >= plan.fleet.workers && accepted >= plan.fleet.quorum)
-        let late = accepted >= plan.fleet.quorum && now - openedAt >= plan.fleet.deadlineSeconds
+        let failed = setbacks.keys.filter { leases[$0] == nil && !hasContributed($0, to: round) }.count
+        let everyone = accepted >= wanted || (accepted >= needed && accepted + failed >= plan.fleet.workers)
+        let late = accepted >= needed && now - openedAt >= plan.fleet.deadlineSeconds
         // A contribution being folded right now belongs to the round: wait for its verdict, it is on its way.
-        guard everyone || late, !underExamination else { return [] }
+        guard everyone || late, !leases.values.contains(where: \.isExamining) else { return [] }
         var actions: [CoordinatorAction] = []
-        for (worker, lease) in leases.sorted(by: { $0.key < $1.key })
-        where !round.accepted.contains(where: { $0.worker == worker }) && round.refused[worker] == nil {
-            actions.append(
-                .send(.withdrawal(round: round.number, reason: "the round closed with its quorum"), lease.session))
+        if !isAsynchronous(step) {
+            actions += withdrawLeases(of: Array(leases.keys), reason: "the round closed without it")
         }
-        leases = [:]
         phase = .computing(startedAt: openedAt)
         actions.append(
             .compute(
                 .fold(
-                    fold, round: round.number, contributions: round.accepted.sorted { $0.worker < $1.worker },
-                    base: base)))
+                    fold, round: round.number, contributions: round.accepted.sorted(by: Self.inFoldOrder), base: base)))
         return actions
     }
 
@@ -145,17 +147,5 @@ extension CoordinatorMachine {
             actions.append(.log(snapshotPublished(snapshot)))
         }
         return actions + advance(at: now)
-    }
-
-    mutating func onExported(_ facts: ExportFacts) -> [CoordinatorAction] {
-        guard phase == .exporting else { preconditionFailure("an export ended in phase \(phase)") }
-        let action = commit([.exported(facts), .runFinished(seconds: history.seconds)])
-        return [
-            action,
-            .log(
-                LogEvent(
-                    "export.finished",
-                    ["path": .string(facts.path), "bytes": .int(facts.byteCount), "target": .string(facts.target)])),
-        ] + end(succeeded: true, reason: "the run finished", nil)
     }
 }

@@ -5,18 +5,10 @@
 // - a contribution is counted once: (round, worker) is accepted at most once, whatever is retried or duplicated;
 // - every fact is committed before a message that depends on it is sent;
 // - at most one step is in progress; its contributions are frozen when its computation starts;
-// - nothing waits silently: `round.waiting` is logged at least every ten seconds while a round is open.
+// - nothing waits silently or for ever: `round.waiting` is logged at least every ten seconds while a round is open, a
+//   lease that is not renewed ends, one that is late is no longer waited for, and what counts as progress is finite.
 //
-// Left out: numerics (the shell computes), transport, persistence. Over-selection and asynchronous folding.
-
-/// A worker's right to one task.
-struct Lease: Sendable, Equatable {
-    var session: SessionID
-    var assignedAt: Double
-    /// What the worker offered and the shell is fetching or examining.
-    var submission: Submission?
-    var isExamined = false
-}
+// Left out: numerics (the shell computes), transport, persistence.
 
 /// One live connection.
 struct Session: Sendable, Equatable {
@@ -33,6 +25,8 @@ enum CoordinatorPhase: Sendable, Equatable {
     case collecting(openedAt: Double)
     case computing(startedAt: Double)
     case exporting
+    /// The run is over; workers that took part and are away are told when they come, until a time.
+    case lingering(until: Double)
     case ended
 }
 
@@ -41,12 +35,18 @@ public struct CoordinatorMachine: Sendable {
     let plan: Plan
     var phase = CoordinatorPhase.starting
     var sessions: [SessionID: Session] = [:]
-    /// By worker: only meaningful while collecting.
+    /// By worker. Between asynchronous rounds they stay; else they belong to the open round.
     var leases: [String: Lease] = [:]
+    /// What went wrong in the open round, by worker.
+    var setbacks: [String: Setback] = [:]
+    /// Workers that were asked in the open round, and how often.
+    var offers: [String: Int] = [:]
     /// Transfers that broke in the open round, by worker.
     var transferFailures: [String: Int] = [:]
     var lastProgressAt = 0.0
     var lastWaitingLogAt = 0.0
+    /// Names that said goodbye, or were told that the run is over.
+    var sentHome: Set<String> = []
     /// Totals of this process that are in the ledger.
     public internal(set) var committedWireBytes = (up: 0, down: 0)
     /// Last time each worker was heard of, also after its session ended.
@@ -61,7 +61,11 @@ public struct CoordinatorMachine: Sendable {
 
     /// Takes one event at a monotonic time in seconds and says what to do.
     public mutating func receive(_ event: CoordinatorEvent, at now: Double) -> [CoordinatorAction] {
-        if phase == .ended { return [] }
+        switch phase {
+        case .ended: return []
+        case .lingering: return linger(event, at: now)
+        case .starting, .collecting, .computing, .exporting: break
+        }
         switch event {
         case .started: return start(at: now)
         case .received(let message, let session, let worker):
@@ -70,24 +74,42 @@ public struct CoordinatorMachine: Sendable {
             return [
                 .log(
                     LogEvent(
-                        "contribution.refused", level: .warning, ["worker": .string(worker), "reason": .string(reason)])
-                ),
+                        "diagnostic", level: .warning,
+                        ["worker": .string(worker), "message": .string("it sent what is no message: \(reason)")])),
                 .send(.refusal(.malformed, reason: reason), session),
             ]
+        case .departed(let session): return onDeparted(session, at: now)
         case .blobArrived(let digest, let session): return onBlobArrived(digest, session: session, at: now)
-        case .blobFailed(let digest, let session, let reason):
-            return onBlobFailed(digest, session: session, reason: reason, at: now)
+        case .blobProgressed(let digest, let session): return onBlobProgressed(digest, session: session, at: now)
+        case .blobFailed(let digest, let session, let fault):
+            return onBlobFailed(digest, session: session, fault, at: now)
         case .examined(let examination, let round, let worker):
             return onExamined(examination, round: round, worker: worker, at: now)
         case .stepComputed(let step, let up, let down):
             return onStepComputed(step, wireBytesUp: up, wireBytesDown: down, at: now)
         case .failed(let reason, let failure): return end(succeeded: false, reason: reason, failure)
-        case .exported(let facts): return onExported(facts)
+        case .exported(let facts): return onExported(facts, at: now)
         case .ticked: return onTick(at: now)
         case .stopRequested:
             return end(
                 succeeded: false, reason: "asked to stop; the same command with the same --state goes on", .stopped)
         }
+    }
+
+    /// Whether the step takes contributions that were made for an older snapshot.
+    func isAsynchronous(_ step: Step) -> Bool {
+        if case .train = step { plan.fleet.rounds == .asynchronous } else { false }
+    }
+
+    /// Contributions that complete the open round.
+    var wanted: Int {
+        if let step = history.step, isAsynchronous(step) { plan.fleet.buffer } else { plan.fleet.workers }
+    }
+
+    /// Contributions without which the open round does not close.
+    var needed: Int {
+        // A buffer is flushed at the deadline with whatever is in it.
+        if let step = history.step, isAsynchronous(step) { 1 } else { plan.fleet.quorum }
     }
 
     /// Commits records: into the history now, into the ledger by the returned action.
@@ -96,7 +118,7 @@ public struct CoordinatorMachine: Sendable {
         return .commit(records)
     }
 
-    /// Ends the run for this process and tells every worker.
+    /// Ends the run for this process. A stopped coordinator comes back: its workers stay and reconnect.
     mutating func end(succeeded: Bool, reason: String, _ failure: RunFailure?) -> [CoordinatorAction] {
         phase = .ended
         var actions: [CoordinatorAction] = []
@@ -104,12 +126,6 @@ public struct CoordinatorMachine: Sendable {
             actions.append(.log(LogEvent("run.stopped", ["reason": .string(reason)])))
         } else if !succeeded {
             actions.append(.log(LogEvent("run.failed", level: .error, ["reason": .string(reason)])))
-        }
-        // A stopped coordinator comes back: its workers stay and reconnect. Only a finished run sends them home.
-        if succeeded {
-            for session in sessions.keys.sorted() {
-                actions.append(.send(.finished(succeeded: true, reason: reason), session))
-            }
         }
         actions.append(.finish(succeeded: succeeded, reason: reason, failure))
         return actions

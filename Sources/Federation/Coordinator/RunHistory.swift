@@ -8,8 +8,13 @@ public struct OpenRound: Sendable, Equatable {
     public var stage: Int
     public var task: String
     public var accepted: [ContributionFacts] = []
-    /// Workers whose result was refused, and why.
-    public var refused: [String: String] = [:]
+}
+
+/// What a round was opened for; tasks that outlive their round are judged by it.
+public struct RoundBase: Sendable, Equatable {
+    public var stage: Int
+    /// Version of the snapshot its tasks start from.
+    public var version: Int
 }
 
 /// What one stage did.
@@ -41,12 +46,13 @@ public struct RunHistory: Sendable {
     /// The step to do next or in progress; nil between a stage's last step and its `stageFinished`.
     public private(set) var step: Step?
     public private(set) var openRound: OpenRound?
-    public private(set) var roundsOpened = 0
+    /// Every round that was opened, in order.
+    public private(set) var roundBases: [RoundBase] = []
     public private(set) var roundsClosed = 0
     public private(set) var summaries: [StageSummary] = []
     /// Version of the snapshot at the end of each finished stage.
     public private(set) var stageSnapshots: [Int] = []
-    /// Newest accepted round plus one, by worker.
+    /// Newest round, plus one, in which a task of each worker was accepted.
     public private(set) var acceptedRounds: [String: Int] = [:]
     public private(set) var compact: CompactReference?
     public private(set) var accuracy: Double?
@@ -66,10 +72,8 @@ public struct RunHistory: Sendable {
     public var snapshot: SnapshotFacts? { snapshots.last }
     public var contributionsAccepted: Int { summaries.reduce(0) { $0 + $1.contributions } }
     public var contributionsRefused: Int { summaries.reduce(0) { $0 + $1.refusals } }
+    public var roundsOpened: Int { roundBases.count }
     public var allStagesFinished: Bool { stageIndex == plan.stages.count }
-
-    /// Gives refused workers another chance in the open round; the records of their refusals stay.
-    mutating func forgetRefusals() { openRound?.refused = [:] }
 
     /// Takes over one durable fact.
     public mutating func apply(_ record: LedgerRecord) {
@@ -83,13 +87,12 @@ public struct RunHistory: Sendable {
             beginStage()
         case .roundOpened(let round, let stage, let task):
             openRound = OpenRound(number: round, stage: stage, task: task)
-            roundsOpened = round + 1
+            roundBases.append(RoundBase(stage: stage, version: snapshots.count - 1))
         case .contributionAccepted(let facts):
             openRound?.accepted.append(facts)
             acceptedRounds[facts.worker] = facts.round + 1
             summaries[stageIndex].contributions += 1
-        case .contributionRefused(_, let worker, let reason):
-            openRound?.refused[worker] = reason
+        case .contributionRefused:
             summaries[stageIndex].refusals += 1
         case .stepFinished(let round, _, let outcome, let snapshot, let traffic, let seconds):
             finishStep(isRound: round != nil, outcome, snapshot: snapshot, traffic: traffic, seconds: seconds)

@@ -200,6 +200,8 @@ nonisolated struct Pleach_V1_Hello: Sendable {
 
   var threads: UInt32 = 0
 
+  var testSamples: UInt64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -698,6 +700,9 @@ nonisolated struct Pleach_V1_Metrics: Sendable {
 
   var bitsPerWeight: Double = 0
 
+  /// Time from the offer until the task's inputs were there.
+  var fetchSeconds: Double = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -761,7 +766,7 @@ nonisolated struct Pleach_V1_Decline: Sendable {
   init() {}
 }
 
-/// The round closed without this worker: stop working on it.
+/// The round closed without this worker, or its lease ended: stop working on it.
 nonisolated struct Pleach_V1_Withdrawal: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1095,7 +1100,7 @@ nonisolated extension Pleach_V1_CoordinatorMessage: SwiftProtobuf.Message, Swift
 
 nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Hello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_version\0\u{3}maximum_version\0\u{1}software\0\u{3}training_samples\0\u{1}classes\0\u{3}sample_shape\0\u{1}threads\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_version\0\u{3}maximum_version\0\u{1}software\0\u{3}training_samples\0\u{1}classes\0\u{3}sample_shape\0\u{1}threads\0\u{3}test_samples\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1110,6 +1115,7 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.classes) }()
       case 6: try { try decoder.decodeRepeatedUInt64Field(value: &self.sampleShape) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.threads) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.testSamples) }()
       default: break
       }
     }
@@ -1137,6 +1143,9 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.threads != 0 {
       try visitor.visitSingularUInt32Field(value: self.threads, fieldNumber: 7)
     }
+    if self.testSamples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.testSamples, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1148,6 +1157,7 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.classes != rhs.classes {return false}
     if lhs.sampleShape != rhs.sampleShape {return false}
     if lhs.threads != rhs.threads {return false}
+    if lhs.testSamples != rhs.testSamples {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2045,7 +2055,7 @@ nonisolated extension Pleach_V1_Wait: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Metrics"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{3}loss_sum\0\u{1}correct\0\u{1}measured\0\u{1}seconds\0\u{3}peak_bytes\0\u{3}residual_norm\0\u{1}density\0\u{3}bits_per_weight\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{3}loss_sum\0\u{1}correct\0\u{1}measured\0\u{1}seconds\0\u{3}peak_bytes\0\u{3}residual_norm\0\u{1}density\0\u{3}bits_per_weight\0\u{3}fetch_seconds\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2062,6 +2072,7 @@ nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._M
       case 7: try { try decoder.decodeSingularDoubleField(value: &self.residualNorm) }()
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.density) }()
       case 9: try { try decoder.decodeSingularDoubleField(value: &self.bitsPerWeight) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.fetchSeconds) }()
       default: break
       }
     }
@@ -2095,6 +2106,9 @@ nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.bitsPerWeight.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.bitsPerWeight, fieldNumber: 9)
     }
+    if self.fetchSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.fetchSeconds, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2108,6 +2122,7 @@ nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.residualNorm != rhs.residualNorm {return false}
     if lhs.density != rhs.density {return false}
     if lhs.bitsPerWeight != rhs.bitsPerWeight {return false}
+    if lhs.fetchSeconds != rhs.fetchSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

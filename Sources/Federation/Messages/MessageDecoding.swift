@@ -47,7 +47,8 @@ extension CoordinatorMessage {
         case .welcome(let body):
             self = .welcome(
                 version: body.version, run: try text(body.run, "welcome.run"),
-                heartbeatSeconds: try finite(body.heartbeatSeconds, 0.01...3600, "welcome.heartbeat_seconds"),
+                heartbeatSeconds: try finite(
+                    body.heartbeatSeconds, MessageLimits.heartbeatSeconds, "welcome.heartbeat_seconds"),
                 acceptedRounds: try count(body.acceptedRounds, "welcome.accepted_rounds"))
         case .refusal(let body):
             guard let code = RefusalCode(rawValue: body.code.rawValue) else {
@@ -126,21 +127,23 @@ extension Hello {
         self.init(
             minimumVersion: body.minimumVersion, maximumVersion: body.maximumVersion,
             software: try text(body.software, "hello.software"),
-            trainingSamples: try count(body.trainingSamples, "hello.training_samples"), classes: Int(body.classes),
+            trainingSamples: try count(body.trainingSamples, "hello.training_samples"),
+            testSamples: try count(body.testSamples, "hello.test_samples"), classes: Int(body.classes),
             sampleShape: try shape(body.sampleShape, "hello.sample_shape"), threads: Int(body.threads))
     }
 }
 
 extension TaskMetrics {
     fileprivate init(_ body: Pleach_V1_Metrics) throws(MessageError) {
-        let anyFinite = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude
         self.init(
             samples: try count(body.samples, "metrics.samples"),
-            lossSum: try finite(body.lossSum, anyFinite, "metrics.loss_sum"),
+            // A diverged task has no finite loss: it is refused with a reason, not as a broken message.
+            lossSum: body.lossSum,
             correct: try count(body.correct, "metrics.correct"), measured: try count(body.measured, "metrics.measured"),
+            fetchSeconds: try finite(body.fetchSeconds, 0...1e9, "metrics.fetch_seconds"),
             seconds: try finite(body.seconds, 0...1e9, "metrics.seconds"),
             peakBytes: try count(body.peakBytes, "metrics.peak_bytes"),
-            residualNorm: try finite(body.residualNorm, 0...Double.greatestFiniteMagnitude, "metrics.residual_norm"),
+            residualNorm: body.residualNorm.isFinite ? max(0, body.residualNorm) : 0,
             density: try finite(body.density, 0...1, "metrics.density"),
             bitsPerWeight: try finite(body.bitsPerWeight, 0...1024, "metrics.bits_per_weight"))
         guard correct <= measured else { throw MessageError("metrics.correct exceeds metrics.measured") }
@@ -202,7 +205,7 @@ extension TeacherReference {
             source = .model(try blob(body.model, body.modelByteCount, "teacher.model"))
         }
         self.init(
-            source: source, temperature: try finite(body.temperature, 0.01...1000, "teacher.temperature"),
+            source: source, temperature: try finite(body.temperature, MessageLimits.temperature, "teacher.temperature"),
             alpha: try finite(body.alpha, 0...1, "teacher.alpha"))
     }
 }
@@ -244,7 +247,8 @@ extension TaskOffer {
         for data in body.retain { retain.append(try digest(data, "task.retain")) }
         self.init(
             round: try count(body.round, "task.round"),
-            leaseSeconds: try finite(body.leaseSeconds, 0.01...1e7, "task.lease_seconds"), seed: body.seed,
+            leaseSeconds: try finite(body.leaseSeconds, MessageLimits.leaseSeconds, "task.lease_seconds"),
+            seed: body.seed,
             snapshot: try SnapshotReference(body.snapshot), scheme: try WireScheme(body.scheme),
             acceptedRounds: try count(body.acceptedRounds, "task.accepted_rounds"), retain: retain, work: work)
     }

@@ -11,6 +11,7 @@ extension WorkerMessage {
             message.hello.maximumVersion = hello.maximumVersion
             message.hello.software = hello.software
             message.hello.trainingSamples = UInt64(hello.trainingSamples)
+            message.hello.testSamples = UInt64(hello.testSamples)
             message.hello.classes = UInt32(hello.classes)
             message.hello.sampleShape = hello.sampleShape.map(UInt64.init)
             message.hello.threads = UInt32(hello.threads)
@@ -92,6 +93,7 @@ extension TaskMetrics {
         message.lossSum = lossSum
         message.correct = UInt64(correct)
         message.measured = UInt64(measured)
+        message.fetchSeconds = fetchSeconds
         message.seconds = seconds
         message.peakBytes = UInt64(peakBytes)
         message.residualNorm = residualNorm

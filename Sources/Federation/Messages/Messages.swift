@@ -7,6 +7,7 @@ public struct Hello: Sendable, Equatable {
     public var maximumVersion: UInt32
     public var software: String
     public var trainingSamples: Int
+    public var testSamples: Int
     public var classes: Int
     public var sampleShape: [Int]
     public var threads: Int
@@ -14,12 +15,13 @@ public struct Hello: Sendable, Equatable {
     public init(
         minimumVersion: UInt32 = supportedProtocolVersions.lowerBound,
         maximumVersion: UInt32 = supportedProtocolVersions.upperBound, software: String, trainingSamples: Int,
-        classes: Int, sampleShape: [Int], threads: Int
+        testSamples: Int = 0, classes: Int, sampleShape: [Int], threads: Int
     ) {
         self.minimumVersion = minimumVersion
         self.maximumVersion = maximumVersion
         self.software = software
         self.trainingSamples = trainingSamples
+        self.testSamples = testSamples
         self.classes = classes
         self.sampleShape = sampleShape
         self.threads = threads
@@ -34,6 +36,8 @@ public struct TaskMetrics: Sendable, Equatable, Codable {
     public var correct: Int
     /// Samples behind `lossSum` and `correct`.
     public var measured: Int
+    /// Time from the offer until the task's inputs were there, and of the work itself.
+    public var fetchSeconds: Double
     public var seconds: Double
     public var peakBytes: Int
     public var residualNorm: Double
@@ -41,13 +45,15 @@ public struct TaskMetrics: Sendable, Equatable, Codable {
     public var bitsPerWeight: Double
 
     public init(
-        samples: Int, lossSum: Double = 0, correct: Int = 0, measured: Int = 0, seconds: Double = 0, peakBytes: Int = 0,
-        residualNorm: Double = 0, density: Double = 1, bitsPerWeight: Double = 32
+        samples: Int, lossSum: Double = 0, correct: Int = 0, measured: Int = 0, fetchSeconds: Double = 0,
+        seconds: Double = 0, peakBytes: Int = 0, residualNorm: Double = 0, density: Double = 1,
+        bitsPerWeight: Double = 32
     ) {
         self.samples = samples
         self.lossSum = lossSum
         self.correct = correct
         self.measured = measured
+        self.fetchSeconds = fetchSeconds
         self.seconds = seconds
         self.peakBytes = peakBytes
         self.residualNorm = residualNorm
@@ -107,13 +113,17 @@ public struct MessageError: Error, Equatable, Sendable, CustomStringConvertible 
     public init(_ description: String) { self.description = description }
 }
 
-/// Finite bounds on everything a message may declare (documented in `protocols/session.md`).
+/// Finite bounds on everything a message may declare (documented in `protocols/session.md`). They hold whatever a plan
+/// may say: a test sends every plan's extremes through them.
 public enum MessageLimits {
     public static let messageBytes = 1 << 20
     public static let textBytes = 1024
-    public static let heldSnapshots = 64
+    public static let heldSnapshots = 1024
     public static let routeLength = 256
     public static let shapeRank = 8
     public static let blobBytes = 4 << 30
     public static let count = 1 << 40
+    public static let heartbeatSeconds = 0.001...86_400.0
+    public static let leaseSeconds = 0.001...864_000.0
+    public static let temperature = Double.leastNonzeroMagnitude...1000
 }

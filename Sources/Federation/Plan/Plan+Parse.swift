@@ -27,6 +27,7 @@ extension Plan {
             data: try reader.data(in: top),
             fleet: try reader.fleet(in: top),
             wire: try reader.wire(in: top),
+            limits: try reader.limits(in: top),
             stages: stages,
             export: try reader.export(in: top, stages: stages))
     }

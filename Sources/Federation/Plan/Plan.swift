@@ -9,12 +9,13 @@ public struct Plan: Sendable, Equatable {
     public var data: String?
     public var fleet: FleetRules
     public var wire: WireRules
+    public var limits: PlanLimits
     public var stages: [StagePlan]
     public var export: ExportPlan
 
     public init(
         name: String, seed: UInt64 = 0, model: ModelSource, data: String? = nil, fleet: FleetRules = FleetRules(),
-        wire: WireRules = WireRules(), stages: [StagePlan], export: ExportPlan
+        wire: WireRules = WireRules(), limits: PlanLimits = PlanLimits(), stages: [StagePlan], export: ExportPlan
     ) {
         self.name = name
         self.seed = seed
@@ -22,6 +23,7 @@ public struct Plan: Sendable, Equatable {
         self.data = data
         self.fleet = fleet
         self.wire = wire
+        self.limits = limits
         self.stages = stages
         self.export = export
     }
@@ -49,13 +51,29 @@ public struct ArchitectureOptions: Sendable, Equatable {
     }
 }
 
+/// How training rounds are closed.
+public enum RoundMode: String, Sendable, Equatable, CaseIterable {
+    /// Every contribution is made for the snapshot of its own round.
+    case synchronous
+    /// Contributions count in whichever training round is open when they come, weighted by their staleness
+    /// (FedBuff: Nguyen et al. 2022, algorithm 1).
+    case asynchronous
+}
+
 /// Who takes part in a round and how long the coordinator waits.
 public struct FleetRules: Sendable, Equatable {
-    /// Workers asked in each round.
+    /// Contributions wanted in each round.
     public var workers: Int
     /// Contributions that suffice at the deadline; at most `workers`.
     public var quorum: Int
-    /// A round with its quorum closes at this age at the latest.
+    /// Workers asked beyond `workers`: the first `workers` contributions win (Bonawitz et al. 2019, section 2.2).
+    public var overSelect: Int
+    public var rounds: RoundMode
+    /// Contributions that close an asynchronous training round; at most `workers`.
+    public var buffer: Int
+    /// Snapshots by which an asynchronous contribution may be behind.
+    public var maximumStaleness: Int
+    /// A round with its quorum closes at this age at the latest; a task this old may be given to another worker too.
     public var deadlineSeconds: Double
     /// How long a round may lack its quorum (or the run its workers) before the run gives up, resumable.
     public var waitSeconds: Double
@@ -66,16 +84,30 @@ public struct FleetRules: Sendable, Equatable {
     public var threads: Int
 
     public init(
-        workers: Int = 2, quorum: Int? = nil, deadlineSeconds: Double = 600, waitSeconds: Double = 120,
+        workers: Int = 2, quorum: Int? = nil, overSelect: Int = 0, rounds: RoundMode = .synchronous,
+        buffer: Int? = nil, maximumStaleness: Int = 10, deadlineSeconds: Double = 600, waitSeconds: Double = 120,
         leaseSeconds: Double = 30, heartbeatSeconds: Double = 5, threads: Int = 1
     ) {
         self.workers = workers
         self.quorum = quorum ?? workers
+        self.overSelect = overSelect
+        self.rounds = rounds
+        self.buffer = buffer ?? (workers + 1) / 2
+        self.maximumStaleness = maximumStaleness
         self.deadlineSeconds = deadlineSeconds
         self.waitSeconds = waitSeconds
         self.leaseSeconds = leaseSeconds
         self.heartbeatSeconds = heartbeatSeconds
         self.threads = threads
+    }
+}
+
+extension FleetRules {
+    /// Sets another number of workers. A quorum of everybody stays one of everybody, and a buffer one of half of them.
+    public mutating func ask(workers count: Int) {
+        if quorum == workers { quorum = count }
+        if buffer == (workers + 1) / 2 { buffer = (count + 1) / 2 }
+        workers = count
     }
 }
 

@@ -17,3 +17,30 @@ enum PlanDuration {
         value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : String(value)
     }
 }
+
+/// Sizes as plans and options write them: a number of bytes, or a whole number with a unit of 1,024 or 1,000.
+public enum PlanSize {
+    private static let units: [(suffix: String, bytes: Int)] = [
+        ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("kB", 1000), ("KB", 1000),
+        ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000),
+    ]
+
+    /// Bytes of `65536`, `64KiB`, `1MiB`, `200KB` or `4GiB`; nil for anything else.
+    public static func bytes(_ text: String) -> Int? {
+        let unit = units.first { text.hasSuffix($0.suffix) }
+        let digits = text.dropLast(unit?.suffix.count ?? 0)
+        guard !digits.isEmpty, digits.allSatisfy({ $0.isASCII && $0.isNumber }), let value = Int(digits) else {
+            return nil
+        }
+        let (bytes, overflow) = value.multipliedReportingOverflow(by: unit?.bytes ?? 1)
+        return overflow ? nil : bytes
+    }
+
+    /// The shortest exact form.
+    static func plain(_ bytes: Int) -> String {
+        for (suffix, size) in units.prefix(4).reversed() where bytes >= size && bytes % size == 0 {
+            return "\(bytes / size)\(suffix)"
+        }
+        return String(bytes)
+    }
+}

@@ -11,6 +11,10 @@ extension PlanReader {
         let fleet = FleetRules(
             workers: workers,
             quorum: try section.integer("quorum", 1...1024, default: workers),
+            overSelect: try section.integer("overSelect", 0...1024, default: 0),
+            rounds: try section.choice("rounds", Choices(RoundMode.self), default: .synchronous),
+            buffer: try section.integer("buffer", 1...1024),
+            maximumStaleness: try section.integer("maximumStaleness", 0...1000, default: 10),
             deadlineSeconds: try section.duration("deadline", .from(0.1, upTo: 30 * day), default: 600),
             waitSeconds: try section.duration("wait", .from(0.1, upTo: 30 * day), default: 120),
             leaseSeconds: lease,
@@ -19,6 +23,13 @@ extension PlanReader {
         guard fleet.quorum <= workers else {
             throw section.error(
                 "quorum", "'quorum' in fleet is \(fleet.quorum) but only \(workers) workers are asked; lower it")
+        }
+        guard fleet.buffer <= workers else {
+            throw section.error(
+                "buffer", "'buffer' in fleet is \(fleet.buffer) but only \(workers) workers are asked; lower it")
+        }
+        for key in ["buffer", "maximumStaleness"] where section.has(key) && fleet.rounds == .synchronous {
+            throw section.error(key, "'\(key)' in fleet needs rounds: asynchronous")
         }
         // One lost heartbeat must not cost a lease.
         guard fleet.heartbeatSeconds * 2 <= lease else {

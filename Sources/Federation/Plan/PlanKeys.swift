@@ -2,11 +2,18 @@
 ///
 /// The reader traps when code asks for a key that is not listed here, so the lists cannot fall behind.
 enum PlanKeys {
-    static let plan = ["name", "seed", "model", "data", "fleet", "wire", "stages", "export"]
+    static let plan = ["name", "seed", "model", "data", "fleet", "wire", "limits", "stages", "export"]
     static let model = ["architecture", "input", "classes", "width", "file"]
-    static let fleet = ["workers", "quorum", "deadline", "wait", "lease", "heartbeat", "threads"]
+    static let fleet = [
+        "workers", "quorum", "overSelect", "rounds", "buffer", "maximumStaleness", "deadline", "wait", "lease",
+        "heartbeat", "threads",
+    ]
     static let wire = ["up", "down", "maximumNormRatio"]
     static let direction = ["density", "values", "block", "rounding", "errorFeedback", "small", "smallElements"]
+    static let limits = [
+        "message", "blob", "chunks", "totalChunks", "peers", "connectionsPerKey", "messagesPerSecond", "attempts",
+        "log", "logFiles",
+    ]
     static let export = ["target", "opset"]
 
     private static let training = ["epochs", "batch", "optimizer", "learningRate", "momentum", "weightDecay"]
@@ -22,6 +29,7 @@ enum PlanKeys {
     /// Section headings of the document and their keys.
     static let sections: [(name: String, keys: [String])] = [
         ("plan", plan), ("model", model), ("fleet", fleet), ("wire", wire), ("direction", direction),
+        ("limits", limits),
         ("train", train), ("distill", distill), ("teacher", teacher), ("prune", prune), ("quantize", quantize),
         ("evaluate", evaluate), ("export", export),
     ]
@@ -36,5 +44,4 @@ enum PlanWordsToCome {
         "gradientNorm", "gradientStability", "fisher", "obd", "batchNormScale", "geometricMedian", "lamp", "movement",
     ]
     static let values = ["bfloat16", "int2", "sign"]
-    static let rounds = ["asynchronous"]
 }

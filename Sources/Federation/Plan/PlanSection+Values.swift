@@ -80,6 +80,16 @@ extension PlanSection {
         return seconds
     }
 
+    /// Bytes.
+    func size(_ key: String, _ range: ClosedRange<Int>, default value: Int) throws(PlanError) -> Int {
+        guard let entry = self[key] else { return value }
+        guard let bytes = entry.node.plainText.flatMap(PlanSize.bytes), range.contains(bytes) else {
+            let (least, most) = (PlanSize.plain(range.lowerBound), PlanSize.plain(range.upperBound))
+            throw mismatch(key, "a size from \(least) to \(most), written like 65536, 64KiB, 1MiB or 4GiB", entry)
+        }
+        return bytes
+    }
+
     func boolean(_ key: String, default value: Bool) throws(PlanError) -> Bool {
         guard let entry = self[key] else { return value }
         switch entry.node.plainText {

@@ -92,10 +92,10 @@ extension PlanReader {
     }
 
     private func rounds(in section: PlanSection) throws(PlanError) -> Int {
-        if let word = section["rounds"]?.node.scalar?.string, PlanWordsToCome.rounds.contains(word) {
+        if let word = section["rounds"]?.node.scalar?.string, RoundMode(rawValue: word) != nil {
             throw section.error(
                 "rounds",
-                "rounds '\(word)' in \(section.place) is not available in this version; give a number of rounds")
+                "'rounds' in \(section.place) is a number of rounds; 'rounds: \(word)' is written under fleet")
         }
         return try section.integer("rounds", 1...100_000, default: 5)
     }

@@ -47,6 +47,8 @@ public enum WorkerEvent: Sendable, Equatable {
     case malformed(reason: String)
     case blobArrived(Digest)
     case blobFailed(Digest, reason: String)
+    /// A share of a blob has come, 0 to 1.
+    case blobProgressed(share: Double)
     /// All inputs of the task are on disk; `snapshots` are those now held.
     case prepared(round: Int, snapshots: [Digest])
     /// Inputs that must be fetched before the task can start.

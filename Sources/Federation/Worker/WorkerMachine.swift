@@ -3,19 +3,9 @@
 // Invariants:
 // - at most one task is in progress;
 // - a finished task is remembered before it is submitted, and submitted until its verdict is known;
+// - whatever is asked (Hello, Ready, Submission) is asked again until it is answered: any message may be lost;
 // - the residual advances only when the coordinator says that the contribution was accepted, so it is never applied
 //   twice nor lost, whoever dies when.
-
-/// What the worker is doing.
-enum WorkerPhase: Sendable, Equatable {
-    case offline
-    case greeting
-    case idle
-    case preparing(TaskOffer, awaited: Set<Digest>)
-    case running(TaskOffer)
-    case submitting
-    case ended
-}
 
 public struct WorkerMachine: Sendable {
     public private(set) var memory: WorkerMemory
@@ -30,6 +20,11 @@ public struct WorkerMachine: Sendable {
     private var lastSubmittedAt = 0.0
     private var isConnected = false
     private var fraction = 0.0
+    /// When the task in progress was offered, and how long its inputs took to come.
+    private var offeredAt = 0.0
+    private var fetchSeconds = 0.0
+    /// Messages of the coordinator that could not be read.
+    private var unreadable = 0
     private var lastComplaint = "nobody answers"
     /// Whether the last complaint was about keys.
     private var isTurnedAway = false
@@ -60,21 +55,38 @@ public struct WorkerMachine: Sendable {
         case .received(let message):
             lastHeardAt = now
             return onMessage(message, at: now)
-        case .malformed(let reason):
-            return [.log(LogEvent("diagnostic", level: .warning, ["message": .string("coordinator sent \(reason)")]))]
+        case .malformed(let reason): return onMalformed(reason)
         case .blobArrived(let digest): return onBlobArrived(digest, at: now)
         case .blobFailed(let digest, let reason): return onBlobFailed(digest, reason: reason, at: now)
-        case .prepared(let round, let snapshots): return onPrepared(round: round, snapshots: snapshots)
+        case .blobProgressed(let share):
+            if case .preparing = phase { fraction = max(fraction, Self.fetchShare * min(1, max(0, share))) }
+            return []
+        case .prepared(let round, let snapshots): return onPrepared(round: round, snapshots: snapshots, at: now)
         case .missing(let round, let blobs): return onMissing(round: round, blobs: blobs)
         case .taskFinished(let submission, let residual): return onTaskFinished(submission, residual: residual, at: now)
         case .taskFailed(let round, let reason): return onTaskFailed(round: round, reason: reason)
         case .diskFull(let reason): return leave(.diskFull(reason: reason), saying: reason)
         case .progressed(let round, let fraction):
-            if case .running(let offer) = phase, offer.round == round { self.fraction = min(1, max(0, fraction)) }
+            if case .running(let offer) = phase, offer.round == round {
+                self.fraction = Self.fetchShare + (1 - Self.fetchShare) * min(1, max(0, fraction))
+            }
             return []
         case .ticked: return onTick(at: now)
         case .stopRequested: return leave(.stopped, saying: "stopped on request")
         }
+    }
+
+    /// The part of a task's progress that stands for getting its inputs.
+    private static let fetchShare = 0.1
+
+    /// Versions were agreed on, so what cannot be read will not be readable the next time either.
+    private mutating func onMalformed(_ reason: String) -> [WorkerAction] {
+        unreadable += 1
+        guard unreadable <= 3 else {
+            let complaint = "the coordinator sends what we cannot read (\(reason)): install matching versions"
+            return leave(.refused(.malformed, reason: complaint), saying: complaint)
+        }
+        return [.log(LogEvent("diagnostic", level: .warning, ["message": .string("coordinator sent \(reason)")]))]
     }
 
     private mutating func leave(_ outcome: WorkerOutcome, saying reason: String) -> [WorkerAction] {
@@ -172,8 +184,10 @@ public struct WorkerMachine: Sendable {
             return [.send(.submission(pending.submission))]
         }
         phase = .idle
-        return [.send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots))))]
+        return [ready]
     }
+
+    private var ready: WorkerAction { .send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots)))) }
 
     // MARK: Task
 
@@ -195,6 +209,7 @@ public struct WorkerMachine: Sendable {
         phase = .preparing(offer, awaited: [])
         fraction = 0
         failures = 0
+        offeredAt = now
         return actions + [.prepare(offer)]
     }
 
@@ -220,9 +235,11 @@ public struct WorkerMachine: Sendable {
         return [.prepare(offer)]
     }
 
-    private mutating func onPrepared(round: Int, snapshots: [Digest]) -> [WorkerAction] {
+    private mutating func onPrepared(round: Int, snapshots: [Digest], at now: Double) -> [WorkerAction] {
         guard case .preparing(let offer, _) = phase, offer.round == round else { return [] }
         held = snapshots
+        fetchSeconds = now - offeredAt
+        fraction = Self.fetchShare
         phase = .running(offer)
         return [
             .log(
@@ -236,6 +253,8 @@ public struct WorkerMachine: Sendable {
     private mutating func onTaskFinished(_ submission: Submission, residual: Digest?, at now: Double) -> [WorkerAction]
     {
         guard case .running(let offer) = phase, offer.round == submission.round else { return [] }
+        var submission = submission
+        submission.metrics.fetchSeconds = fetchSeconds
         memory.pending = WorkerMemory.Pending(submission: submission, residual: residual)
         phase = .submitting
         lastSubmittedAt = now
@@ -259,7 +278,7 @@ public struct WorkerMachine: Sendable {
                 LogEvent(
                     "task.finished", level: .error, ["round": .int(round), "error": .string(reason)])),
             .send(.decline(round: round, reason: reason)),
-            .send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots)))),
+            ready,
         ]
     }
 
@@ -276,7 +295,7 @@ public struct WorkerMachine: Sendable {
         }
         guard case .submitting = phase else { return actions }
         phase = .idle
-        return actions + [.send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots))))]
+        return actions + [ready]
     }
 
     private mutating func onWithdrawal(round: Int, reason: String) -> [WorkerAction] {
@@ -285,14 +304,15 @@ public struct WorkerMachine: Sendable {
         }
         guard currentRound == round else { return [] }
         phase = .idle
-        return [.cancel(round: round), .send(.ready(held: Array(held.suffix(MessageLimits.heldSnapshots))))]
+        return [.cancel(round: round), ready]
     }
 
     // MARK: Time
 
     private mutating func onTick(at now: Double) -> [WorkerAction] {
         let isRunning = if case .running = phase { true } else { false }
-        if !isConnected, !isRunning, now - lastHeardAt > patienceSeconds {
+        let isAnswered = isConnected && phase != .greeting
+        if !isAnswered, !isRunning, now - lastHeardAt > patienceSeconds {
             if isTurnedAway { return end(.turnedAway(reason: lastComplaint)) }
             return end(.unreachable(reason: "no coordinator for \(Int(now - lastHeardAt)) seconds: \(lastComplaint)"))
         }
@@ -304,6 +324,11 @@ public struct WorkerMachine: Sendable {
         }
         guard now - lastHeartbeatAt >= heartbeatSeconds else { return [] }
         lastHeartbeatAt = now
-        return [.send(.heartbeat(round: currentRound, progress: fraction))]
+        switch phase {
+        case .offline, .greeting: return [.send(.hello(hello))]
+        case .idle: return [ready]
+        case .preparing, .running, .submitting: return [.send(.heartbeat(round: currentRound, progress: fraction))]
+        case .ended: return []
+        }
     }
 }

@@ -88,6 +88,8 @@ import UpdateCodec
         switch section {
         case "plan": return model + "stages: [train]\n" + line
         case "model": return "model: {architecture: cnn, \(line)}\nstages: [train]"
+        case "fleet" where key == "maximumStaleness":
+            return model + "stages: [train]\nfleet: {rounds: asynchronous, \(line)}"
         case "direction": return model + "stages: [train]\nwire: {up: {\(line)}}"
         case "distill": return model + "stages: [{distill: {teacher: {file: t}, \(line)}}]"
         case "prune":

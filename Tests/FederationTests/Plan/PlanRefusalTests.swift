@@ -42,8 +42,7 @@ struct PlanRefusal: Sendable {
         ),
         PlanRefusal(
             planText(stages: "[{train: {rounds: asynchronous}}]"),
-            "p.yaml:2: rounds 'asynchronous' in stage 'train' is not available in this version; "
-                + "give a number of rounds"
+            "p.yaml:2: 'rounds' in stage 'train' is a number of rounds; 'rounds: asynchronous' is written under fleet"
         ),
         // Types and ranges.
         PlanRefusal(

@@ -1,0 +1,108 @@
+import Testing
+
+@testable import Federation
+
+/// Whatever a plan may say, its tasks can be sent and read: a range that is narrower in a message than in the plan would
+/// make a run hang.
+struct PlanExtremesTests {
+    static let trainings = [
+        "epochs: 1e-300, batch: 1, learningRate: 1e-300, momentum: 0, weightDecay: 0",
+        "epochs: 1000, batch: 65536, learningRate: 100, momentum: 0.9999999, weightDecay: 1, optimizer: adamw",
+    ]
+    static let fleets = [
+        "workers: 1, lease: 0.1, heartbeat: 0.02, deadline: 0.1, wait: 0.1",
+        "workers: 1024, lease: 24h, heartbeat: 12h, deadline: 720h, wait: 720h, overSelect: 1024",
+        "workers: 1024, rounds: asynchronous, buffer: 1024, maximumStaleness: 1000",
+    ]
+    static let wires = [
+        "density: 1e-300, values: ternary, block: 1, smallElements: 0",
+        "density: 1, values: float32, block: 65536, smallElements: 16777216, small: float32",
+    ]
+
+    static func stages(_ training: String) -> [String] {
+        [
+            "train: {rounds: 1, \(training)}",
+            "distill: {rounds: 1, teacher: {stage: 1}, temperature: 1e-300, alpha: 0, \(training)}",
+            "distill: {rounds: 2, teacher: {stage: 2}, temperature: 100, alpha: 1, \(training)}",
+            "prune: {criterion: taylor, sparsity: 0.5, scoreSamples: 1000000000, \(training)}",
+            "quantize: {samples: 1000000000, percentile: 50}", "evaluate: {samples: 1000000000}",
+        ]
+    }
+
+    @Test(arguments: fleets, trainings) func everyOfferSurvivesItsEncoding(fleet: String, training: String) throws {
+        for wire in Self.wires {
+            let stages = Self.stages(training).map { "  - \($0)\n" }.joined()
+            let text =
+                "model: {file: m.onnx}\nseed: 18446744073709551615\nfleet: {\(fleet)}\nwire: {up: {\(wire)}}\n"
+                + "stages:\n\(stages)"
+            let plan = try Plan.parse(text, path: "p", environment: [:])
+            var history = RunHistory(plan: plan, records: Self.opening)
+            let machine = { CoordinatorMachine(history: history) }
+            var steps = 0
+            while let step = Self.nextRound(&history), steps < 100 {
+                steps += 1
+                let offer = machine().offer(step, round: steps, worker: "w", held: [])
+                #expect(try CoordinatorMessage(decoding: CoordinatorMessage.task(offer).encoded()) == .task(offer))
+                Self.finish(step, &history)
+            }
+            #expect(steps >= 20)
+            let welcome = CoordinatorMessage.welcome(
+                version: 1, run: "r", heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: 0)
+            #expect(try CoordinatorMessage(decoding: welcome.encoded()) == welcome)
+        }
+    }
+
+    @Test func aThousandTeachersStillFitAnOffer() throws {
+        let stages = (1...500).map { _ in "  - train: {rounds: 1}\n" }.joined()
+        let distils = (1...500).map { "  - distill: {rounds: 1, teacher: {stage: \($0)}}\n" }.joined()
+        let text = "model: {file: m.onnx}\nstages:\n\(stages)\(distils)"
+        let plan = try Plan.parse(text, path: "p", environment: [:])
+        var history = RunHistory(plan: plan, records: Self.opening)
+        while history.stageIndex < 500, let step = Self.nextRound(&history) { Self.finish(step, &history) }
+        guard let step = Self.nextRound(&history) else { return #expect(Bool(false)) }
+        let offer = CoordinatorMachine(history: history).offer(step, round: 1, worker: "w", held: [])
+        #expect(offer.retain.count > 400)
+        let bytes = CoordinatorMessage.task(offer).encoded()
+        #expect(try CoordinatorMessage(decoding: bytes) == .task(offer))
+    }
+
+    private static let opening: [LedgerRecord] = [
+        .runStarted(
+            run: "r", plan: "p",
+            model: ModelFacts(source: "m", parameters: 1, bytes: 1, sampleShape: [], classes: nil), teachers: [:]),
+        .snapshotPublished(CoordinatorMachineTests.base),
+    ]
+
+    /// The next step that has a round; ends of stages and transforms before it are applied.
+    private static func nextRound(_ history: inout RunHistory) -> Step? {
+        while !history.allStagesFinished {
+            guard let step = history.step else {
+                history.apply(.stageFinished(stage: history.stageIndex, seconds: 1))
+                continue
+            }
+            if step.task != nil { return step }
+            finish(step, &history)
+        }
+        return nil
+    }
+
+    private static func finish(_ step: Step, _ history: inout RunHistory) {
+        guard let base = history.snapshot else { return }
+        var next = base
+        next.version += 1
+        next.snapshot.digest = Digest.numbered(next.version)
+        let isNew = if case .evaluate = step { false } else { true }
+        history.apply(
+            .stepFinished(
+                round: nil, stage: history.stageIndex, outcome: StepOutcome(), snapshot: isNew ? next : nil,
+                traffic: StepTraffic(), seconds: 1))
+    }
+}
+
+extension Digest {
+    fileprivate static func numbered(_ number: Int) -> Digest {
+        let bytes = (0..<32).map { UInt8(truncatingIfNeeded: number >> (8 * min($0, 7))) }
+        guard let digest = Digest(bytes: bytes) else { preconditionFailure() }
+        return digest
+    }
+}
