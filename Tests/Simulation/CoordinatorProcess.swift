@@ -99,7 +99,8 @@ extension SimulatedWorld {
         checkBlobs(of: history)
         coordinator.publish()
         toCoordinator(.started)
-        schedule(.coordinatorTick(life: coordinator.life), in: tickSeconds)
+        // It may have died at its first action.
+        if coordinator.isUp { schedule(.coordinatorTick(life: coordinator.life), in: tickSeconds) }
     }
 
     /// Ends the process, whatever it was doing; only what is durable is left.

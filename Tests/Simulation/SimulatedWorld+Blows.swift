@@ -64,10 +64,10 @@ extension SimulatedWorld {
         if random.chance(0.4) {
             tell("the coordinator stalls until \(Int(until * 1000)) ms")
             lastStallSeconds = until - now
-            coordinator.stalledUntil = until
+            coordinator.stalledUntil = max(coordinator.stalledUntil, until)
         } else {
             tell("\(worker.name) stalls until \(Int(until * 1000)) ms")
-            worker.stalledUntil = until
+            worker.stalledUntil = max(worker.stalledUntil, until)
         }
     }
 }

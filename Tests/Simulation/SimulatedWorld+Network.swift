@@ -117,11 +117,7 @@ extension SimulatedWorld {
         tell("calm")
         isCalm = true
         coordinator.disk.fullUntil = 0
-        coordinator.stalledUntil = min(coordinator.stalledUntil, now)
-        for worker in workers {
-            worker.disk.fullUntil = 0
-            worker.stalledUntil = min(worker.stalledUntil, now)
-        }
+        for worker in workers { worker.disk.fullUntil = 0 }
         for peer in links.indices {
             links[peer].upBlockedUntil = now
             links[peer].downBlockedUntil = now
