@@ -17,10 +17,12 @@ public struct WorkerOptions: Sendable {
     public var threads: Int
     /// How long to try to reach the coordinator before giving up.
     public var patienceSeconds: Double
+    /// For benchmarks: no training, a fixed vector is added to the parameters, everything else is real.
+    public var echoes: Bool
 
     public init(
         coordinator: String, serverKey: String, data: DataSpec, name: String, state: String, threads: Int,
-        patienceSeconds: Double
+        patienceSeconds: Double, echoes: Bool = false
     ) {
         self.coordinator = coordinator
         self.serverKey = serverKey
@@ -29,6 +31,7 @@ public struct WorkerOptions: Sendable {
         self.state = state
         self.threads = threads
         self.patienceSeconds = patienceSeconds
+        self.echoes = echoes
     }
 }
 
@@ -57,7 +60,8 @@ public actor WorkerService {
         (inputs, feed) = AsyncStream.makeStream(of: WorkerEvent.self)
         let feed = feed
         tasks = TaskThread(
-            blobs: store.blobs, directory: options.state, data: data, threads: options.threads
+            blobs: store.blobs, directory: options.state, data: data, threads: options.threads,
+            echoes: options.echoes
         ) { feed.yield($0) }
         startedAt = ContinuousClock.now
         let memory = try store.loadMemory()

@@ -51,6 +51,8 @@ extension CoordinatorMachine {
         if leases[worker]?.round != round { leases[worker] = Lease(session: session, round: round, at: now) }
         leases[worker]?.session = session
         leases[worker]?.renewedAt = now
+        leases[worker]?.submittedAt = now
+        leases[worker]?.arrivedAt = now
         sessions[session]?.ready = nil
         lastProgressAt = now
         if let reason = objection(to: submission, step: step, hello: sessions[session]?.hello) {
@@ -137,6 +139,7 @@ extension CoordinatorMachine {
         else { return [] }
         sessions[session]?.lastSeenAt = now
         leases[worker]?.progress = .arrived(submission)
+        leases[worker]?.arrivedAt = now
         lastProgressAt = now
         return examineArrived()
     }
@@ -205,7 +208,7 @@ extension CoordinatorMachine {
             actions = [
                 commit([.contributionAccepted(facts)]),
                 .send(.verdict(round: round, accepted: true, reason: ""), lease.session),
-                .log(accepted(facts, at: now, assignedAt: lease.assignedAt)),
+                .log(accepted(facts, lease: lease, at: now)),
             ]
         case .refused(let reason):
             setbacks[worker, default: Setback()].happened(reason, at: now)
