@@ -17,12 +17,14 @@ public struct WorkerOptions: Sendable {
     public var threads: Int
     /// How long to try to reach the coordinator before giving up.
     public var patienceSeconds: Double
+    /// Largest blob in either direction.
+    public var blobBytes: Int
     /// For benchmarks: no training, a fixed vector is added to the parameters, everything else is real.
     public var echoes: Bool
 
     public init(
         coordinator: String, serverKey: String, data: DataSpec, name: String, state: String, threads: Int,
-        patienceSeconds: Double, echoes: Bool = false
+        patienceSeconds: Double, blobBytes: Int = 4 << 30, echoes: Bool = false
     ) {
         self.coordinator = coordinator
         self.serverKey = serverKey
@@ -31,6 +33,7 @@ public struct WorkerOptions: Sendable {
         self.state = state
         self.threads = threads
         self.patienceSeconds = patienceSeconds
+        self.blobBytes = blobBytes
         self.echoes = echoes
     }
 }
@@ -83,7 +86,8 @@ public actor WorkerService {
     public func run() async throws -> WorkerOutcome {
         let serverKey = try KeyFile.readPublic(options.serverKey)
         let client = try Client(
-            connect: options.coordinator, keys: store.keys, serverKey: serverKey, limits: Limits(),
+            connect: options.coordinator, keys: store.keys, serverKey: serverKey,
+            limits: Limits(maximumBlobBytes: options.blobBytes),
             blobs: store.access)
         self.client = client
         let feed = feed
