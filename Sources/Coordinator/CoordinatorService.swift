@@ -261,7 +261,11 @@ public actor CoordinatorService {
         case .examine(let facts): numerics.examine(facts)
         case .compute(let computation): numerics.compute(computation)
         case .export: numerics.export(machine.history)
-        case .log(let event): sink(event)
+        case .log(var event):
+            if event.name == EventName.roundClosed {
+                event.fields.append(("residentBytes", .int(ProcessMemory.residentBytes)))
+            }
+            sink(event)
         case .finish(let succeeded, let reason, let failure):
             return finish(succeeded: succeeded, reason: reason, failure: failure)
         }

@@ -21,8 +21,7 @@ public struct RunState: Sendable {
 
     /// Opens or creates the state of `plan`. A folder that holds another plan's run is refused.
     static func open(directory: String, plan: Plan, planText: String, planPath: String) throws -> RunState {
-        try FileManager.default.createDirectory(
-            atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try prepareFolder(directory)
         let lock = try StateLock(directory: directory)
         let ledger = try Ledger.open(directory: directory)
         let blobs = try BlobStore(directory: directory + "/blobs")
@@ -56,6 +55,19 @@ public struct RunState: Sendable {
         return RunState(
             directory: directory, ledger: ledger, blobs: blobs, lock: lock, plan: plan, history: history,
             isResumed: isResumed)
+    }
+
+    /// Makes a state folder, before anything is put into it.
+    /// - Throws: `CoordinatorError.state` with the path and the system's reason.
+    public static func prepareFolder(_ directory: String) throws(CoordinatorError) {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw .state(
+                "state folder \(directory) cannot be made: check that its parent exists, is a folder and can be written"
+            )
+        }
     }
 
     /// Reads a run's history from its ledger, for those who only look.

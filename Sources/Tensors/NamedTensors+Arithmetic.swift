@@ -32,4 +32,21 @@ extension NamedTensors {
             }
         }
     }
+
+    /// Adds a fixed number below `magnitude` to each element, another for each, the same every time: a stand-in for an
+    /// update that no packing makes smaller. Precondition: all are float32.
+    public mutating func addFixedNoise(magnitude: Float) {
+        var state: UInt32 = 1
+        for name in names {
+            modify(name) { tensor in
+                tensor.withMutableElements(as: Float.self) { values in
+                    for index in values.indices {
+                        // Numerical Recipes' linear congruence: its high bits are random enough for this.
+                        state = state &* 1_664_525 &+ 1_013_904_223
+                        values[index] += magnitude * (Float(state >> 8) * 0x1p-23 - 1)
+                    }
+                }
+            }
+        }
+    }
 }

@@ -21,11 +21,14 @@ final class TaskRunner {
     private let blobs: BlobStore
     private var shelf: SnapshotShelf
     private let data: WorkerData
+    /// For benchmarks: tasks do no training.
+    private let echoes: Bool
     private var teacherCache: (key: Digest, cache: TeacherCache)?
 
-    init(blobs: BlobStore, data: WorkerData) {
+    init(blobs: BlobStore, data: WorkerData, echoes: Bool = false) {
         self.blobs = blobs
         self.data = data
+        self.echoes = echoes
         shelf = SnapshotShelf(blobs: blobs)
     }
 
@@ -67,6 +70,7 @@ final class TaskRunner {
         let pace = Pace(progress: progress, isCancelled: isCancelled)
         var result: (blob: BlobReference?, residual: Digest?, metrics: TaskMetrics)
         switch offer.work {
+        case _ where echoes: result = try echo(model, offer: offer, residual: residual)
         case .train(let recipe, let teacher):
             result = try train(model, recipe, teacher: teacher, offer: offer, residual: residual, pace: pace)
         case .score(let samples, let batch):
@@ -109,6 +113,28 @@ final class TaskRunner {
             metrics.measured += result.samples
         }
         let trained = try trainer.parameters()
+        return try encode(trained, model, metrics: metrics, offer: offer, residual: residual)
+    }
+
+    /// For benchmarks: what a training task does, but a fixed vector is added instead of training.
+    private func echo(
+        _ model: LoadedModel, offer: TaskOffer, residual: Digest?
+    ) throws -> (BlobReference?, Digest?, TaskMetrics) {
+        var metrics = TaskMetrics(samples: data.training.count)
+        guard offer.work.yieldsBlob else {
+            metrics.measured = min(data.training.count, data.test.count)
+            return (nil, nil, metrics)
+        }
+        var moved = model.snapshot.parameters
+        moved.addFixedNoise(magnitude: 0.001)
+        return try encode(moved, model, metrics: metrics, offer: offer, residual: residual)
+    }
+
+    /// Compresses what training changed and keeps what compression left out.
+    private func encode(
+        _ trained: NamedTensors, _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer, residual: Digest?
+    ) throws -> (BlobReference?, Digest?, TaskMetrics) {
+        var metrics = metrics
         let update = try difference(trained, model.snapshot.parameters, residual: residual)
         let encoded = try UpdateEncoder.encode(
             update,

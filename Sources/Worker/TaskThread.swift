@@ -17,14 +17,14 @@ final class TaskThread: Sendable {
     private let threads: Int
 
     init(
-        blobs: BlobStore, directory: String, data: WorkerData, threads: Int,
+        blobs: BlobStore, directory: String, data: WorkerData, threads: Int, echoes: Bool,
         report: @escaping @Sendable (WorkerEvent) -> Void
     ) {
         self.blobs = blobs
         self.directory = directory
         self.threads = threads
         self.report = report
-        runner = TaskRunner(blobs: blobs, data: data)
+        runner = TaskRunner(blobs: blobs, data: data, echoes: echoes)
     }
 
     /// Looks for the task's inputs; reports `missing`, `prepared` or `taskFailed`.

@@ -17,10 +17,14 @@ public struct WorkerOptions: Sendable {
     public var threads: Int
     /// How long to try to reach the coordinator before giving up.
     public var patienceSeconds: Double
+    /// Largest blob in either direction.
+    public var blobBytes: Int
+    /// For benchmarks: no training, a fixed vector is added to the parameters, everything else is real.
+    public var echoes: Bool
 
     public init(
         coordinator: String, serverKey: String, data: DataSpec, name: String, state: String, threads: Int,
-        patienceSeconds: Double
+        patienceSeconds: Double, blobBytes: Int = 4 << 30, echoes: Bool = false
     ) {
         self.coordinator = coordinator
         self.serverKey = serverKey
@@ -29,6 +33,8 @@ public struct WorkerOptions: Sendable {
         self.state = state
         self.threads = threads
         self.patienceSeconds = patienceSeconds
+        self.blobBytes = blobBytes
+        self.echoes = echoes
     }
 }
 
@@ -57,7 +63,8 @@ public actor WorkerService {
         (inputs, feed) = AsyncStream.makeStream(of: WorkerEvent.self)
         let feed = feed
         tasks = TaskThread(
-            blobs: store.blobs, directory: options.state, data: data, threads: options.threads
+            blobs: store.blobs, directory: options.state, data: data, threads: options.threads,
+            echoes: options.echoes
         ) { feed.yield($0) }
         startedAt = ContinuousClock.now
         let memory = try store.loadMemory()
@@ -79,7 +86,8 @@ public actor WorkerService {
     public func run() async throws -> WorkerOutcome {
         let serverKey = try KeyFile.readPublic(options.serverKey)
         let client = try Client(
-            connect: options.coordinator, keys: store.keys, serverKey: serverKey, limits: Limits(),
+            connect: options.coordinator, keys: store.keys, serverKey: serverKey,
+            limits: Limits(maximumBlobBytes: options.blobBytes),
             blobs: store.access)
         self.client = client
         let feed = feed

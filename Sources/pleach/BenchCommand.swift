@@ -108,16 +108,6 @@ struct BenchStepCommand: AsyncParsableCommand {
     }
 }
 
-struct BenchRoundsCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "rounds", abstract: "Not available in this version.", shouldDisplay: false)
-
-    @Argument(parsing: .allUnrecognized, help: .hidden)
-    var rest: [String] = []
-
-    func run() async throws { try refuse("rounds") }
-}
-
 struct BenchTransportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "transport", abstract: "Not available in this version.", shouldDisplay: false)

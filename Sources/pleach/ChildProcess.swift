@@ -34,6 +34,8 @@ final class ChildProcess: Sendable {
         try process.run()
     }
 
+    var identifier: Int32 { process.processIdentifier }
+
     var isRunning: Bool { process.isRunning }
 
     var status: Status {

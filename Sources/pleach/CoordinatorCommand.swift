@@ -64,7 +64,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         try await exitingOnError {
             let (plan, text) = try options.load()
             if options.fresh { try RunState.erase(directory: options.state) }
-            let console = try EventConsole(state: options.state, name: "coordinator", json: options.json)
+            let console = try EventConsole(
+                state: options.state, name: "coordinator", json: options.json, bytes: plan.limits.logBytes,
+                files: plan.limits.logFiles)
             let service = try CoordinatorService(
                 CoordinatorOptions(
                     plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,

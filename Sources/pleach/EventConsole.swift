@@ -13,8 +13,9 @@ final class EventConsole: Sendable {
     /// - Parameters:
     ///   - name: the log is STATE/logs/NAME.jsonl.
     ///   - quiet: nothing but errors on the terminal.
-    init(state: String, name: String, json: Bool, quiet: Bool = false) throws {
-        writer = try EventWriter(directory: state + "/logs", name: name)
+    ///   - bytes: of one log file; `files` of them are kept.
+    init(state: String, name: String, json: Bool, quiet: Bool = false, bytes: Int, files: Int) throws {
+        writer = try EventWriter(directory: state + "/logs", name: name, maximumBytes: bytes, files: files)
         self.json = json
         self.quiet = quiet
         sink = quiet ? nil : ConsoleChoice.choose(json: json, isTerminal: isatty(STDOUT_FILENO) == 1)

@@ -25,6 +25,7 @@ final class LocalFederation {
         shards = (1...count).map { spec.with(shardIndex: $0, count: count) }
         workers = Array(repeating: nil, count: count)
         restarts = Array(repeating: 0, count: count)
+        try RunState.prepareFolder(options.state)
         if options.fresh {
             try RunState.erase(directory: options.state)
             for index in 0..<count { try WorkerStore.erase(directory: Self.workerState(options.state, index)) }

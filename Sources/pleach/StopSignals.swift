@@ -9,11 +9,13 @@ final class StopSignals: Sendable {
 
     init(_ stop: @escaping @Sendable () -> Void) {
         self.stop = stop
-        for number in [SIGINT, SIGTERM] {
+        let numbers = [SIGINT, SIGTERM]
+        for number in numbers {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
-                signal(number, SIG_DFL)
+                // Whichever comes second.
+                for number in numbers { signal(number, SIG_DFL) }
                 stop()
             }
             source.resume()

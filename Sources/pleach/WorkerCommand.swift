@@ -36,6 +36,15 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Seconds to look for the coordinator before giving up.")
     var patience = 120.0
 
+    @Option(help: "Largest blob this worker takes or gives, such as 500MiB.")
+    var blobLimit = "4GiB"
+
+    @Option(help: "Size of one log file before the next is begun.")
+    var logSize = "64MiB"
+
+    @Option(help: "Log files kept.")
+    var logFiles = 4
+
     @Flag(help: "Print events as JSON lines.")
     var json = false
 
@@ -45,15 +54,28 @@ struct WorkerCommand: AsyncParsableCommand {
     @Flag(help: .hidden)
     var exitWithStandardInput = false
 
+    private func size(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> Int {
+        guard let bytes = PlanSize.bytes(text), range.contains(bytes) else {
+            throw ValidationError(
+                "\(option) '\(text)' is not a size from \(range.lowerBound) to \(range.upperBound) bytes, such as 64MiB"
+            )
+        }
+        return bytes
+    }
+
     func run() async throws {
         try await exitingOnError {
             guard threads > 0, patience > 0 else { throw ValidationError("--threads and --patience must be positive") }
             let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
-            let console = try EventConsole(state: state, name: name, json: json, quiet: quiet)
+            let logBytes = try size(logSize, "--log-size", 64 << 10...1 << 40)
+            guard (1...1000).contains(logFiles) else { throw ValidationError("--log-files is 1 to 1000") }
+            let console = try EventConsole(
+                state: state, name: name, json: json, quiet: quiet, bytes: logBytes, files: logFiles)
             let service = try WorkerService(
                 WorkerOptions(
                     coordinator: coordinator, serverKey: serverKey, data: spec, name: name, state: state,
-                    threads: threads, patienceSeconds: patience),
+                    threads: threads, patienceSeconds: patience,
+                    blobBytes: try size(blobLimit, "--blob-limit", 1 << 20...MessageLimits.blobBytes)),
                 sink: { console.take($0) })
             console.note("worker \(name), public key \(service.publicKey)")
             let signals = StopSignals { service.stop() }

@@ -149,4 +149,19 @@ struct AsynchronousRoundTests {
         _ = LeaseTests.join(&restarted, "b", at: 1)
         #expect(Self.accepted(Self.contribute(&restarted, "c", round: 0, at: 2)).isEmpty)
     }
+
+    /// With the later task the worker has dropped the earlier result and the residual behind it.
+    @Test func aResultFromBeforeALaterOfferIsRefused() {
+        var machine = Self.machine()
+        _ = LeaseTests.join(&machine, "abc", at: 1)
+        for name in "ab" { _ = Self.contribute(&machine, name, round: 0, at: 2) }
+        _ = Self.compute(&machine, at: 3)
+        // c restarted, lost its task and asks again: it gets the task of round 1.
+        _ = LeaseTests.join(&machine, "c", at: 4)
+        #expect(machine.leases["c"]?.round == 1)
+        let actions = Self.contribute(&machine, "c", round: 0, at: 5)
+        #expect(Self.accepted(actions).isEmpty)
+        let verdict = CoordinatorMessage.verdict(round: 0, accepted: false, reason: "superseded by a later task")
+        #expect(actions.first == .send(verdict, LeaseTests.session("c")))
+    }
 }

@@ -245,4 +245,30 @@ struct LeaseTests {
         #expect(actions.last == .finish(succeeded: true, reason: "the run finished", nil))
         #expect(!actions.contains { if case .commit = $0 { true } else { $0 == .export } })
     }
+
+    @Test func claimingATaskInTurnWithDecliningItHoldsNoPlace() {
+        var machine = Self.machine(Self.small)
+        _ = Self.join(&machine, "ab", at: 1)
+        var asked: [String] = []
+        for now in stride(from: 2.0, through: 120, by: 2) {
+            _ = machine.receive(
+                .received(.decline(round: 0, reason: "no"), session: Self.session("a"), worker: "a"), at: now)
+            Self.heartbeat(&machine, "a", at: now)
+            Self.heartbeat(&machine, "b", at: now)
+            asked += Self.tasks(
+                machine.receive(.received(.ready(held: []), session: Self.session("a"), worker: "a"), at: now))
+        }
+        #expect(asked.count <= 2)
+        #expect(machine.history.contributionsRefused <= 3)
+        #expect(Self.join(&machine, "c", at: 121) == ["c"])
+    }
+
+    @Test func aConnectionBelongsToOneWorker() {
+        var machine = Self.machine(Self.small)
+        _ = Self.join(&machine, "a", at: 1)
+        let actions = machine.receive(
+            .received(.hello(Machine.hello), session: Self.session("a"), worker: "b"), at: 2)
+        #expect(actions.contains { if case .send(.refusal(.unknownSession, _), _) = $0 { true } else { false } })
+        #expect(machine.sessions.values.map(\.worker) == ["a"])
+    }
 }

@@ -102,13 +102,38 @@ struct WorkerMachineTests {
     }
 
     @Test func theResidualAdvancesOnlyWithAnAcceptedVerdict() {
-        for accepted in [true, false] {
+        var machine = Self.running()
+        _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)
+        let verdict = CoordinatorMessage.verdict(round: 0, accepted: true, reason: "")
+        _ = machine.receive(.received(verdict), at: 5)
+        #expect(machine.memory == WorkerMemory(run: "r", residual: Self.digest(9), pending: nil))
+    }
+
+    /// The refusal may have crossed an acceptance: only what the ledger counts decides, and it says so with the next task.
+    @Test(arguments: [
+        CoordinatorMessage.verdict(round: 0, accepted: false, reason: "no"), .withdrawal(round: 0, reason: "late"),
+    ])
+    func aRefusedResultIsNotSubmittedAgainAndSettledByTheNextTask(refusal: CoordinatorMessage) {
+        for accepted in [0, 1] {
             var machine = Self.running()
             _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)
-            let verdict = CoordinatorMessage.verdict(round: 0, accepted: accepted, reason: "")
-            _ = machine.receive(.received(verdict), at: 5)
-            #expect(machine.memory == WorkerMemory(run: "r", residual: accepted ? Self.digest(9) : nil))
+            #expect(
+                Self.essential(machine.receive(.received(refusal), at: 5)) == [.send(.ready(held: [Self.digest(1)]))])
+            #expect(machine.memory.pending != nil)
+            #expect(
+                machine.receive(.ticked, at: 60).allSatisfy { if case .send(.submission) = $0 { false } else { true } })
+            _ = machine.receive(.received(.task(Self.offer(round: 1, acceptedRounds: accepted))), at: 61)
+            #expect(machine.memory.pending == nil)
+            #expect(machine.memory.residual == (accepted == 1 ? Self.digest(9) : nil))
         }
+    }
+
+    @Test func anAcceptanceAfterAWithdrawalStillMovesTheResidual() {
+        var machine = Self.running()
+        _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)
+        _ = machine.receive(.received(.withdrawal(round: 0, reason: "late")), at: 5)
+        _ = machine.receive(.received(.verdict(round: 0, accepted: true, reason: "")), at: 6)
+        #expect(machine.memory == WorkerMemory(run: "r", residual: Self.digest(9), pending: nil))
     }
 
     @Test func afterADeathTheLedgerSaysWhetherThePendingResultCounted() {

@@ -40,17 +40,23 @@ extension CoordinatorMachine {
             return [.send(.verdict(round: round, accepted: wasAccepted, reason: reason), session)]
         }
         guard isCountable(round), let step = history.step else { return refuse("round \(round) is not open") }
+        // With a later offer the worker has dropped this result, and the residual that belongs to it.
+        guard round >= offeredRounds[worker, default: 0] else { return refuse("superseded by a later task") }
         if let lease = leases[worker] {
-            // The same again: it is being fetched or examined. Another round's: that one was given up.
-            guard lease.progress == .working else { return lease.round == round ? [] : refuse("superseded") }
+            // The same again: it is being fetched or examined.
+            guard lease.round == round else { return refuse("superseded by a later task") }
+            guard lease.progress == .working else { return [] }
         } else {
             // A worker that finished while we were away has no lease in this process; its result is as good as any.
-            let isWanted = vacanciesForUnasked(at: now) > 0 && setbacks[worker] == nil
-            guard isWanted else { return refuse(setbacks[worker]?.reason ?? "the round has enough workers") }
+            guard mayClaim(round, worker: worker, at: now) else {
+                return refuse(setbacks[worker]?.reason ?? "the round has enough workers")
+            }
+            leases[worker] = Lease(session: session, round: round, at: now)
         }
-        if leases[worker]?.round != round { leases[worker] = Lease(session: session, round: round, at: now) }
         leases[worker]?.session = session
         leases[worker]?.renewedAt = now
+        leases[worker]?.submittedAt = now
+        leases[worker]?.arrivedAt = now
         sessions[session]?.ready = nil
         lastProgressAt = now
         if let reason = objection(to: submission, step: step, hello: sessions[session]?.hello) {
@@ -62,10 +68,6 @@ extension CoordinatorMachine {
         }
         leases[worker]?.progress = .fetching(submission)
         return [.fetch(blob, session)]
-    }
-
-    private func vacanciesForUnasked(at now: Double) -> Int {
-        plan.fleet.workers + plan.fleet.overSelect - (history.openRound?.accepted.count ?? 0) - timelyLeases(at: now)
     }
 
     /// What is wrong with a submission before its bytes are seen, or nil.
@@ -137,6 +139,7 @@ extension CoordinatorMachine {
         else { return [] }
         sessions[session]?.lastSeenAt = now
         leases[worker]?.progress = .arrived(submission)
+        leases[worker]?.arrivedAt = now
         lastProgressAt = now
         return examineArrived()
     }
@@ -205,7 +208,7 @@ extension CoordinatorMachine {
             actions = [
                 commit([.contributionAccepted(facts)]),
                 .send(.verdict(round: round, accepted: true, reason: ""), lease.session),
-                .log(accepted(facts, at: now, assignedAt: lease.assignedAt)),
+                .log(accepted(facts, lease: lease, at: now)),
             ]
         case .refused(let reason):
             setbacks[worker, default: Setback()].happened(reason, at: now)

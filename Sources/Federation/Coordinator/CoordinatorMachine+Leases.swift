@@ -42,9 +42,13 @@ extension CoordinatorMachine {
 
     mutating func onHeartbeat(round: Int?, progress: Double, session: SessionID, worker: String, at now: Double) {
         guard let round else { return }
-        if leases[worker] == nil, isCountable(round), history.acceptedRounds[worker, default: 0] <= round {
-            // It kept working while we were away.
-            leases[worker] = Lease(session: session, round: round, at: now)
+        if leases[worker] == nil, mayClaim(round, worker: worker, at: now) {
+            // It kept working while we were away. Claiming again does not make a task younger.
+            let since = claims[worker] ?? now
+            claims[worker] = since
+            var lease = Lease(session: session, round: round, at: since)
+            lease.renewedAt = now
+            leases[worker] = lease
         }
         guard var lease = leases[worker], lease.round == round else { return }
         lease.renewedAt = now
@@ -56,13 +60,19 @@ extension CoordinatorMachine {
         leases[worker] = lease
     }
 
+    /// Whether a worker may go on with a task that this process did not give it, or took from it.
+    func mayClaim(_ round: Int, worker: String, at now: Double) -> Bool {
+        isCountable(round) && history.acceptedRounds[worker, default: 0] <= round
+            && offeredRounds[worker, default: 0] <= round && setbacks[worker] == nil && vacancies(at: now) > 0
+    }
+
     /// Leases that the round still counts on.
     func timelyLeases(at now: Double) -> Int {
         leases.values.reduce(0) { $0 + (now - $1.assignedAt <= plan.fleet.deadlineSeconds || $1.isExamining ? 1 : 0) }
     }
 
     /// How many more workers may be asked now.
-    private func vacancies(at now: Double) -> Int {
+    func vacancies(at now: Double) -> Int {
         guard let step = history.step, let round = history.openRound else { return 0 }
         let atWork = timelyLeases(at: now)
         let asked = isAsynchronous(step) ? atWork : round.accepted.count + atWork
@@ -91,6 +101,7 @@ extension CoordinatorMachine {
             // Only the first offer is progress: else an endless exchange of offers and declines would be.
             if offers[worker] == nil { lastProgressAt = now }
             offers[worker, default: 0] += 1
+            offeredRounds[worker] = round.number
             actions.append(.send(.task(offer(step, round: round.number, worker: worker, held: held)), id))
             actions.append(
                 .log(

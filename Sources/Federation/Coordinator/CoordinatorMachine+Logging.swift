@@ -86,7 +86,7 @@ extension CoordinatorMachine {
         leases.filter { now - $1.assignedAt > plan.fleet.deadlineSeconds }.keys.sorted()
     }
 
-    func accepted(_ facts: ContributionFacts, at now: Double, assignedAt: Double) -> LogEvent {
+    func accepted(_ facts: ContributionFacts, lease: Lease, at now: Double) -> LogEvent {
         let metrics = facts.submission.metrics
         var event = LogEvent(
             "contribution.accepted",
@@ -94,7 +94,8 @@ extension CoordinatorMachine {
                 "round": .int(facts.countedIn), "worker": .string(facts.worker),
                 "bytes": .int(facts.submission.blob?.byteCount ?? 0), "samples": .int(metrics.samples),
                 "seconds": .double(metrics.seconds), "fetchSeconds": .double(metrics.fetchSeconds),
-                "ageSeconds": .double(now - assignedAt),
+                "uploadSeconds": .double(lease.arrivedAt - lease.submittedAt),
+                "ageSeconds": .double(now - lease.assignedAt),
             ])
         if facts.countedIn != facts.round { event.fields.append(("staleness", .int(facts.countedIn - facts.round))) }
         if metrics.measured > 0 {

@@ -35,6 +35,9 @@ extension CoordinatorMachine {
             return refuse(session, worker, .version, reason)
         }
         if let reason = mismatch(hello) { return refuse(session, worker, .data, reason) }
+        if let owner = sessions[session]?.worker, owner != worker {
+            return refuse(session, worker, .unknownSession, "this connection is another worker's")
+        }
         // A worker has one session: a newer one replaces it, and its lease moves along.
         let isNew = !sessions.values.contains { $0.worker == worker }
         for (old, value) in sessions where value.worker == worker && old != session { sessions[old] = nil }

@@ -42,6 +42,7 @@ extension CoordinatorMachine {
         phase = .collecting(openedAt: now)
         setbacks = [:]
         offers = [:]
+        claims = [:]
         transferFailures = [:]
         lastProgressAt = now
         lastWaitingLogAt = now

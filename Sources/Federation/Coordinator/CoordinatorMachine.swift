@@ -41,6 +41,10 @@ public struct CoordinatorMachine: Sendable {
     var setbacks: [String: Setback] = [:]
     /// Workers that were asked in the open round, and how often.
     var offers: [String: Int] = [:]
+    /// When workers first claimed a task in the open round that this process did not give them.
+    var claims: [String: Double] = [:]
+    /// The newest round of which each worker was offered a task: it has dropped what it had of earlier ones.
+    var offeredRounds: [String: Int] = [:]
     /// Transfers that broke in the open round, by worker.
     var transferFailures: [String: Int] = [:]
     var lastProgressAt = 0.0

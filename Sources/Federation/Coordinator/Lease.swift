@@ -19,6 +19,9 @@ struct Lease: Sendable, Equatable {
     var offeredAt: Double
     /// When the worker last said that it works on this task.
     var renewedAt: Double
+    /// When its result was offered, and when the result's bytes were here.
+    var submittedAt = 0.0
+    var arrivedAt = 0.0
     /// The largest fraction of the work that was reported.
     var fraction = 0.0
     var progress = Progress.working

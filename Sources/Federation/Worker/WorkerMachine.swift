@@ -5,7 +5,8 @@
 // - a finished task is remembered before it is submitted, and submitted until its verdict is known;
 // - whatever is asked (Hello, Ready, Submission) is asked again until it is answered: any message may be lost;
 // - the residual advances only when the coordinator says that the contribution was accepted, so it is never applied
-//   twice nor lost, whoever dies when.
+//   twice nor lost, whoever dies when; a refusal or withdrawal may have crossed an acceptance, so only an acceptance or
+//   the ledger's count in the next Welcome or Task settles a pending result.
 
 public struct WorkerMachine: Sendable {
     public private(set) var memory: WorkerMemory
@@ -18,6 +19,8 @@ public struct WorkerMachine: Sendable {
     private var lastHeartbeatAt = 0.0
     private var lastHeardAt: Double
     private var lastSubmittedAt = 0.0
+    /// The pending result was refused or withdrawn: it is not submitted again, but not forgotten before it is settled.
+    private var isGivenUp = false
     private var isConnected = false
     private var fraction = 0.0
     /// When the task in progress was offered, and how long its inputs took to come.
@@ -174,11 +177,12 @@ public struct WorkerMachine: Sendable {
         let counted = pending.submission.round + 1 == acceptedRounds
         if counted { memory.residual = pending.residual ?? memory.residual }
         memory.pending = nil
+        isGivenUp = false
         return [.remember(memory)]
     }
 
     private mutating func submitOrAsk(at now: Double) -> [WorkerAction] {
-        if let pending = memory.pending {
+        if let pending = memory.pending, !isGivenUp {
             phase = .submitting
             lastSubmittedAt = now
             return [.send(.submission(pending.submission))]
@@ -198,12 +202,13 @@ public struct WorkerMachine: Sendable {
         actions += settlePending(acceptedRounds: offer.acceptedRounds)
         if let pending = memory.pending {
             // Done already (the submission was lost on the way), or for a round that closed without us.
-            if pending.submission.round == offer.round {
+            if pending.submission.round == offer.round, !isGivenUp {
                 phase = .submitting
                 lastSubmittedAt = now
                 return actions + [.send(.submission(pending.submission))]
             }
             memory.pending = nil
+            isGivenUp = false
             actions.append(.remember(memory))
         }
         phase = .preparing(offer, awaited: [])
@@ -256,6 +261,7 @@ public struct WorkerMachine: Sendable {
         var submission = submission
         submission.metrics.fetchSeconds = fetchSeconds
         memory.pending = WorkerMemory.Pending(submission: submission, residual: residual)
+        isGivenUp = false
         phase = .submitting
         lastSubmittedAt = now
         var event = LogEvent(
@@ -284,10 +290,13 @@ public struct WorkerMachine: Sendable {
 
     private mutating func onVerdict(round: Int, accepted: Bool, reason: String) -> [WorkerAction] {
         guard let pending = memory.pending, pending.submission.round == round else { return [] }
-        if accepted { memory.residual = pending.residual ?? memory.residual }
-        memory.pending = nil
-        var actions: [WorkerAction] = [.remember(memory)]
-        if !accepted {
+        var actions: [WorkerAction] = []
+        if accepted {
+            memory.residual = pending.residual ?? memory.residual
+            memory.pending = nil
+            actions.append(.remember(memory))
+        } else {
+            isGivenUp = true
             actions.append(
                 .log(
                     LogEvent(

@@ -1,0 +1,94 @@
+import Foundation
+import Testing
+import Transport
+
+/// Fleets that are uneven, larger than needed, or shrink while they run.
+@Suite(.serialized)
+struct FleetModeTests {
+    static func plan(_ fleet: String, rounds: Int = 3, epochs: Double = 0.5) -> String {
+        """
+        name: fleet
+        seed: 7
+        model: {architecture: cnn, width: 4}
+        data: "synthetic:digits?partition=iid&seed=7&samples=600"
+        fleet: {\(fleet), wait: 60s, lease: 10s, heartbeat: 1s}
+        wire: {up: {values: int8}, down: {values: int8}}
+        stages:
+          - train: {rounds: \(rounds), epochs: \(epochs), batch: 32, learningRate: 0.05}
+          - prune: {sparsity: 0.5, steps: 1, epochs: 0.5}
+        """
+    }
+
+    @Test func asynchronousRoundsFinishAlsoWhenTheCoordinatorIsKilled() async throws {
+        let folder = try ScratchFolder()
+        let path = try folder.file(
+            "plan.yaml", Self.plan("workers: 3, rounds: asynchronous, buffer: 2", rounds: 8, epochs: 3))
+        let state = folder.path + "/state"
+        let run = try PleachProcess(["run", path, "--state", state, "--json"])
+        try await waitUntil("contributions", seconds: 90) {
+            try !run.isRunning || FederationRunTests.events("contribution.accepted", in: state) >= 5
+        }
+        let victim = try #require(FederationRunTests.processes(matching: "coordinator", state: state).first)
+        kill(victim, SIGKILL)
+        #expect(try await run.wait() != 0)
+        let (status, text) = try await PleachProcess.run(["run", path, "--state", state])
+        #expect(status == 0, "\(text)")
+        let report = try FederationRunTests.report(folder, "state")
+        #expect(report["rounds"] as? Int == 8 + 1 + 1 + 1)
+        #expect(try #require(report["accuracyAfter"] as? Double) > 0.3)
+        // Nine aggregations of two cannot have waited for all three workers each time.
+        let log = try String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)
+        #expect(log.contains("\"staleness\":"), "nobody was ever late")
+    }
+
+    @Test func overSelectedWorkersAreToldToStopAndTheRunEndsForAll() async throws {
+        let folder = try ScratchFolder()
+        let path = try folder.file("plan.yaml", Self.plan("workers: 2, overSelect: 1"))
+        let state = folder.path + "/state"
+        let (status, text) = try await PleachProcess.run(["run", path, "--state", state])
+        #expect(status == 0, "\(text)")
+        #expect(FileManager.default.fileExists(atPath: state + "/workers/worker-3"))
+        let log = try String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)
+        let assigned = log.components(separatedBy: "\"event\":\"task.assigned\"").count - 1
+        let accepted = try FederationRunTests.events("contribution.accepted", in: state)
+        #expect(accepted == 2 * (3 + 1 + 1 + 1))
+        #expect(assigned > accepted)
+    }
+
+    @Test func aRevokedWorkerIsCutOffAndTheOthersGoOn() async throws {
+        let folder = try ScratchFolder()
+        let path = try folder.file("plan.yaml", Self.plan("workers: 2, quorum: 1, deadline: 3s"))
+        let state = folder.path + "/state"
+        var workers: [PleachProcess] = []
+        for name in ["left", "right"] {
+            let pair = try KeyPair.generate()
+            try KeyFile.write(pair, directory: "\(folder.path)/\(name)/keys", name: "worker")
+            let allowed = try await PleachProcess.run([
+                "keys", "allow", state + "/keys", pair.publicKey, "--name", name,
+            ])
+            #expect(allowed.status == 0, "\(allowed.text)")
+        }
+        let coordinator = try PleachProcess(["coordinator", path, "--state", state, "--bind", "tcp://127.0.0.1:*"])
+        try await waitUntil("the endpoint") { FileManager.default.fileExists(atPath: state + "/endpoint") }
+        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(
+            in: .newlines)
+        for name in ["left", "right"] {
+            workers.append(
+                try PleachProcess([
+                    "worker", "--coordinator", endpoint, "--server-key", state + "/keys/server.key", "--data",
+                    "synthetic:digits?samples=600&shard=\(name == "left" ? 1 : 2)/2", "--name", name, "--state",
+                    "\(folder.path)/\(name)", "--patience", "4",
+                ]))
+        }
+        try await waitUntil("a contribution of the right worker") {
+            let log = (try? String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)) ?? ""
+            return log.contains("\"event\":\"contribution.accepted\"") && log.contains("\"worker\":\"right\"")
+        }
+        let revoked = try await PleachProcess.run(["keys", "revoke", state + "/keys", "right"])
+        #expect(revoked.status == 0, "\(revoked.text)")
+        // Exit code 6: keys.
+        #expect(try await workers[1].wait() == 6)
+        #expect(try await workers[0].wait() == 0)
+        #expect(try await coordinator.wait() == 0, "\(coordinator.text)")
+    }
+}
