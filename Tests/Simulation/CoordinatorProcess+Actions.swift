@@ -38,10 +38,12 @@ extension SimulatedWorld {
                 schedule(.coordinatorEvent(.departed(session: session), life: coordinator.life), in: 0)
             }
         case .openFold(let rule, let round, let base, let restoring):
+            coordinator.isComputing = false
             begin(.openFold(rule, round: round, base: base, restoring: restoring))
         case .examine(let facts): begin(.examine(facts))
         case .compute(let computation):
             checkComputation(computation)
+            coordinator.isComputing = true
             begin(.compute(computation))
         case .export: begin(.export)
         case .log(let event): if event.isAboutRound { coordinator.lastWordAt = coordinator.clock.local(now) }

@@ -34,6 +34,7 @@ struct CoordinatorProcess {
     var jobs: [Job] = []
     var foldRound: Int?
     var foldSum: UInt64 = 0
+    /// From a step's computation to the next step.
     var isComputing = false
 
     init(plan: Plan, records: [LedgerRecord]) {

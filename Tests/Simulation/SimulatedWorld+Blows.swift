@@ -63,7 +63,6 @@ extension SimulatedWorld {
         let until = now + random.magnitude(0.3, 12)
         if random.chance(0.4) {
             tell("the coordinator stalls until \(Int(until * 1000)) ms")
-            lastStallSeconds = until - now
             coordinator.stalledUntil = max(coordinator.stalledUntil, until)
         } else {
             tell("\(worker.name) stalls until \(Int(until * 1000)) ms")

@@ -81,8 +81,6 @@ public final class SimulatedWorld {
     var results: [Digest: ResultTruth] = [:]
     /// The last messages of honest workers, for those who repeat what others said.
     var overheard: [[UInt8]] = []
-    /// How long the coordinator stalled the last time: its ticks came that late.
-    var lastStallSeconds = 0.0
 
     public init(_ scenario: SimulationScenario, broken: BrokenShell? = nil, trace: ((String) -> Void)? = nil) {
         self.scenario = scenario

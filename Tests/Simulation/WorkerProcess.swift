@@ -72,8 +72,9 @@ final class WorkerProcess {
             let start = reference.route.first?.from ?? reference.snapshot.digest
             guard build(start, graph: reference.graph.digest) else { return whole(reference) }
         }
+        // Exclusion: the real shelf believes a recipe whose graph is gone to be complete (`SimulationExclusions`).
         guard let first = reference.route.first, disk.contains(first.from), disk.contains(reference.graph.digest) else {
-            return reference.recipe != nil && reference.route.isEmpty ? [] : whole(reference)
+            return whole(reference)
         }
         return reference.route.filter { !disk.contains($0.to) && !disk.contains($0.blob.digest) }.map(\.blob)
     }
