@@ -106,7 +106,7 @@ struct WorkerMachineTests {
         _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)
         let verdict = CoordinatorMessage.verdict(round: 0, accepted: true, reason: "")
         _ = machine.receive(.received(verdict), at: 5)
-        #expect(machine.memory == WorkerMemory(run: "r", residual: Self.digest(9), pending: nil))
+        #expect(machine.memory == WorkerMemory(run: "r", residual: Self.digest(9), pending: nil, settledRounds: 1))
     }
 
     /// The refusal may have crossed an acceptance: only what the ledger counts decides, and it says so with the next task.
@@ -128,12 +128,27 @@ struct WorkerMachineTests {
         }
     }
 
+    static func isDecline(_ actions: [WorkerAction]) -> Bool {
+        if actions.count == 1, case .send(.decline(0, _)) = actions[0] { true } else { false }
+    }
+
+    @Test func aCopyOfATaskThatHasCountedIsNotDoneAgain() {
+        var machine = Self.running()
+        _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)
+        _ = machine.receive(.received(.verdict(round: 0, accepted: true, reason: "")), at: 5)
+        #expect(Self.isDecline(machine.receive(.received(.task(Self.offer(round: 0))), at: 6)))
+        var restarted = Self.machine(machine.memory)
+        _ = restarted.receive(.connected, at: 1)
+        _ = restarted.receive(Self.welcome(1), at: 1)
+        #expect(Self.isDecline(restarted.receive(.received(.task(Self.offer(round: 0))), at: 2)))
+    }
+
     @Test func anAcceptanceAfterAWithdrawalStillMovesTheResidual() {
         var machine = Self.running()
         _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)
         _ = machine.receive(.received(.withdrawal(round: 0, reason: "late")), at: 5)
         _ = machine.receive(.received(.verdict(round: 0, accepted: true, reason: "")), at: 6)
-        #expect(machine.memory == WorkerMemory(run: "r", residual: Self.digest(9), pending: nil))
+        #expect(machine.memory == WorkerMemory(run: "r", residual: Self.digest(9), pending: nil, settledRounds: 1))
     }
 
     @Test func afterADeathTheLedgerSaysWhetherThePendingResultCounted() {
@@ -141,7 +156,7 @@ struct WorkerMachineTests {
             var machine = Self.machine(WorkerMemory(run: "r", residual: nil, pending: Self.pending))
             _ = machine.receive(.connected, at: 1)
             let actions = machine.receive(Self.welcome(acceptedRounds), at: 1)
-            #expect(machine.memory == WorkerMemory(run: "r", residual: residual))
+            #expect(machine.memory == WorkerMemory(run: "r", residual: residual, settledRounds: acceptedRounds))
             #expect(actions.last == .send(.ready(held: [])))
         }
     }
@@ -155,7 +170,7 @@ struct WorkerMachineTests {
     @Test func anotherRunForgetsEverything() {
         var machine = Self.machine(WorkerMemory(run: "old", residual: Self.digest(3), pending: Self.pending))
         _ = machine.receive(.connected, at: 1)
-        let actions = machine.receive(Self.welcome(5), at: 1)
+        let actions = machine.receive(Self.welcome(0), at: 1)
         #expect(actions == [.remember(WorkerMemory(run: "r")), .send(.ready(held: []))])
     }
 

@@ -6,6 +6,9 @@ public struct WorkerMemory: Sendable, Equatable, Codable {
     public var residual: Digest?
     /// A finished task whose verdict is not known yet.
     public var pending: Pending?
+    /// The newest round, plus one, in which a task of ours is known to have counted: no earlier task is done again, since
+    /// the residual has moved on.
+    public var settledRounds: Int
 
     public struct Pending: Sendable, Equatable, Codable {
         public var submission: Submission
@@ -18,10 +21,11 @@ public struct WorkerMemory: Sendable, Equatable, Codable {
         }
     }
 
-    public init(run: String? = nil, residual: Digest? = nil, pending: Pending? = nil) {
+    public init(run: String? = nil, residual: Digest? = nil, pending: Pending? = nil, settledRounds: Int = 0) {
         self.run = run
         self.residual = residual
         self.pending = pending
+        self.settledRounds = settledRounds
     }
 }
 

@@ -173,11 +173,14 @@ public struct WorkerMachine: Sendable {
 
     /// The coordinator's ledger decides whether a pending contribution counted.
     private mutating func settlePending(acceptedRounds: Int) -> [WorkerAction] {
-        guard let pending = memory.pending, pending.submission.round < acceptedRounds else { return [] }
-        let counted = pending.submission.round + 1 == acceptedRounds
-        if counted { memory.residual = pending.residual ?? memory.residual }
-        memory.pending = nil
-        isGivenUp = false
+        guard acceptedRounds > memory.settledRounds else { return [] }
+        memory.settledRounds = acceptedRounds
+        if let pending = memory.pending, pending.submission.round < acceptedRounds {
+            let counted = pending.submission.round + 1 == acceptedRounds
+            if counted { memory.residual = pending.residual ?? memory.residual }
+            memory.pending = nil
+            isGivenUp = false
+        }
         return [.remember(memory)]
     }
 
@@ -197,6 +200,13 @@ public struct WorkerMachine: Sendable {
 
     private mutating func onOffer(_ offer: TaskOffer, at now: Double) -> [WorkerAction] {
         if let round = currentRound, round == offer.round { return [] }
+        // A copy of a task that has counted: done again, with the residual of after, it would be another one.
+        guard offer.round >= max(memory.settledRounds, offer.acceptedRounds) else {
+            let reason =
+                "a task of round \(offer.round) came after one of round \(memory.settledRounds - 1) was accepted: "
+                + "was the coordinator's state restored from a copy?"
+            return [.send(.decline(round: offer.round, reason: reason))]
+        }
         var actions: [WorkerAction] = []
         if let round = currentRound { actions.append(.cancel(round: round)) }
         actions += settlePending(acceptedRounds: offer.acceptedRounds)
@@ -294,6 +304,7 @@ public struct WorkerMachine: Sendable {
         if accepted {
             memory.residual = pending.residual ?? memory.residual
             memory.pending = nil
+            memory.settledRounds = max(memory.settledRounds, round + 1)
             actions.append(.remember(memory))
         } else {
             isGivenUp = true
