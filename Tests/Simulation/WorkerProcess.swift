@@ -72,7 +72,7 @@ final class WorkerProcess {
             let start = reference.route.first?.from ?? reference.snapshot.digest
             guard build(start, graph: reference.graph.digest) else { return whole(reference) }
         }
-        // Exclusion: the real shelf believes a recipe whose graph is gone to be complete (`SimulationExclusions`).
+        // Excluded (see `SimulatedWorld`): the real shelf would be content with a snapshot without its graph.
         guard let first = reference.route.first, disk.contains(first.from), disk.contains(reference.graph.digest) else {
             return whole(reference)
         }
