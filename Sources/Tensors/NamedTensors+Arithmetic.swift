@@ -33,10 +33,10 @@ extension NamedTensors {
         }
     }
 
-    /// Adds a fixed number below `magnitude` to each element, another for each, the same every time: a stand-in for an
-    /// update that no packing makes smaller. Precondition: all are float32.
-    public mutating func addFixedNoise(magnitude: Float) {
-        var state: UInt32 = 1
+    /// Adds a number below `magnitude` to each element, another for each: a stand-in for an update that no packing makes
+    /// smaller. Precondition: all are float32.
+    public mutating func addNoise(magnitude: Float, seed: UInt64) {
+        var state = UInt32(truncatingIfNeeded: seed)
         for name in names {
             modify(name) { tensor in
                 tensor.withMutableElements(as: Float.self) { values in

@@ -116,7 +116,7 @@ final class TaskRunner {
         return try encode(trained, model, metrics: metrics, offer: offer, residual: residual)
     }
 
-    /// For benchmarks: what a training task does, but a fixed vector is added instead of training.
+    /// For benchmarks: what a training task does, but noise is added instead of training.
     private func echo(
         _ model: LoadedModel, offer: TaskOffer, residual: Digest?
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
@@ -126,7 +126,7 @@ final class TaskRunner {
             return (nil, nil, metrics)
         }
         var moved = model.snapshot.parameters
-        moved.addFixedNoise(magnitude: 0.001)
+        moved.addNoise(magnitude: 0.001, seed: offer.seed)
         return try encode(moved, model, metrics: metrics, offer: offer, residual: residual)
     }
 

@@ -19,7 +19,7 @@ public struct WorkerOptions: Sendable {
     public var patienceSeconds: Double
     /// Largest blob in either direction.
     public var blobBytes: Int
-    /// For benchmarks: no training, a fixed vector is added to the parameters, everything else is real.
+    /// For benchmarks: no training, noise is added to the parameters, everything else is real.
     public var echoes: Bool
 
     public init(

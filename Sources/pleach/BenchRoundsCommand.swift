@@ -10,8 +10,8 @@ struct BenchRoundsCommand: AsyncParsableCommand {
         commandName: "rounds",
         abstract: "Seconds and memory of a round: one real coordinator, real workers, no training.",
         discussion: """
-            Starts a coordinator and worker processes over TCP loopback with CURVE. Workers add a fixed vector (noise, \
-            so that nothing packs it) and return the update; ledger, disk, codec and transport are what a run uses. \
+            Starts a coordinator and worker processes over TCP loopback with CURVE. Workers add noise, which \
+            nothing packs, and return the update; ledger, disk, codec and transport are what a run uses. \
             Example: pleach bench rounds --workers 4 --megabytes 95 --wire f32
             """)
 

@@ -271,4 +271,14 @@ struct LeaseTests {
         #expect(actions.contains { if case .send(.refusal(.unknownSession, _), _) = $0 { true } else { false } })
         #expect(machine.sessions.values.map(\.worker) == ["a"])
     }
+
+    @Test func aCoordinatorThatWasPausedReadsItsMailBeforeItCallsAnybodySilent() {
+        var machine = Self.machine(Self.small)
+        _ = Self.join(&machine, "ab", at: 1)
+        _ = machine.receive(.ticked, at: 1.25)
+        #expect(machine.receive(.ticked, at: 20).allSatisfy { if case .send = $0 { false } else { true } })
+        Self.heartbeat(&machine, "a", at: 20.1)
+        _ = machine.receive(.ticked, at: 20.25)
+        #expect(machine.leases.keys.sorted() == ["a"])
+    }
 }

@@ -143,6 +143,23 @@ struct WorkerMachineTests {
         #expect(Self.isDecline(restarted.receive(.received(.task(Self.offer(round: 0))), at: 2)))
     }
 
+    @Test func aTaskThatANewerOneHasOvertakenChangesNothing() {
+        var newer = Self.submission
+        newer.round = 3
+        var ahead = Self.machine(
+            WorkerMemory(run: "r", pending: WorkerMemory.Pending(submission: newer, residual: Self.digest(9))))
+        _ = ahead.receive(.connected, at: 1)
+        _ = ahead.receive(Self.welcome(0), at: 1)
+        #expect(ahead.receive(.received(.task(Self.offer(round: 2))), at: 2).isEmpty)
+        #expect(ahead.memory.pending?.submission == newer)
+    }
+
+    @Test func aWorkerThatSubmitsStillRenewsItsLease() {
+        var machine = Self.running()
+        _ = machine.receive(.taskFinished(Self.submission, residual: nil), at: 4)
+        #expect(machine.receive(.ticked, at: 9.5) == [.send(.heartbeat(round: 0, progress: 1))])
+    }
+
     @Test func anAcceptanceAfterAWithdrawalStillMovesTheResidual() {
         var machine = Self.running()
         _ = machine.receive(.taskFinished(Self.submission, residual: Self.digest(9)), at: 4)

@@ -2,7 +2,11 @@
 
 extension CoordinatorMachine {
     mutating func onTick(at now: Double) -> [CoordinatorAction] {
-        var actions = endSilent(at: now)
+        // After a pause of our own, what our workers said meanwhile is read before anybody is called silent.
+        let wasAway = !isCatchingUp && lastTickAt.map { now - $0 > plan.fleet.leaseSeconds / 2 } == true
+        isCatchingUp = wasAway
+        lastTickAt = now
+        var actions = wasAway ? [] : endSilent(at: now)
         guard case .collecting(let openedAt) = phase, let round = history.openRound else { return actions }
         actions += closeIfComplete(at: now)
         guard case .collecting = phase else { return actions }

@@ -49,6 +49,9 @@ public struct CoordinatorMachine: Sendable {
     var transferFailures: [String: Int] = [:]
     var lastProgressAt = 0.0
     var lastWaitingLogAt = 0.0
+    var lastTickAt: Double?
+    /// The last tick came after a pause of this process.
+    var isCatchingUp = false
     /// Names that said goodbye, or were told that the run is over.
     var sentHome: Set<String> = []
     /// Totals of this process that are in the ledger.

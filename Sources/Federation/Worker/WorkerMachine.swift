@@ -200,6 +200,8 @@ public struct WorkerMachine: Sendable {
 
     private mutating func onOffer(_ offer: TaskOffer, at now: Double) -> [WorkerAction] {
         if let round = currentRound, round == offer.round { return [] }
+        // Overtaken on the way by a newer one: what we have of that is about to be settled.
+        guard offer.round >= max(currentRound ?? 0, memory.pending?.submission.round ?? 0) else { return [] }
         // A copy of a task that has counted: done again, with the residual of after, it would be another one.
         guard offer.round >= max(memory.settledRounds, offer.acceptedRounds) else {
             let reason =
@@ -347,7 +349,8 @@ public struct WorkerMachine: Sendable {
         switch phase {
         case .offline, .greeting: return [.send(.hello(hello))]
         case .idle: return [ready]
-        case .preparing, .running, .submitting: return [.send(.heartbeat(round: currentRound, progress: fraction))]
+        case .preparing, .running: return [.send(.heartbeat(round: currentRound, progress: fraction))]
+        case .submitting: return [.send(.heartbeat(round: memory.pending?.submission.round, progress: 1))]
         case .ended: return []
         }
     }
