@@ -98,6 +98,9 @@ extension SimulatedWorld {
         }
         checkReplay(isAtRest: true)
         if !mirror.isFinished { violate("the run is said to have finished, and the ledger does not know") }
+        if mirror.roundsClosed != plan.roundsPlanned {
+            violate("the run finished after \(mirror.roundsClosed) of \(plan.roundsPlanned) rounds")
+        }
         outcome.finished = true
         isOver = true
         return false
