@@ -2,7 +2,7 @@
 # a Swift 6.2+ toolchain.
 JOBS ?= 2
 STATE ?= pleach-state/demo
-BENCHES ?= codec fold
+BENCHES ?= codec fold transport rounds
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests -name '*.swift' -not -path '*/Generated/*' -print0
