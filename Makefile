@@ -3,11 +3,13 @@
 JOBS ?= 2
 STATE ?= pleach-state/demo
 BENCHES ?= codec fold transport rounds
+SEEDS ?= 10000
+FIRST ?= 0
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test demo bench lint format protos clean dependencies
+.PHONY: build release test simulate demo bench lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -19,6 +21,11 @@ release: dependencies
 test: dependencies
 	swift build --build-tests -j $(JOBS)
 	swift test --skip-build --disable-xctest
+
+# Federations in memory, each decided by its seed (Tests/Simulation). SEED=n repeats one, TRACE=1 tells all of it.
+simulate: dependencies
+	swift build -c release -j $(JOBS) --product pleach-simulate
+	.build/release/pleach-simulate $(if $(SEED),--seed $(SEED),--first $(FIRST) --seeds $(SEEDS)) $(if $(TRACE),--trace)
 
 demo: release
 	$(PLEACH) run Examples/demo/plan.yaml --workers 3 --fresh --state $(STATE)

@@ -99,6 +99,9 @@ let package = Package(
 
         // Tests.
         .target(name: "Simulation", dependencies: ["Federation"], path: "Tests/Simulation", swiftSettings: strict),
+        .executableTarget(
+            name: "pleach-simulate", dependencies: ["Simulation"], path: "Tests/SimulationRunner", swiftSettings: strict
+        ),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "UpdateCodecTests", dependencies: ["UpdateCodec"]),
         .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),

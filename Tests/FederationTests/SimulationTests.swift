@@ -1,58 +1,42 @@
-import Federation
+import Foundation
 import Simulation
 import Testing
 
-/// A small plan with every kind of step.
-private let plan = Plan(
-    name: "simulated", seed: 7, model: .file("model.onnx"), data: nil,
-    fleet: FleetRules(workers: 3, quorum: 3, deadlineSeconds: 1e6, waitSeconds: 1e6, leaseSeconds: 30),
-    wire: WireRules(),
-    stages: [
-        .train(TrainPlan(rounds: 2)), .prune(PrunePlan(criterion: .taylor, steps: 2)),
-        .distill(DistillPlan(rounds: 1, teacher: .stage(0))), .quantize(QuantizePlan()), .evaluate(EvaluatePlan()),
-    ],
-    export: ExportPlan())
+private let environment = ProcessInfo.processInfo.environment
+private let first = environment["PLEACH_SIMULATION_FIRST"].flatMap { UInt64($0) } ?? 0
+private let count = environment["PLEACH_SIMULATION_SEEDS"].flatMap { Int($0) } ?? 500
 
-@Test func undisturbedRunFinishes() {
-    let outcome = SimulatedFederation(plan: plan, workers: 3, seed: 1, faults: .none).run()
-    #expect(outcome.finished)
-    #expect(outcome.violations.isEmpty)
-    let rounds = outcome.history.filter { if case .roundOpened = $0 { true } else { false } }.count
-    #expect(rounds == plan.roundsPlanned)
-}
-
-@Test func networkTimingDoesNotChangeTheResult() {
-    let results = Set(
-        (0..<20).map { SimulatedFederation(plan: plan, workers: 3, seed: $0, faults: .none).run().snapshot })
-    #expect(results.count == 1)
-}
-
-@Test(arguments: 0..<60)
-func anyFaultsEndWithTheUndisturbedResult(seed: Int) {
-    let undisturbed = SimulatedFederation(plan: plan, workers: 3, seed: 1, faults: .none).run()
-    let faults = Faults(connectionBreaks: 0.03, coordinatorCrashes: 0.02, workerCrashes: 0.02)
-    let outcome = SimulatedFederation(plan: plan, workers: 3, seed: UInt64(seed), faults: faults).run()
-    #expect(outcome.finished)
-    #expect(outcome.violations.isEmpty)
-    #expect(outcome.snapshot == undisturbed.snapshot)
-}
-
-@Test func faultsDoHappenInTheSimulation() {
-    let faults = Faults(connectionBreaks: 0.03, coordinatorCrashes: 0.02, workerCrashes: 0.02)
-    let crashes = (0..<10).map { SimulatedFederation(plan: plan, workers: 3, seed: $0, faults: faults).run().crashes }
-    #expect(crashes.reduce(0, +) > 20)
-}
-
-@Test func spareWorkersDoNotCountTwice() {
-    let faults = Faults(connectionBreaks: 0.05, workerCrashes: 0.03, blobFailures: 0.02)
-    for seed in 0..<20 {
-        let outcome = SimulatedFederation(plan: plan, workers: 6, seed: UInt64(seed), faults: faults).run()
-        #expect(outcome.violations.isEmpty)
-        for round in 0..<plan.roundsPlanned {
-            let accepted = outcome.history.filter {
-                if case .contributionAccepted(let facts) = $0 { facts.round == round } else { false }
-            }
-            #expect(accepted.count <= plan.fleet.workers)
+/// A federation of real machines in a hostile world (`Tests/Simulation/SimulatedWorld.swift`).
+@Suite struct SimulationTests {
+    @Test func noSeedViolatesAnInvariant() {
+        if let seed = environment["PLEACH_SIMULATION_SEED"].flatMap({ UInt64($0) }) {
+            let wantsTrace = environment["PLEACH_SIMULATION_TRACE"] != nil
+            let outcome = SimulationCampaign.run(seed: seed, trace: wantsTrace ? { print($0) } : nil)
+            #expect(outcome.violations.isEmpty, "\(outcome.report)")
+            return
         }
+        let summary = SimulationCampaign.run(first: first, count: count)
+        for failure in summary.failures { Issue.record("\(failure.report)") }
+        // A fault that never happens is a fault of the simulation.
+        guard count >= 500 else { return }
+        for fault in SimulatedFault.allCases {
+            #expect(summary.faults[fault] > 0, "\(fault) never happened")
+        }
+    }
+
+    @Test func aSeedReplaysExactly() {
+        for seed in 0..<20 as Range<UInt64> {
+            let outcome = SimulationCampaign.run(seed: seed)
+            let again = SimulationCampaign.run(seed: seed)
+            #expect(outcome.fingerprint == again.fingerprint && outcome.events == again.events, "seed \(seed)")
+        }
+    }
+
+    @Test(arguments: BrokenShell.allCases)
+    func everyBrokenShellIsCaught(broken: BrokenShell) {
+        let caught = (0..<200 as Range<UInt64>).first { seed in
+            !SimulationCampaign.run(seed: seed, broken: broken).violations.isEmpty
+        }
+        #expect(caught != nil, "no seed shows that a shell \(broken.rawValue)")
     }
 }

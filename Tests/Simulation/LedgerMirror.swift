@@ -1,0 +1,126 @@
+import Federation
+
+/// What the ledger says, kept apart from the machine's own history: every record is judged when it becomes durable, and
+/// every message by the records that are durable when it is sent.
+struct LedgerMirror {
+    private let plan: Plan
+    private let honestWorkers: Int
+    private(set) var snapshots: [UInt64] = []
+    private(set) var isFinished = false
+    private(set) var roundsOpened = 0
+    private(set) var roundsClosed = 0
+    private(set) var openRound: Int?
+    /// Sum of the open round's contributions, as a fold would have it.
+    private(set) var openSum: UInt64 = 0
+    private(set) var openCount = 0
+    /// Snapshot each round was opened on.
+    private var bases: [UInt64] = []
+    private var accepted: Set<UInt64> = []
+    /// By peer.
+    private var acceptedRounds: [Int: Int] = [:]
+    /// The residual that follows from each honest worker's accepted contributions.
+    private(set) var residuals: [UInt64]
+
+    init(plan: Plan, honestWorkers: Int) {
+        self.plan = plan
+        self.honestWorkers = honestWorkers
+        residuals = [UInt64](repeating: 0, count: honestWorkers)
+    }
+
+    private func key(_ round: Int, _ peer: Int) -> UInt64 { UInt64(round) << 32 | UInt64(peer) }
+
+    /// Takes over a durable record.
+    /// - Returns: what is wrong with it, or nil.
+    mutating func commit(_ record: LedgerRecord, world: SimulatedWorld?) -> String? {
+        switch record {
+        case .runStarted: return nil
+        case .snapshotPublished(let facts): snapshots.append(facts.snapshot.digest.content)
+        case .roundOpened(let round, _, _):
+            guard openRound == nil, round == roundsOpened else {
+                return
+                    "round \(round) is opened after \(roundsOpened), with \(openRound.map(String.init) ?? "none") open"
+            }
+            roundsOpened += 1
+            openRound = round
+            openSum = 0
+            openCount = 0
+            bases.append(snapshots.last ?? 0)
+        case .contributionAccepted(let facts):
+            guard let peer = world?.peerOfName[facts.worker] else { return "\(facts.worker) is unknown" }
+            return accept(facts, peer, world)
+        case .contributionRefused: break
+        case .stepFinished(let round, _, _, let snapshot, _, _): return finish(round: round, snapshot)
+        case .stageFinished:
+            if openRound != nil { return "a stage ends while a round is open" }
+        case .exported, .runFinished:
+            if isFinished { return "the run finishes twice" }
+            if case .runFinished = record { isFinished = true }
+        }
+        return nil
+    }
+
+    private mutating func accept(_ facts: ContributionFacts, _ peer: Int, _ world: SimulatedWorld?) -> String? {
+        let who = "round \(facts.round) of \(facts.worker)"
+        guard accepted.insert(key(facts.round, peer)).inserted else { return "\(who) is accepted twice" }
+        guard facts.countedIn == openRound else { return "\(who) is counted in \(facts.countedIn), which is not open" }
+        guard facts.round < (acceptedRounds[peer] ?? 0) else {
+            acceptedRounds[peer] = facts.round + 1
+            openCount += 1
+            openSum &+= SimulatedNumerics.share(of: facts, worker: peer)
+            guard openCount <= plan.fleet.workers else { return "\(who) is one more than the plan wants" }
+            guard bases[facts.round] == facts.base.content else { return "\(who) is based on another snapshot" }
+            return peer < honestWorkers ? advanceResidual(facts, peer, world) : nil
+        }
+        return "\(who) is accepted after a later round"
+    }
+
+    private mutating func advanceResidual(_ facts: ContributionFacts, _ peer: Int, _ world: SimulatedWorld?) -> String?
+    {
+        guard let digest = facts.submission.blob?.digest else { return nil }
+        guard let truth = world?.results[digest] else { return "the result of \(facts.worker) was never made" }
+        guard truth.worker == peer, truth.round == facts.round else { return "\(facts.worker) did not make its result" }
+        guard truth.isTraining else { return nil }
+        guard truth.residual == residuals[peer] else {
+            return "round \(facts.round) of \(facts.worker) was made with another residual than its contributions imply"
+        }
+        if truth.nextResidual != 0 { residuals[peer] = truth.nextResidual }
+        return nil
+    }
+
+    private mutating func finish(round: Int?, _ snapshot: SnapshotFacts?) -> String? {
+        guard round == openRound else { return "a step ends round \(round ?? -1) while another is open" }
+        if round != nil {
+            roundsClosed += 1
+            openRound = nil
+        }
+        guard let snapshot, let base = snapshots.last else { return nil }
+        let content = snapshot.snapshot.digest.content
+        snapshots.append(content)
+        let implied =
+            round == nil
+            ? SimulatedNumerics.snapshot(after: base, masking: snapshot.sparsity)
+            : SimulatedNumerics.snapshot(after: base, folding: openSum)
+        return content == implied ? nil : "snapshot \(snapshots.count - 1) is not what the accepted contributions make"
+    }
+
+    /// What is wrong with sending this now, or nil.
+    func objection(to message: CoordinatorMessage, for peer: Int) -> String? {
+        let newest = acceptedRounds[peer] ?? 0
+        switch message {
+        case .welcome(_, _, _, let rounds):
+            return rounds > newest ? "a Welcome promises round \(rounds - 1) before the ledger has it" : nil
+        case .task(let offer):
+            guard offer.round == openRound else {
+                return "a task of round \(offer.round) is offered, which is not open"
+            }
+            guard offer.acceptedRounds <= newest else { return "a task promises a round the ledger does not have" }
+            return offer.snapshot.snapshot.digest.content == snapshots.last ? nil : "a task is of another snapshot"
+        case .verdict(let round, true, _):
+            return accepted.contains(key(round, peer)) ? nil : "round \(round) is said to be accepted before it is"
+        case .verdict(let round, false, _):
+            return round + 1 == newest ? "round \(round) is said to be refused and was accepted" : nil
+        case .finished: return isFinished ? nil : "workers are sent home before the run has finished"
+        case .refusal, .wait, .withdrawal: return nil
+        }
+    }
+}

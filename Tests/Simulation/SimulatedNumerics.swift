@@ -1,0 +1,104 @@
+import Federation
+import Tensors
+
+// Numbers instead of tensors: an update is a hash of everything that decides it, a fold is a sum of hashes. So two runs
+// end with the same snapshot exactly when the same contributions, made with the same residuals, were counted once each.
+
+/// What is true of a result that some worker made, whatever anybody says of it.
+struct ResultTruth {
+    /// Index of the worker, or nil when nobody honest made it.
+    var worker: Int?
+    var round: Int
+    var base: UInt64
+    /// Contents of the residual it used and of the one that follows; 0 is none.
+    var residual: UInt64
+    var nextResidual: UInt64
+    var isTraining: Bool
+}
+
+enum SimulatedNumerics {
+    static let snapshotBytes = 1_000_000
+    static let deltaBytes = 150_000
+    static let resultBytes = 200_000
+
+    static let firstSnapshot: UInt64 = 101
+    static let graph: UInt64 = 102
+    static let teacher: UInt64 = 103
+
+    static func records(of plan: Plan, withRecipe: Bool) -> [LedgerRecord] {
+        let model = ModelFacts(
+            source: "simulated", parameters: 250_000, bytes: snapshotBytes, sampleShape: [], classes: nil)
+        let teachers = ["teacher.onnx": reference(teacher, snapshotBytes)]
+        let recipe = withRecipe ? Recipe(architecture: "mlp", seed: plan.seed) : nil
+        return [
+            .runStarted(run: "run", plan: plan.name, model: model, teachers: teachers),
+            .snapshotPublished(
+                SnapshotFacts(
+                    version: 0, snapshot: reference(firstSnapshot, snapshotBytes), graph: reference(graph, 5_000),
+                    maskEpoch: 0, sparsity: 0, recipe: recipe)),
+        ]
+    }
+
+    static func reference(_ content: UInt64, _ byteCount: Int) -> BlobReference {
+        BlobReference(digest: .simulated(content), byteCount: byteCount)
+    }
+
+    /// What one contribution adds to a fold: sums do not depend on order.
+    static func share(of facts: ContributionFacts, worker: Int) -> UInt64 {
+        mixed(
+            UInt64(worker), UInt64(facts.round), facts.submission.blob?.digest.content ?? 0, UInt64(facts.weight),
+            UInt64(facts.fullWeight))
+    }
+
+    /// The snapshot that a sum of shares makes of its base.
+    static func snapshot(after base: UInt64, folding sum: UInt64) -> UInt64 { mixed(base, sum, 11) }
+
+    static func snapshot(after base: UInt64, masking sparsity: Double) -> UInt64 {
+        mixed(base, sparsity.bitPattern, 12)
+    }
+
+    static func delta(to snapshot: UInt64) -> UInt64 { mixed(snapshot, 13) }
+    static func downlinkResidual(of snapshot: UInt64) -> UInt64 { mixed(snapshot, 14) }
+    static func calibration(_ sum: UInt64) -> UInt64 { mixed(sum, 15) }
+    static func compact(_ sum: UInt64) -> UInt64 { mixed(sum, 16) }
+
+    /// The result of a task: by the protocol's third promise it depends on the offer, the shard and the residual only.
+    static func result(_ offer: TaskOffer, shard: UInt64, residual: UInt64) -> (content: UInt64, truth: ResultTruth) {
+        var work: UInt64
+        var isTraining = false
+        switch offer.work {
+        case .train(let recipe, let teacher):
+            isTraining = true
+            work = mixed(1, recipe.learningRate.bitPattern)
+            switch teacher?.source {
+            case .snapshot(let reference)?: work = mixed(work, reference.snapshot.digest.content)
+            case .model(let blob)?: work = mixed(work, blob.digest.content)
+            case nil: break
+            }
+        case .score: work = 2
+        case .calibrate: work = 3
+        case .evaluate: work = 4
+        }
+        let base = offer.snapshot.snapshot.digest.content
+        let content = mixed(shard, base, work, offer.seed, isTraining ? residual : 0)
+        let keepsResidual = isTraining && offer.scheme.errorFeedback
+        return (
+            content,
+            ResultTruth(
+                worker: nil, round: offer.round, base: base, residual: residual,
+                nextResidual: keepsResidual ? mixed(content, 17) : 0, isTraining: isTraining)
+        )
+    }
+
+    /// The next version of the shared model.
+    static func facts(_ content: UInt64, after base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double)
+        -> SnapshotFacts
+    {
+        SnapshotFacts(
+            version: base.version + 1, snapshot: reference(content, snapshotBytes), graph: base.graph,
+            maskEpoch: maskEpoch, sparsity: sparsity,
+            delta: DeltaReference(
+                blob: reference(delta(to: content), deltaBytes), from: base.snapshot.digest, to: .simulated(content)),
+            residual: reference(downlinkResidual(of: content), snapshotBytes))
+    }
+}
