@@ -2,7 +2,7 @@
 # a Swift 6.2+ toolchain.
 JOBS ?= 2
 STATE ?= pleach-state/demo
-BENCHES ?= codec fold
+BENCHES ?= codec fold transport rounds
 SEEDS ?= 10000
 FIRST ?= 0
 

@@ -18,7 +18,11 @@ extension Graph {
     }
 
     /// Reads an ONNX model and brings it into the form the invariants of `Graph` promise. `path` is for messages only.
-    public static func load(_ bytes: [UInt8], path: String) throws(ModelError) -> Graph {
+    /// - Parameter skeletonByteLimit: the most bytes of zeros a skeleton's parameters may take in memory: they cost
+    ///   nothing in the file, so a small file from a stranger could ask for much.
+    public static func load(
+        _ bytes: [UInt8], path: String, skeletonByteLimit: Int = ModelLimits.skeletonByteCount
+    ) throws(ModelError) -> Graph {
         var options = BinaryDecodingOptions()
         options.discardUnknownFields = true
         let model: OnnxModelProto
@@ -26,7 +30,7 @@ extension Graph {
             throw .malformedFile(path: path, reason: "the bytes are no protocol buffer (\(error))")
         }
         guard model.hasGraph else { throw .malformedFile(path: path, reason: "it holds no graph") }
-        return try OnnxReader(model: model, path: path).graph()
+        return try OnnxReader(model: model, path: path, skeletonByteLimit: skeletonByteLimit).graph()
     }
 }
 
@@ -34,6 +38,7 @@ extension Graph {
 struct OnnxReader {
     let model: OnnxModelProto
     let path: String
+    let skeletonByteLimit: Int
 
     func graph() throws(ModelError) -> Graph {
         let proto = model.graph
@@ -42,7 +47,7 @@ struct OnnxReader {
         }
         let metadata = try metadata()
         var initializers = NamedTensors()
-        var zeroBytes = metadata[Graph.skeletonKey] == "1" ? ModelLimits.skeletonByteCount : 0
+        var zeroBytes = metadata[Graph.skeletonKey] == "1" ? skeletonByteLimit : 0
         for tensor in proto.initializer {
             guard !tensor.name.isEmpty else { throw malformed("an initializer has no name") }
             guard initializers[tensor.name] == nil else {

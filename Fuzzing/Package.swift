@@ -1,0 +1,40 @@
+// swift-tools-version: 6.2
+// The fuzzers (`make fuzz`): the decoders built with libFuzzer's coverage, apart from the product, which never links it.
+// `Sources` is the product's own folder.
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "fuzzing",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLZ4"), .systemLibrary(name: "CZlib"),
+        .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
+        .target(name: "UpdateCodec", dependencies: ["Tensors", "CKernels", "CLZ4"], swiftSettings: strict),
+        .target(
+            name: "ModelGraph",
+            dependencies: ["Tensors", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            swiftSettings: strict),
+        .target(
+            name: "Federation",
+            dependencies: [
+                "Tensors", "UpdateCodec", "Yams", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        // Only the files that read calibrations: the rest of the target needs libtorch.
+        .target(
+            name: "Compression", dependencies: ["Tensors"],
+            sources: ["CalibrationSet.swift", "ActivationHistogram.swift", "CompressionError.swift"],
+            swiftSettings: strict),
+        .target(
+            name: "FuzzDecoders", dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression"],
+            path: "Decoders", swiftSettings: strict),
+        .executableTarget(name: "fuzz", dependencies: ["FuzzDecoders"], path: "Fuzz", swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,140 @@
+import Compression
+import Federation
+import ModelGraph
+import Tensors
+import UpdateCodec
+
+/// The model that updates and calibrations are about. Small, but with every kind of tensor: masked, whole, and empty of
+/// values.
+enum FuzzModel {
+    static let masks = MaskSet(
+        epoch: 3, bitmaps: ["x": bitmap(90) { $0 % 2 == 0 }, "y": bitmap(40) { $0 % 3 == 0 }])
+    static let tensors = NamedTensors([
+        ("x", tensor([9, 10], seed: 1)), ("y", tensor([40], seed: 2)), ("z", tensor([200], seed: 3)),
+    ])
+    static let layout = TensorLayout(tensors)
+    static let calibrated = ["a", "b"]
+
+    static func tensor(_ shape: Shape, seed: UInt64) -> Tensor {
+        var random = SeededGenerator(seed: seed)
+        return Tensor((0..<shape.elementCount).map { _ in random.uniform() + random.uniform() - 1 }, shape: shape)
+    }
+
+    private static func bitmap(_ count: Int, _ isAlive: (Int) -> Bool) -> Bitmap {
+        var bitmap = Bitmap(repeating: false, count: count)
+        for index in 0..<count where isAlive(index) { bitmap[index] = true }
+        return bitmap
+    }
+}
+
+extension FuzzTarget {
+    /// Valid inputs, from the encoders themselves.
+    public func seeds() -> [[UInt8]] {
+        switch self {
+        case .workerMessage: Self.workerMessages.map { $0.encoded() }
+        case .coordinatorMessage: Self.coordinatorMessages.map { $0.encoded() }
+        case .update, .description: Self.updates
+        case .snapshot:
+            [Snapshot(graph: Self.digest, parameters: FuzzModel.tensors, masks: FuzzModel.masks).serialized()]
+        case .calibration: [CalibrationSet(names: FuzzModel.calibrated).serialized(), Self.calibrationOfOnes]
+        case .graph: Self.graphs
+        case .plan: [Array(Self.planText.utf8)]
+        }
+    }
+
+    private static let digest = Digest(bytes: Array(1...32)).unsafelyUnwrapped
+    private static let blob = BlobReference(digest: digest, byteCount: 1000)
+
+    private static let workerMessages: [WorkerMessage] = [
+        .hello(Hello(software: "0.1", trainingSamples: 60, classes: 10, sampleShape: [1, 28, 28], threads: 1)),
+        .ready(held: [digest, digest]), .heartbeat(round: 3, progress: 0.5), .heartbeat(round: nil, progress: 0),
+        .submission(Submission(round: 4, blob: blob, metrics: TaskMetrics(samples: 60, lossSum: 1.5, correct: 3))),
+        .decline(round: 1, reason: "no"), .goodbye(reason: "bye"),
+    ]
+
+    private static let coordinatorMessages: [CoordinatorMessage] = {
+        let recipe = Recipe(architecture: "cnn", inputShape: [1, 28, 28], classes: 10, width: 4, seed: 7)
+        let reference = SnapshotReference(
+            version: 2, snapshot: blob, graph: blob, maskEpoch: 1,
+            route: [DeltaReference(blob: blob, from: digest, to: digest)], recipe: recipe)
+        let compact = CompactReference(calibration: blob, compact: blob, method: "minmax", percentile: 99, opset: 17)
+        let work: [TaskWork] = [
+            .train(
+                TrainingRecipe(),
+                teacher: TeacherReference(source: .snapshot(reference), temperature: 4, alpha: 0.5)),
+            .train(TrainingRecipe(), teacher: TeacherReference(source: .model(blob), temperature: 4, alpha: 0.5)),
+            .score(samples: 64, batch: 8), .calibrate(samples: 64), .evaluate(samples: nil, compact: compact),
+        ]
+        return work.map {
+            .task(
+                TaskOffer(
+                    round: 5, leaseSeconds: 10, seed: 9, snapshot: reference, scheme: WireScheme(), acceptedRounds: 4,
+                    retain: [digest], work: $0))
+        } + [
+            .welcome(version: 1, run: "run", heartbeatSeconds: 1, acceptedRounds: 2), .refusal(.data, reason: "no"),
+            .wait(reason: "for others"), .verdict(round: 1, accepted: false, reason: "late"),
+            .withdrawal(round: 2, reason: "over"), .finished(succeeded: true, reason: ""),
+        ]
+    }()
+
+    /// Every value format with every way to tell positions, with masks and with a change of them.
+    private static let updates: [[UInt8]] = {
+        var result: [[UInt8]] = []
+        var pruned = FuzzModel.masks
+        pruned.epoch = 4
+        for index in stride(from: 0, to: 90, by: 4) { pruned.bitmaps["x"]?[index] = false }
+        for values in ValueFormat.allCases {
+            for selection in [Selection.dense, .topK(density: 0.05), .topK(density: 0.5), .topK(density: 0.95)] {
+                let scheme = WireScheme(selection: selection, values: values, blockSize: 16, smallTensorElements: 8)
+                for (kind, masks, newMasks) in [
+                    (UpdateKind.update, MaskSet(), MaskSet?.none), (.update, FuzzModel.masks, nil),
+                    (.delta, FuzzModel.masks, pruned),
+                ] {
+                    let epoch = newMasks?.epoch ?? masks.epoch
+                    let header = UpdateHeader(kind: kind, base: digest.bytes, maskEpoch: epoch)
+                    let encoded = try? UpdateEncoder.encode(
+                        FuzzModel.tensors, header: header, scheme: scheme, masks: masks, newMasks: newMasks, seed: 1)
+                    if let encoded { result.append(encoded.bytes) }
+                }
+            }
+        }
+        return result
+    }()
+
+    /// Tensor a: the value 1, once; tensor b: nothing.
+    private static let calibrationOfOnes: [UInt8] = {
+        var bytes = Array("PLCAL1\n\0".utf8) + [2, 1, UInt8(ascii: "a"), 1]
+        for value in [Float(1), 1] { bytes += littleEndian(value.bitPattern) }
+        bytes += littleEndian(Int128(1) << 20) + littleEndian(Int128(1) << 40)
+        // One bin: 3,072 bins come before it.
+        return bytes + [1, 0x81, 0x18, 1, 1, UInt8(ascii: "b"), 0]
+    }()
+
+    private static func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
+        withUnsafeBytes(of: value.littleEndian) { Array($0) }
+    }
+
+    private static let graphs: [[UInt8]] = ["mlp", "cnn"].flatMap { architecture -> [[UInt8]] in
+        let shape = architecture == "mlp" ? [4] : [1, 8, 8]
+        let graph = try? ModelBuilder.build(
+            architecture: architecture, inputShape: shape, classes: 2, width: 2, seed: 7)
+        return graph.map { [$0.serialized(), $0.skeleton().serialized()] } ?? []
+    }
+
+    private static let planText = """
+        name: small
+        seed: 7
+        model: {architecture: cnn, width: 4}
+        data: "synthetic:digits?partition=dirichlet:1&seed=7&samples=600"
+        fleet: {workers: 2, quorum: 2, wait: 60s, lease: 10s, heartbeat: 1s}
+        wire:
+          up: {density: 0.1, values: int4}
+          down: {density: 0.1, values: int4}
+        stages:
+          - train: {rounds: 3, epochs: 1, batch: 32, learningRate: 0.05, schedule: cosine}
+          - prune: {criterion: taylor, sparsity: 0.6, steps: 2, scoreSamples: 64, epochs: 0.5, learningRate: 0.03}
+          - distill: {teacher: {stage: 1}, rounds: 1, epochs: 0.5, learningRate: 0.02}
+          - quantize: {calibration: percentile, percentile: 99.9, samples: 64}
+        export: {target: x86, opset: 17}
+        """
+}

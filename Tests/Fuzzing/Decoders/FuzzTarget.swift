@@ -1,0 +1,71 @@
+// Every decoder of bytes that another machine sends, as a function of bytes alone. An allowed but hostile peer chooses the
+// bytes; a decoder answers with a value or a typed error. It never traps, hangs or allocates beyond `memoryBytes`.
+//
+// Left out: the transport's header, which is internal to its target and fuzzed in TransportTests.
+
+import Compression
+import Federation
+import ModelGraph
+import Tensors
+import UpdateCodec
+
+/// One decoder under test.
+public enum FuzzTarget: String, CaseIterable, Sendable {
+    case workerMessage, coordinatorMessage, update, description, snapshot, calibration, graph, plan
+
+    /// The most memory that one input of at most `inputBytes` may cost, on top of what the process already has.
+    public static let memoryBytes = 128 << 20
+    /// Mutants are cut to this length.
+    public static let inputBytes = 64 << 10
+    /// Skeletons stand for parameters that the file does not hold, so the caller says how many it expects.
+    static let skeletonBytes = 8 << 20
+
+    /// Decodes, and checks what must hold of a value that was accepted.
+    public func decode(_ bytes: [UInt8]) {
+        switch self {
+        case .workerMessage:
+            guard let message = try? WorkerMessage(decoding: bytes) else { return }
+            expect((try? WorkerMessage(decoding: message.encoded())) != nil, "an accepted message is refused again")
+        case .coordinatorMessage:
+            guard let message = try? CoordinatorMessage(decoding: bytes) else { return }
+            expect(
+                (try? CoordinatorMessage(decoding: message.encoded())) != nil, "an accepted message is refused again")
+        case .update:
+            for masks in [MaskSet(), FuzzModel.masks] { decodeUpdate(bytes, masks) }
+        case .description:
+            _ = (try? UpdateDescription(describing: bytes))?.table
+        case .snapshot:
+            guard let snapshot = try? Snapshot(parsing: bytes, path: "fuzz") else { return }
+            let again = snapshot.serialized()
+            let reread = try? Snapshot(parsing: again, path: "fuzz")
+            expect(reread?.serialized() == again, "a snapshot's bytes are not canonical")
+        case .calibration:
+            guard let set = try? CalibrationSet(parsing: bytes, expecting: FuzzModel.calibrated) else { return }
+            expect(set.serialized() == bytes, "a calibration's bytes are not canonical")
+            _ = try? set.merging(set)
+        case .graph:
+            guard let graph = try? Graph.load(bytes, path: "fuzz", skeletonByteLimit: Self.skeletonBytes) else {
+                return
+            }
+            let again = graph.serialized()
+            let reread = try? Graph.load(again, path: "fuzz", skeletonByteLimit: Self.skeletonBytes)
+            expect(reread != nil, "a graph that was accepted is refused again")
+        case .plan:
+            _ = try? Plan.parse(String(decoding: bytes, as: UTF8.self), path: "fuzz", environment: [:])
+        }
+    }
+
+    private func decodeUpdate(_ bytes: [UInt8], _ masks: MaskSet) {
+        guard let reader = try? UpdateReader(bytes, layout: FuzzModel.layout, masks: masks) else { return }
+        let tensors = try? reader.decode()
+        expect(tensors?.elementCount == FuzzModel.layout.elementCount, "an accepted update does not decode")
+        expect(reader.squaredNorm().isFinite, "an accepted update has a norm that is not finite")
+        var fold = FoldAccumulator(layout: FuzzModel.layout)
+        guard (try? fold.add(reader, weight: 3)) != nil else { return }
+        expect(fold.mean().elementCount == FuzzModel.layout.elementCount, "a fold lost elements")
+    }
+
+    private func expect(_ condition: Bool, _ what: String) {
+        guard condition else { fatalError("\(self): \(what)") }
+    }
+}
