@@ -73,11 +73,14 @@ extension SimulatedWorld {
         for record in records {
             if case .contributionAccepted(let facts) = record { coordinator.openContributions.append(facts) }
             guard case .stepFinished = record else { continue }
-            for digest in history.blobsMadeObsolete(by: record, contributions: coordinator.openContributions) {
+            let inFlight = coordinator.machine.blobsInFlight
+            // Excluded (see `SimulatedWorld`): the real shell removes what another worker's equal result still needs.
+            for digest in history.blobsMadeObsolete(by: record, contributions: coordinator.openContributions)
+            where !inFlight.contains(digest) {
                 coordinator.disk.remove(digest)
             }
             coordinator.openContributions = []
-            let needed = history.namedBlobs.union(coordinator.machine.blobsInFlight)
+            let needed = history.namedBlobs.union(inFlight)
             for digest in coordinator.fetched.subtracting(needed) { coordinator.disk.discard(digest) }
             coordinator.fetched.formIntersection(needed)
         }
@@ -98,6 +101,9 @@ extension SimulatedWorld {
         }
         checkReplay(isAtRest: true)
         if !mirror.isFinished { violate("the run is said to have finished, and the ledger does not know") }
+        if mirror.roundsClosed != plan.roundsPlanned {
+            violate("the run finished after \(mirror.roundsClosed) of \(plan.roundsPlanned) rounds")
+        }
         outcome.finished = true
         isOver = true
         return false
