@@ -52,6 +52,7 @@ extension Chaos {
 
     private func tool(_ arguments: [String]) throws {
         let ending = reap(try spawn([options.binary] + arguments, output: folder + "/keys.log"), blocking: true)
+        guard !isCancelled() else { throw ChaosError("interrupted") }
         guard ending == .exited(0) else { throw ChaosError("pleach \(arguments.joined(separator: " ")) failed") }
     }
 
