@@ -5,11 +5,14 @@ STATE ?= pleach-state/demo
 BENCHES ?= codec fold transport rounds
 SEEDS ?= 10000
 FIRST ?= 0
+KILLS ?= 20
+TARGET ?= update
+SECONDS ?= 60
 
 PLEACH := .build/release/pleach
-SWIFT_FILES = find Package.swift Sources Tests -name '*.swift' -not -path '*/Generated/*' -print0
+SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test simulate demo bench lint format protos clean dependencies
+.PHONY: build release test simulate demo bench chaos fuzz lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -38,6 +41,23 @@ bench: release
 		$(PLEACH) bench $$name --json > Benchmarks/results/$$name.json.part; \
 		mv Benchmarks/results/$$name.json.part Benchmarks/results/$$name.json; \
 	done
+
+# A federation whose processes are killed, frozen and cut off while it works must end with the bytes of a calm one.
+# As root every process gets a network namespace of its own.
+chaos: release
+	swift build -c release -j $(JOBS) --product pleach-chaos
+	.build/release/pleach-chaos --binary $(PLEACH) --kills $(KILLS) --seed $(SEED)
+
+# One decoder of network bytes under libFuzzer: make fuzz TARGET=update SECONDS=60 (targets: Tests/Fuzzing/Decoders).
+# The corpus grows in .build/fuzz; an input that fails is left there as TARGET-crash-...
+fuzz: dependencies
+	cd Fuzzing && swift build -c release -j $(JOBS) --scratch-path ../.build/fuzz/build \
+		-Xswiftc -sanitize=fuzzer -Xswiftc -parse-as-library
+	@mkdir -p .build/fuzz/$(TARGET)
+	@case $(TARGET) in update|description) cp protocols/vectors/*.bin .build/fuzz/$(TARGET);; esac
+	PLEACH_FUZZ=$(TARGET) PLEACH_FUZZ_SEEDS=.build/fuzz/$(TARGET) .build/fuzz/build/release/fuzz \
+		-max_total_time=$(SECONDS) -max_len=8192 -rss_limit_mb=1024 \
+		-malloc_limit_mb=128 -timeout=10 -artifact_prefix=.build/fuzz/$(TARGET)- .build/fuzz/$(TARGET)
 
 lint:
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel

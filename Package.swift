@@ -102,6 +102,18 @@ let package = Package(
         .executableTarget(
             name: "pleach-simulate", dependencies: ["Simulation"], path: "Tests/SimulationRunner", swiftSettings: strict
         ),
+        .target(
+            name: "FuzzDecoders", dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression"],
+            path: "Tests/Fuzzing/Decoders", swiftSettings: strict),
+        .executableTarget(
+            name: "pleach-fuzz", dependencies: ["FuzzDecoders"], path: "Tests/Fuzzing/Runner", swiftSettings: strict),
+        .testTarget(
+            name: "FuzzingTests", dependencies: ["FuzzDecoders", "pleach-fuzz"], exclude: ["Regressions"]),
+        .target(
+            name: "Chaos", dependencies: ["Tensors", "Federation", "Ledger"], path: "Tests/Chaos/Harness",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "pleach-chaos", dependencies: ["Chaos"], path: "Tests/Chaos/Runner", swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "UpdateCodecTests", dependencies: ["UpdateCodec"]),
         .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),
@@ -113,7 +125,9 @@ let package = Package(
         .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
         .testTarget(
             name: "SystemTests",
-            dependencies: ["pleach", "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Transport", "Ledger"]),
+            dependencies: [
+                "pleach", "Chaos", "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Transport", "Ledger",
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: libtorch == nil ? .cxx17 : .cxx20

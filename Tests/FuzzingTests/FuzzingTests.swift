@@ -27,7 +27,7 @@ struct FuzzingTests {
         let input = FileManager.default.temporaryDirectory.appendingPathComponent("pleach-fuzz-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: input) }
         let (status, text) = try Self.run([
-            target.rawValue, "--iterations", "1500", "--seed", "1", "--input", input.path,
+            target.rawValue, "--iterations", "3000", "--seed", "1", "--input", input.path,
         ])
         guard status != 0 else { return }
         let data = try Data(contentsOf: input)

@@ -58,7 +58,7 @@ extension Chaos {
         let events = victim.isCoordinator ? Self.coordinatorEvents : Self.workerEvents
         let event = events[random.index(below: events.count)]
         let waitsForEvent = random.index(below: 3) > 0
-        let pause = waitsForEvent ? 4 : 0.05 + Double(random.uniform()) * 1.5
+        let pause = waitsForEvent ? 1.2 : 0.05 + Double(random.uniform()) * 0.5
         let afterEvent = UInt32(random.index(below: 3) * random.index(below: 8000))
         var watch = LogWatch(victim.log)
         let end = Date(timeIntervalSinceNow: pause)

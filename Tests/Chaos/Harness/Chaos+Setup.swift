@@ -23,7 +23,7 @@ extension Chaos {
                 : [
                     "worker", "--coordinator", "tcp://\(address)", "--server-key", roughState + "/keys/server.key",
                     "--data",
-                    "synthetic:digits?partition=dirichlet:1&seed=7&samples=600&shard=\(index)/\(options.workers)",
+                    "synthetic:digits?partition=dirichlet:1&seed=7&samples=1200&shard=\(index)/\(options.workers)",
                     "--name", name, "--state", state, "--patience", "600", "--quiet",
                 ]
             nodes.append(
@@ -52,6 +52,7 @@ extension Chaos {
 
     private func tool(_ arguments: [String]) throws {
         let ending = reap(try spawn([options.binary] + arguments, output: folder + "/keys.log"), blocking: true)
+        guard !isCancelled() else { throw ChaosError("interrupted") }
         guard ending == .exited(0) else { throw ChaosError("pleach \(arguments.joined(separator: " ")) failed") }
     }
 

@@ -34,13 +34,13 @@ public struct ChaosOptions {
         name: chaos
         seed: 7
         model: {architecture: cnn, width: 4}
-        data: "synthetic:digits?partition=dirichlet:1&seed=7&samples=600"
+        data: "synthetic:digits?partition=dirichlet:1&seed=7&samples=1200"
         fleet: {workers: \(workers), quorum: \(workers), wait: 300s, lease: \(Int(Self.leaseSeconds))s, heartbeat: 0.5s}
         wire:
           up: {density: 0.1, values: int4}
           down: {density: 0.1, values: int4}
         stages:
-          - train: {rounds: \(rounds), epochs: 1, batch: 32, learningRate: 0.05}
+          - train: {rounds: \(rounds), epochs: 2, batch: 32, learningRate: 0.05}
           - prune: {criterion: taylor, sparsity: 0.6, steps: 2, scoreSamples: 64, epochs: 0.5, learningRate: 0.03}
           - quantize: {samples: 64}
         """

@@ -14,17 +14,17 @@ private func option(_ name: String) -> String? {
 }
 
 guard let binary = option("binary"), access(binary, X_OK) == 0 else {
-    print("usage: pleach-chaos --binary PLEACH [--kills 20] [--seed 1] [--workers 3] [--keep 1]")
+    print("usage: pleach-chaos --binary PLEACH [--kills 20] [--seed 1] [--workers 3] [--loopback] [--keep]")
     exit(2)
 }
 var options = ChaosOptions(binary: binary)
 options.kills = option("kills").flatMap { Int($0) } ?? 20
 options.seed = option("seed").flatMap { UInt64($0) } ?? 1
 options.workers = option("workers").flatMap { Int($0) } ?? 3
-options.rounds = 4 + options.kills / 2
+options.rounds = 4 + 4 * options.kills
 options.limitSeconds = 60 + 12 * Double(options.kills)
-options.namespaces = true
-options.keepsFolder = option("keep") != nil
+options.namespaces = !CommandLine.arguments.contains("--loopback")
+options.keepsFolder = CommandLine.arguments.contains("--keep")
 for number in [SIGINT, SIGTERM, SIGHUP] {
     signal(number) { _ in interrupted.store(true, ordering: .relaxed) }
 }
