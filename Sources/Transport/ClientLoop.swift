@@ -168,8 +168,10 @@ final class ClientLoop {
     private func pump() -> Bool {
         for _ in 0..<8 {
             let isPumping = exchange.pump { _, header, payload in
-                let result = dealer.send([header, payload])
-                if result == .sent { cell.update { $0.bytesSent += payload.count } }
+                // The frame is empty once it is sent.
+                let count = payload.count
+                let result = dealer.send([header], payload: &payload)
+                if result == .sent { cell.update { $0.bytesSent += count } }
                 return result
             }
             if !isPumping { break }

@@ -141,10 +141,14 @@ final class ServerLoop {
         }
     }
 
-    /// Sends to a peer that is still the one we know; a peer that turns out to be gone departs.
     func send(_ parts: [[UInt8]], to peer: PeerID) -> Socket.SendResult {
+        send(to: peer) { router.send([$0] + parts) }
+    }
+
+    /// Sends to a peer that is still the one we know; a peer that turns out to be gone departs.
+    private func send(to peer: PeerID, _ body: (_ routingID: [UInt8]) -> Socket.SendResult) -> Socket.SendResult {
         guard peers[peer.routingID]?.id == peer else { return .unreachable }
-        let result = router.send([peer.routingID] + parts)
+        let result = body(peer.routingID)
         // Departing changes the exchange, which may be what is calling; so it waits for the next turn.
         if result == .unreachable { suspects.append(Suspect(peer: peer, probeAtSeconds: 0, probesLeft: 1)) }
         return result
@@ -169,8 +173,10 @@ final class ServerLoop {
     private func pump() -> Bool {
         for _ in 0..<8 {
             let isPumping = exchange.pump { peer, header, payload in
-                let result = send([header, payload], to: peer)
-                if result == .sent { cell.update { $0.bytesSent += payload.count } }
+                // The frame is empty once it is sent.
+                let count = payload.count
+                let result = send(to: peer) { router.send([$0, header], payload: &payload) }
+                if result == .sent { cell.update { $0.bytesSent += count } }
                 return result
             }
             if !isPumping { break }

@@ -27,7 +27,7 @@ import Testing
     private func drain(_ exchange: inout BlobExchange) -> [(PeerID, [UInt8])] {
         var sent: [(PeerID, [UInt8])] = []
         while exchange.pump({ peer, _, payload in
-            sent.append((peer, payload))
+            sent.append((peer, payload.withBytes { Array($0) }))
             return .sent
         }) {}
         return sent
@@ -106,7 +106,8 @@ import Testing
 
     @Test func tellsWhenABlobCannotBeRead() {
         let access = BlobAccess(
-            open: { _ in BlobSource(byteCount: 100) { _, _ in [1, 2, 3] } }, receive: { _, _ in throw Mismatch() })
+            open: { _ in BlobSource(byteCount: 100) { _, _ in throw Mismatch() } },
+            receive: { _, _ in throw Mismatch() })
         var exchange = BlobExchange(limits: Limits(), blobs: access, isPaused: false)
         receive(&exchange, request(1), from: anna)
         #expect(drain(&exchange).isEmpty)

@@ -57,10 +57,10 @@ import Testing
         let gate = Gate()
         let source = BlobAccess(
             open: { _ in
-                BlobSource(byteCount: blob.count) { offset, count in
+                BlobSource(byteCount: blob.count) { offset, target in
                     // The server stands still in the middle until the old client has gone.
                     if offset == 1 << 20 { gate.wait() }
-                    return Array(blob[offset..<offset + count])
+                    target.copyBytes(from: blob[offset..<offset + target.count])
                 }
             }, receive: { _, _ in throw Mismatch() })
         let serverKeys = try KeyPair.generate()
@@ -117,9 +117,9 @@ import Testing
         // The client itself stops in the middle: reading the second half closes the gate.
         let source = BlobAccess(
             open: { _ in
-                BlobSource(byteCount: blob.count) { offset, count in
+                BlobSource(byteCount: blob.count) { offset, target in
                     if offset >= blob.count / 2 { throw Mismatch() }
-                    return Array(blob[offset..<offset + count])
+                    target.copyBytes(from: blob[offset..<offset + target.count])
                 }
             }, receive: { _, _ in throw Mismatch() })
         let first = try Client(

@@ -2,17 +2,23 @@
 /// but the disk.
 public struct BlobSource: Sendable {
     public let byteCount: Int
-    /// Exactly `count` bytes from `offset`; both are within the blob.
-    public let read: @Sendable (_ offset: Int, _ count: Int) throws -> [UInt8]
+    /// Fills all of `target` with the bytes from `offset`; both are within the blob. The target holds nothing yet and is
+    /// valid during the call only; it is sent as it is left, so a source that cannot fill it must throw.
+    public let read: @Sendable (_ offset: Int, _ target: UnsafeMutableRawBufferPointer) throws -> Void
 
-    public init(byteCount: Int, read: @escaping @Sendable (_ offset: Int, _ count: Int) throws -> [UInt8]) {
+    public init(
+        byteCount: Int,
+        read: @escaping @Sendable (_ offset: Int, _ target: UnsafeMutableRawBufferPointer) throws -> Void
+    ) {
         self.byteCount = byteCount
         self.read = read
     }
 
     /// A blob in memory.
     public init(bytes: [UInt8]) {
-        self.init(byteCount: bytes.count) { offset, count in Array(bytes[offset..<offset + count]) }
+        self.init(byteCount: bytes.count) { offset, target in
+            bytes.withUnsafeBytes { target.copyMemory(from: .init(rebasing: $0[offset..<offset + target.count])) }
+        }
     }
 }
 

@@ -32,7 +32,8 @@ extension BlobExchange {
     }
 
     /// Sends the next chunk of the stream whose turn it is; false when no stream can send.
-    mutating func pump(_ send: (PeerID, _ header: [UInt8], _ payload: [UInt8]) -> Socket.SendResult) -> Bool {
+    mutating func pump(_ send: (PeerID, _ header: [UInt8], _ payload: inout OutgoingFrame) -> Socket.SendResult) -> Bool
+    {
         guard !ready.isEmpty else { return false }
         let key = ready.removeFirst()
         guard var stream = streams[key], stream.sentChunks < stream.allowedChunks else {
@@ -40,7 +41,10 @@ extension BlobExchange {
             return true
         }
         let count = min(limits.chunkBytes, stream.source.byteCount - stream.offset)
-        guard let payload = try? stream.source.read(stream.offset, count), payload.count == count else {
+        // Read into the very memory ZeroMQ sends from.
+        guard var payload = OutgoingFrame(byteCount: count),
+            (try? payload.withBytes({ try stream.source.read(stream.offset, $0) })) != nil
+        else {
             perform(.send(key.peer, .refusal(digest: key.digest, attempt: stream.attempt, .unreadable)))
             end(key)
             return true
@@ -48,7 +52,7 @@ extension BlobExchange {
         let header = Header.chunk(
             digest: key.digest, attempt: stream.attempt, offset: stream.offset, total: stream.source.byteCount,
             length: count)
-        switch send(key.peer, header.encoded, payload) {
+        switch send(key.peer, header.encoded, &payload) {
         case .blocked:
             blocked.append(key)
             return true

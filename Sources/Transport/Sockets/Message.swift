@@ -39,6 +39,34 @@ struct Frame: ~Copyable {
     var descriptor: Int32 { mutating get { zmq_msg_get(&message, ZMQ_SRCFD) } }
 }
 
+/// A frame to be filled and sent; ZeroMQ owns its memory, which is not zeroed.
+struct OutgoingFrame: ~Copyable {
+    private var message = zmq_msg_t()
+
+    /// nil when there is no memory for it.
+    init?(byteCount: Int) {
+        guard zmq_msg_init_size(&message, byteCount) == 0 else { return nil }
+    }
+
+    deinit {
+        // As with `Frame`; a frame that was sent is empty and costs nothing to close.
+        var message = message
+        zmq_msg_close(&message)
+    }
+
+    var count: Int { mutating get { zmq_msg_size(&message) } }
+
+    mutating func withBytes<Result>(_ body: (UnsafeMutableRawBufferPointer) throws -> Result) rethrows -> Result {
+        try body(UnsafeMutableRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message)))
+    }
+
+    fileprivate mutating func send(on socket: Socket) -> Bool {
+        var status = zmq_msg_send(&message, socket.handle, ZMQ_DONTWAIT)
+        while status < 0, zmq_errno() == EINTR { status = zmq_msg_send(&message, socket.handle, ZMQ_DONTWAIT) }
+        return status >= 0
+    }
+}
+
 extension Socket {
     enum SendResult { case sent, blocked, unreachable }
 
@@ -64,10 +92,19 @@ extension Socket {
         return nil
     }
 
-    /// Sends all parts or, when the first cannot go, none.
-    func send(_ parts: [[UInt8]]) -> SendResult {
+    /// Sends the parts and then the payload, without copying it, or, when the first cannot go, nothing.
+    func send(_ parts: [[UInt8]], payload: inout OutgoingFrame) -> SendResult {
+        let result = send(parts, isComplete: false)
+        guard result == .sent else { return result }
+        if payload.send(on: self) { return .sent }
+        return zmq_errno() == EAGAIN ? .blocked : .unreachable
+    }
+
+    /// Sends all parts or, when the first cannot go, none. More must follow when they are not the complete message.
+    func send(_ parts: [[UInt8]], isComplete: Bool = true) -> SendResult {
         for (index, part) in parts.enumerated() {
-            let flags = ZMQ_DONTWAIT | (index + 1 < parts.count ? ZMQ_SNDMORE : 0)
+            let hasMore = !isComplete || index + 1 < parts.count
+            let flags = ZMQ_DONTWAIT | (hasMore ? ZMQ_SNDMORE : 0)
             var status = zmq_send(handle, part, part.count, flags)
             while status < 0, zmq_errno() == EINTR { status = zmq_send(handle, part, part.count, flags) }
             // Once the first part is taken, ZeroMQ takes or discards the others with it.
