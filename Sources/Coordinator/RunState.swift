@@ -43,11 +43,27 @@ public struct RunState: Sendable {
             try ledger.append(opened)
             history = RunHistory(plan: plan, records: opened)
         } else {
+            try verifyBlobs(history, blobs: blobs)
             try collectGarbage(history, blobs: blobs)
         }
         return RunState(
             directory: directory, ledger: ledger, blobs: blobs, lock: lock, plan: plan, history: history,
             isResumed: isResumed)
+    }
+
+    /// Hashes every blob that the run still needs, once: what is damaged or missing ends the start, not a round.
+    private static func verifyBlobs(_ history: RunHistory, blobs: BlobStore) throws {
+        let contributions = Dictionary(
+            (history.openRound?.accepted ?? []).compactMap { facts in
+                facts.submission.blob.map { ($0.digest, "contribution of \(facts.worker) to round \(facts.round)") }
+            }, uniquingKeysWith: { first, _ in first })
+        for digest in history.namedBlobs.sorted() {
+            do {
+                try blobs.verify(digest)
+            } catch {
+                throw CoordinatorError.state("\(contributions[digest].map { "the \($0): " } ?? "")\(error)")
+            }
+        }
     }
 
     /// Reads a run's history from its ledger, for those who only look.
@@ -117,8 +133,7 @@ struct OpeningModel {
         try graph.validateOperators(supported: SupportedOperators.table)
         let skeleton = try blobs.put(graph.skeleton().serialized())
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
-        let bytes = snapshot.serialized()
-        let digest = try blobs.put(bytes)
+        let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
         var teachers: [String: BlobReference] = [:]
         for case .distill(let distill) in plan.stages {
             guard case .file(let path) = distill.teacher else { continue }
@@ -135,7 +150,7 @@ struct OpeningModel {
             .runStarted(run: Self.runIdentifier(), plan: plan.name, model: model, teachers: teachers),
             .snapshotPublished(
                 SnapshotFacts(
-                    version: 0, snapshot: BlobReference(digest: digest, byteCount: bytes.count),
+                    version: 0, snapshot: reference,
                     graph: BlobReference(digest: skeleton, byteCount: skeletonBytes), maskEpoch: 0, sparsity: 0,
                     recipe: recipe)),
         ]
