@@ -3,6 +3,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Monitor
 
 /// A run's state folder, opened: the ledger and blobs on disk, and the history replayed from them.
 public struct RunState: Sendable {
@@ -20,6 +21,9 @@ public struct RunState: Sendable {
 
     /// Opens or creates the state of `plan`. A folder that holds another plan's run is refused.
     static func open(directory: String, plan: Plan, planText: String, planPath: String) throws -> RunState {
+        EngineRuntime.returnFreedMemory()
+        // Before the model is built or loaded, so that both peaks do not add up.
+        ProcessMemory.releaseUnusedFilePages()
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let lock = try StateLock(directory: directory)
