@@ -13,6 +13,9 @@ public enum PublishBenchmark {
         public var wire: String
         public var parameters: Int
         public var contributions: Int
+        /// Distinct contribution blobs; as many as there are contributions, or the figures mean nothing.
+        public var blobs: Int
+        public var contributionBytes: Int
         /// Hash, check and fold all contributions, read from disk.
         public var foldSeconds: Double
         /// Mean, new snapshot, delta and residual, all synced.
@@ -54,7 +57,9 @@ public enum PublishBenchmark {
         _ = try numerics.compute(.fold(.average, round: 0, contributions: results, base: base))
         return Row(
             wire: wire, parameters: results[0].submission.metrics.samples, contributions: contributions,
-            foldSeconds: foldSeconds, publishSeconds: (clock.now - start) / .seconds(1), residentBytes: resident,
+            blobs: Set(results.compactMap { $0.submission.blob?.digest }).count,
+            contributionBytes: results[0].submission.blob?.byteCount ?? 0, foldSeconds: foldSeconds,
+            publishSeconds: (clock.now - start) / .seconds(1), residentBytes: resident,
             peakBytes: ProcessMemory.peakBytes)
     }
 
@@ -72,8 +77,11 @@ public enum PublishBenchmark {
         let base = SnapshotFacts(
             version: 0, snapshot: reference, graph: graphReference, maskEpoch: 0, sparsity: 0)
         let results = try (0..<contributions).map { number in
+            // Another model each, or equal bytes would be one blob, hashed once and read from warm caches.
+            let trained = try ModelBuilder.build(
+                architecture: "mlp", inputShape: nil, classes: nil, width: width, seed: UInt64(2 + number))
             let encoded = try UpdateEncoder.encode(
-                snapshot.parameters,
+                trained.parameterTensors(),
                 header: UpdateHeader(kind: .update, base: reference.digest.bytes, maskEpoch: 0), scheme: plan.wire.up,
                 seed: UInt64(number))
             let blob = BlobReference(digest: try blobs.put(encoded.bytes), byteCount: encoded.bytes.count)
