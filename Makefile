@@ -46,7 +46,7 @@ bench: release
 # As root every process gets a network namespace of its own.
 chaos: release
 	swift build -c release -j $(JOBS) --product pleach-chaos
-	.build/release/pleach-chaos --binary $(PLEACH) --kills $(KILLS) --seed $(SEED)
+	.build/release/pleach-chaos --binary $(PLEACH) --kills $(KILLS) --seed $(or $(SEED),1)
 
 # One decoder of network bytes under libFuzzer: make fuzz TARGET=update SECONDS=60 (targets: Tests/Fuzzing/Decoders).
 # The corpus grows in .build/fuzz; an input that fails is left there as TARGET-crash-...

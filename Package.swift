@@ -61,7 +61,7 @@ let package = Package(
         .target(
             name: "Ledger",
             dependencies: [
-                "Federation", .product(name: "GRDB", package: "GRDB.swift"),
+                "Tensors", "Federation", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
@@ -122,6 +122,7 @@ let package = Package(
         .testTarget(name: "FederationTests", dependencies: ["Federation", "Simulation"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport"]),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
+        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "Worker"]),
         .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
         .testTarget(
             name: "SystemTests",

@@ -78,6 +78,19 @@ void ct_keep_freed_memory(void) {
 #endif
 }
 
+void ct_return_freed_memory(void) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
+void ct_trim_memory(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
+
 int ct_seed(uint64_t seed) {
     return ct::guarded([&] {
         auto generator = ct::generator();

@@ -4,7 +4,7 @@ import Transport
 extension BlobReader {
     /// How the transport reads this blob.
     var source: BlobSource {
-        BlobSource(byteCount: byteCount) { try self.read(offset: $0, count: $1) }
+        BlobSource(byteCount: byteCount) { try self.read(offset: $0, into: $1) }
     }
 }
 

@@ -7,9 +7,10 @@ import ModelGraph
 import Tensors
 import UpdateCodec
 
-/// The coordinator's arithmetic: folds contributions and computes what follows from them. Runs on one thread, holds
-/// O(model) memory: the snapshot, one accumulator, the downlink's residual. Deterministic: the same history and the
-/// same set of contributions give the same bytes.
+/// The coordinator's arithmetic: folds contributions and computes what follows from them. Runs on one thread. Of the
+/// snapshot it holds layout, masks and norm; while a round is open, one accumulator of 8 bytes a parameter; parameters,
+/// contributions and residuals pass through in pieces (ARCHITECTURE.md, "Memory of the coordinator"). Deterministic: the
+/// same history and the same set of contributions give the same bytes.
 final class CoordinatorNumerics {
     /// What the open round is folded into.
     private enum Fold {
@@ -27,25 +28,45 @@ final class CoordinatorNumerics {
     private let plan: Plan
     private let blobs: BlobStore
     private let skeleton: Graph
-    private var current: (digest: Digest, snapshot: Snapshot)
-    private var norm: Double
+    private var current: CurrentSnapshot
     private var fold = Fold.metrics
     private var foldSeconds = 0.0
     /// Names the calibration points of the BN-folded graph, once.
     private lazy var calibrationPoints = skeleton.foldingBatchNormalization().quantizationPoints()
 
+    /// What is known of the snapshot that the next step starts from.
+    private struct CurrentSnapshot {
+        var digest: Digest
+        var layout: TensorLayout
+        /// The part of the layout that scores speak of.
+        var prunable: TensorLayout
+        var masks: MaskSet
+        var norm: Double
+    }
+
     init(plan: Plan, blobs: BlobStore, facts: SnapshotFacts) throws {
         self.plan = plan
         self.blobs = blobs
         skeleton = try Graph.load(blobs.get(facts.graph.digest), path: "graph \(facts.graph.digest)")
-        let snapshot = try Snapshot(
-            parsing: blobs.get(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
-        current = (facts.snapshot.digest, snapshot)
-        norm = snapshot.norm
+        let file = try SnapshotFile(
+            blobs.map(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
+        var squares = 0.0
+        for entry in file.layout.entries {
+            squares += try file.parameter(entry.name).withElements(as: Float.self) { $0.sumOfSquares }
+        }
+        current = CurrentSnapshot(
+            digest: facts.snapshot.digest, layout: file.layout,
+            prunable: file.layout.subset(of: skeleton.prunableNames), masks: file.masks, norm: squares.squareRoot())
     }
 
-    /// The graph with the current snapshot's parameters.
-    func currentGraph() throws -> Graph { try skeleton.replacingParameters(current.snapshot.parameters) }
+    /// The graph with the current snapshot's parameters: the whole model in memory, for as long as the caller keeps it.
+    func currentGraph() throws -> Graph {
+        try skeleton.replacingParameters(snapshotFile().snapshot().parameters)
+    }
+
+    private func snapshotFile() throws -> SnapshotFile {
+        try SnapshotFile(blobs.map(current.digest), path: "snapshot \(current.digest)")
+    }
 
     // MARK: Fold
 
@@ -54,8 +75,8 @@ final class CoordinatorNumerics {
         precondition(base.snapshot.digest == current.digest, "the round's base is not the current snapshot")
         foldSeconds = 0
         switch rule {
-        case .average: fold = .weights(FoldAccumulator(layout: current.snapshot.layout))
-        case .maskByScores: fold = .scores(FoldAccumulator(layout: TensorLayout(prunable(current.snapshot.parameters))))
+        case .average: fold = .weights(FoldAccumulator(layout: current.layout))
+        case .maskByScores: fold = .scores(FoldAccumulator(layout: current.prunable))
         case .calibration: fold = .calibration(nil)
         case .metrics: fold = .metrics
         }
@@ -82,20 +103,19 @@ final class CoordinatorNumerics {
         let started = ContinuousClock.now
         defer { foldSeconds += (ContinuousClock.now - started) / .seconds(1) }
         guard let blob = facts.submission.blob else { return }
-        let bytes = try blobs.get(blob.digest)
         switch fold {
         case .metrics: throw Refusal(reason: "the round takes metrics only")
         case .weights(var accumulator):
             fold = .metrics  // Keeps the accumulator uniquely owned while it is changed in place.
             defer { fold = .weights(accumulator) }
-            try refusing { try fold(bytes, .update, facts, into: &accumulator) }
+            try refusing { try fold(blob, .update, facts, into: &accumulator) }
         case .scores(var accumulator):
             fold = .metrics
             defer { fold = .scores(accumulator) }
-            try refusing { try fold(bytes, .scores, facts, into: &accumulator) }
+            try refusing { try fold(blob, .scores, facts, into: &accumulator) }
         case .calibration(let sum):
             try refusing {
-                let set = try CalibrationSet(parsing: bytes, expecting: calibrationPoints)
+                let set = try CalibrationSet(parsing: blobs.get(blob.digest), expecting: calibrationPoints)
                 fold = .calibration(try sum?.merging(set) ?? set)
             }
         }
@@ -113,24 +133,22 @@ final class CoordinatorNumerics {
     }
 
     private func fold(
-        _ bytes: [UInt8], _ kind: UpdateKind, _ facts: ContributionFacts, into accumulator: inout FoldAccumulator
+        _ blob: BlobReference, _ kind: UpdateKind, _ facts: ContributionFacts, into accumulator: inout FoldAccumulator
     ) throws {
-        let snapshot = current.snapshot
-        let layout = kind == .scores ? TensorLayout(prunable(snapshot.parameters)) : snapshot.layout
-        let reader = try UpdateReader(bytes, layout: layout, masks: snapshot.masks)
+        let reader = try UpdateReader(blobs.map(blob.digest), layout: accumulator.layout, masks: current.masks)
         guard reader.header.kind == kind, reader.newMasks == nil else {
             throw Refusal(reason: "the blob is not \(kind == .scores ? "scores" : "an update")")
         }
         guard reader.header.base == facts.base.bytes else {
             throw Refusal(reason: "the update is based on another snapshot than \(facts.base), its task's")
         }
-        guard reader.header.maskEpoch == snapshot.masks.epoch else {
+        guard reader.header.maskEpoch == current.masks.epoch else {
             throw Refusal(
-                reason: "the update has mask epoch \(reader.header.maskEpoch), the round \(snapshot.masks.epoch)")
+                reason: "the update has mask epoch \(reader.header.maskEpoch), the round \(current.masks.epoch)")
         }
         if kind == .update {
             let size = reader.squaredNorm().squareRoot()
-            let bound = plan.wire.maximumNormRatio * max(norm, 1)
+            let bound = plan.wire.maximumNormRatio * max(current.norm, 1)
             guard size <= bound else {
                 throw Refusal(reason: "the update's norm \(size) exceeds the bound \(bound) (wire.maximumNormRatio)")
             }
@@ -138,8 +156,10 @@ final class CoordinatorNumerics {
         try accumulator.add(reader, weight: facts.weight)
     }
 
-    private func prunable(_ parameters: NamedTensors) -> NamedTensors {
-        NamedTensors(skeleton.prunableNames.compactMap { name in parameters[name].map { (name, $0) } })
+    /// The prunable parameters, in memory.
+    private func prunableParameters() throws -> NamedTensors {
+        let file = try snapshotFile()
+        return NamedTensors(try current.prunable.entries.map { ($0.name, try file.parameter($0.name)) })
     }
 
     // MARK: Compute
@@ -148,7 +168,7 @@ final class CoordinatorNumerics {
     func compute(_ computation: StepComputation) throws -> ComputedStep {
         switch computation {
         case .transform(.maskByMagnitude(let sparsity), let base):
-            return try mask(scores: Criterion.magnitude(prunable(current.snapshot.parameters)), sparsity, base: base)
+            return try mask(scores: Criterion.magnitude(prunableParameters()), sparsity, base: base)
         case .transform(let step, _): preconditionFailure("step \(step) is not a transform")
         case .fold(let rule, _, let contributions, let base):
             var step = try close(rule, contributions, base: base)
@@ -163,12 +183,8 @@ final class CoordinatorNumerics {
     private func close(_ rule: FoldRule, _ contributions: [ContributionFacts], base: SnapshotFacts) throws
         -> ComputedStep
     {
+        if case .average = rule { return try publish(mean: takeWeights(), share: Self.staleShare(of: contributions), base: base) }
         switch (rule, fold) {
-        case (.average, .weights(let accumulator)):
-            fold = .metrics
-            var mean = accumulator.mean()
-            mean.scale(by: Self.staleShare(of: contributions))
-            return try publish(mean: mean, base: base)
         case (.maskByScores(let sparsity), .scores(let accumulator)):
             fold = .metrics
             return try mask(scores: Criterion.taylor(accumulator.mean()), sparsity, base: base)
@@ -183,6 +199,13 @@ final class CoordinatorNumerics {
         }
     }
 
+    /// The round's accumulator, of which this object then holds nothing: publishing gives its memory back on the way.
+    private func takeWeights() -> FoldAccumulator {
+        guard case .weights(let accumulator) = fold else { preconditionFailure("no weights are being folded") }
+        fold = .metrics
+        return accumulator
+    }
+
     /// What stale contributions count of what they would if they were fresh; 1 in synchronous rounds. FedBuff divides by
     /// the number of contributions, not by the sum of their staleness weights, so a stale buffer moves the model less.
     private static func staleShare(of contributions: [ContributionFacts]) -> Float {
@@ -192,66 +215,46 @@ final class CoordinatorNumerics {
     }
 
     /// Adds the mean, compressed with error feedback, to the snapshot: workers will hold exactly these bytes.
-    private func publish(mean: NamedTensors, base: SnapshotFacts) throws -> ComputedStep {
-        var target = mean
-        if let residual = base.residual {
-            let owed = try Safetensors.parse(blobs.get(residual.digest), path: "downlink residual").tensors
-            target.add(owed)
-        }
-        let encoded = try UpdateEncoder.encode(
-            target, header: header(base), scheme: plan.wire.down, masks: current.snapshot.masks, seed: plan.seed)
-        var step = try advance(encoded, base: base)
-        step.outcome.residualNorm = encoded.residual.norm
-        step.outcome.density = encoded.density
-        step.outcome.bitsPerWeight = encoded.bitsPerWeight
+    private func publish(mean: consuming FoldAccumulator, share: Float, base: SnapshotFacts) throws -> ComputedStep {
+        let published = try publisher(base, masks: current.masks).publish(mean: mean, share: share)
+        var step = advance(published, masks: current.masks, base: base)
+        step.outcome.residualNorm = published.residualNorm
+        step.outcome.density = published.density
+        step.outcome.bitsPerWeight = published.bitsPerWeight
         return step
-    }
-
-    private func header(_ base: SnapshotFacts) -> UpdateHeader {
-        UpdateHeader(kind: .delta, base: base.snapshot.digest.bytes, maskEpoch: current.snapshot.masks.epoch)
     }
 
     /// A new mask is a delta without values: dead weights go, and with them what was still owed to them.
     private func mask(scores: NamedTensors, _ sparsity: Double, base: SnapshotFacts) throws -> ComputedStep {
-        let old = current.snapshot.masks
-        let new = try MaskRanking.globalMask(scores: scores, sparsity: sparsity, previous: old)
-        var zeros = NamedTensors()
-        for (name, tensor) in current.snapshot.parameters.ordered { zeros[name] = Tensor(zeros: tensor.shape) }
-        var header = header(base)
-        header.maskEpoch = new.epoch
-        let encoded = try UpdateEncoder.encode(
-            zeros, header: header, scheme: plan.wire.down, masks: old, newMasks: new, seed: plan.seed)
-        var kept = encoded
-        if let residual = base.residual {
-            var owed = try Safetensors.parse(blobs.get(residual.digest), path: "downlink residual").tensors
-            new.apply(to: &owed)
-            kept.residual = owed
-        }
-        return try advance(kept, base: base)
+        let new = try MaskRanking.globalMask(scores: scores, sparsity: sparsity, previous: current.masks)
+        let published = try publisher(base, masks: new).publish(maskFrom: current.masks)
+        return advance(published, masks: new, base: base)
     }
 
-    /// Stores delta, snapshot and residual, and makes the new snapshot current.
-    private func advance(_ encoded: EncodedUpdate, base: SnapshotFacts) throws -> ComputedStep {
-        let reader = try UpdateReader(encoded.bytes, layout: current.snapshot.layout, masks: current.snapshot.masks)
-        let next = try current.snapshot.applying(reader)
-        let bytes = next.serialized()
-        let digest = try blobs.put(bytes)
-        let delta = try blobs.put(encoded.bytes)
-        var residual: BlobReference?
-        if plan.wire.down.errorFeedback {
-            let rest = Safetensors.serialize(encoded.residual)
-            residual = BlobReference(digest: try blobs.put(rest), byteCount: rest.count)
+    private func publisher(_ base: SnapshotFacts, masks: MaskSet) throws -> SnapshotPublisher {
+        SnapshotPublisher(
+            blobs: blobs, scheme: plan.wire.down, seed: plan.seed, base: base, old: try snapshotFile(), masks: masks)
+    }
+
+    /// Makes the new snapshot current.
+    private func advance(
+        _ published: SnapshotPublisher.Published, masks: MaskSet, base: SnapshotFacts
+    ) -> ComputedStep {
+        current.digest = published.snapshot.digest
+        current.masks = masks
+        current.norm = published.norm
+        let total = current.prunable.elementCount
+        let alive = current.prunable.entries.reduce(0) {
+            $0 + (masks[$1.name]?.populationCount ?? $1.elementCount)
         }
-        current = (digest, next)
-        norm = next.norm
-        let sparsity = next.masks.sparsity(over: prunable(next.parameters))
+        let sparsity = total == 0 ? 0 : Double(total - alive) / Double(total)
         let facts = SnapshotFacts(
-            version: base.version + 1, snapshot: BlobReference(digest: digest, byteCount: bytes.count),
-            graph: base.graph, maskEpoch: next.masks.epoch, sparsity: sparsity,
-            delta: DeltaReference(
-                blob: BlobReference(digest: delta, byteCount: encoded.bytes.count), from: base.snapshot.digest,
-                to: digest),
-            residual: residual)
+            version: base.version + 1, snapshot: published.snapshot, graph: base.graph, maskEpoch: masks.epoch,
+            sparsity: sparsity,
+            delta: published.delta.map {
+                DeltaReference(blob: $0, from: base.snapshot.digest, to: published.snapshot.digest)
+            },
+            residual: published.residual)
         return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
     }
 

@@ -277,7 +277,9 @@ public actor CoordinatorService {
         for record in records {
             if case .contributionAccepted(let facts) = record { openContributions.append(facts) }
             guard case .stepFinished = record else { continue }
-            for digest in machine.history.blobsMadeObsolete(by: record, contributions: openContributions) {
+            // Equal results have one blob: another worker's may still wait for its examination.
+            for digest in machine.history.blobsMadeObsolete(by: record, contributions: openContributions)
+            where !machine.blobsInFlight.contains(digest) {
                 try state.blobs.remove(digest)
             }
             openContributions = []

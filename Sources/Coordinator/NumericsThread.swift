@@ -20,6 +20,9 @@ final class NumericsThread: Sendable {
         self.report = report
         numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, facts: facts)
         exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
+        // The model has been built or checked; from here on rounds decide how much memory is needed.
+        EngineRuntime.trimMemory()
+        ProcessMemory.releaseUnusedFilePages()
     }
 
     func openFold(_ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts]) {

@@ -3,6 +3,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Monitor
 
 /// A run's state folder, opened: the ledger and blobs on disk, and the history replayed from them.
 public struct RunState: Sendable {
@@ -21,6 +22,9 @@ public struct RunState: Sendable {
 
     /// Opens or creates the state of `plan`. A folder that holds another plan's run is refused.
     static func open(directory: String, plan: Plan, planText: String, planPath: String) throws -> RunState {
+        EngineRuntime.returnFreedMemory()
+        // Before the model is built or loaded, so that both peaks do not add up.
+        ProcessMemory.releaseUnusedFilePages()
         try prepareFolder(directory)
         let lock = try StateLock(directory: directory)
         let ledger = try Ledger.open(directory: directory)
@@ -50,6 +54,7 @@ public struct RunState: Sendable {
             try ledger.append(opened)
             history = RunHistory(plan: plan, records: opened)
         } else {
+            try verifyBlobs(history, blobs: blobs)
             try collectGarbage(history, blobs: blobs)
         }
         return RunState(
@@ -67,6 +72,21 @@ public struct RunState: Sendable {
             throw .state(
                 "state folder \(directory) cannot be made: check that its parent exists, is a folder and can be written"
             )
+        }
+    }
+
+    /// Hashes every blob that the run still needs, once: what is damaged or missing ends the start, not a round.
+    private static func verifyBlobs(_ history: RunHistory, blobs: BlobStore) throws {
+        let contributions = Dictionary(
+            (history.openRound?.accepted ?? []).compactMap { facts in
+                facts.submission.blob.map { ($0.digest, "contribution of \(facts.worker) to round \(facts.round)") }
+            }, uniquingKeysWith: { first, _ in first })
+        for digest in history.namedBlobs.sorted() {
+            do {
+                try blobs.verify(digest)
+            } catch {
+                throw CoordinatorError.state("\(contributions[digest].map { "the \($0): " } ?? "")\(error)")
+            }
         }
     }
 
@@ -138,8 +158,7 @@ struct OpeningModel {
         try graph.validateOperators(supported: SupportedOperators.table)
         let skeleton = try blobs.put(graph.skeleton().serialized())
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
-        let bytes = snapshot.serialized()
-        let digest = try blobs.put(bytes)
+        let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
         var teachers: [String: BlobReference] = [:]
         for case .distill(let distill) in plan.stages {
             guard case .file(let path) = distill.teacher else { continue }
@@ -156,7 +175,7 @@ struct OpeningModel {
             .runStarted(run: Self.runIdentifier(), plan: plan.name, model: model, teachers: teachers),
             .snapshotPublished(
                 SnapshotFacts(
-                    version: 0, snapshot: BlobReference(digest: digest, byteCount: bytes.count),
+                    version: 0, snapshot: reference,
                     graph: BlobReference(digest: skeleton, byteCount: skeletonBytes), maskEpoch: 0, sparsity: 0,
                     recipe: recipe)),
         ]

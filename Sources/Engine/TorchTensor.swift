@@ -62,6 +62,12 @@ public enum EngineRuntime {
     /// Seeds the calling thread's generator (dropout): call it on the thread that trains.
     public static func seed(_ seed: UInt64) { _ = ct_seed(seed) }
 
+    /// For a process that runs no training steps: large blocks go back to the system as soon as they are freed.
+    public static func returnFreedMemory() { ct_return_freed_memory() }
+
+    /// Gives back to the system what is free now.
+    public static func trimMemory() { ct_trim_memory() }
+
     /// The linked libtorch, for logs.
     public static var description: String { String(cString: ct_description()) }
 }

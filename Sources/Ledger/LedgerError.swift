@@ -8,9 +8,10 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
     case noRun(path: String)
     case notALedger(path: String, reason: String)
     case newerSchema(path: String, found: Int, known: Int)
+    case olderSchema(path: String, found: Int, known: Int)
     case unreadableRecord(id: Int64, kind: String)
-    case missingBlob(digest: String, path: String)
-    case corruptBlob(path: String)
+    case missingBlob(digest: String, path: String, mend: String)
+    case corruptBlob(path: String, mend: String)
     case blobTooLong(digest: String, declared: Int)
     case wrongBlob(expected: String, found: String)
 
@@ -23,6 +24,11 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
         return .file(path: path, reason: String(cString: strerror(code)))
     }
 
+    /// SQLite's verdicts have line breaks.
+    private static func oneLine(_ text: String) -> String {
+        text.split(whereSeparator: \.isNewline).joined(separator: "; ")
+    }
+
     public var description: String {
         switch self {
         case .diskFull(let path): "no space left on the disk of \(path): free some and run again; nothing is lost"
@@ -31,13 +37,17 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
             "state folder \(path) is in use\(pid.map { " by process \($0)" } ?? ""): stop it, or use another --state"
         case .noRun(let path): "\(path) holds no run: name the folder given to --state, or start a run first"
         case .notALedger(let path, let reason):
-            "\(path) is damaged or no ledger (\(reason)): restore it or start over with --fresh"
+            "\(path) is damaged or no ledger (\(Self.oneLine(reason))): restore it or start over with --fresh"
         case .newerSchema(let path, let found, let known):
             "\(path) has schema \(found), this version knows up to \(known): install a newer pleach"
+        case .olderSchema(let path, let found, let known):
+            "\(path) has schema \(found), this version needs \(known): finish the run with the pleach that began it, "
+                + "or start over with --fresh"
         case .unreadableRecord(let id, let kind):
             "ledger record \(id) ('\(kind)') cannot be read: restore the ledger or start over with --fresh"
-        case .missingBlob(let digest, let path): "blob \(digest) is missing (\(path))"
-        case .corruptBlob(let path): "\(path) does not match its digest; it was moved aside to \(path).corrupt"
+        case .missingBlob(let digest, let path, let mend): "blob \(digest) is missing (\(path)): \(mend)"
+        case .corruptBlob(let path, let mend):
+            "\(path) is damaged (it does not match its digest) and was moved aside to \(path).corrupt: \(mend)"
         case .blobTooLong(let digest, let declared): "blob \(digest) is longer than the \(declared) bytes declared"
         case .wrongBlob(let expected, let found): "bytes declared as blob \(expected) are blob \(found)"
         }

@@ -44,29 +44,10 @@ public enum FileBytes {
     /// Replaces `path` in one step: readers and crashes see the old file or the new one, never a part.
     /// - Throws: `TensorError.unwritableFile`.
     public static func write(_ bytes: [UInt8], path: String) throws(TensorError) {
-        let partial = "\(path).\(getpid()).partial"
-        let descriptor = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw .unwritableFile(path: path, reason: systemReason(errno)) }
-        var errorNumber: Int32 = 0
-        bytes.withUnsafeBytes { buffer in
-            var written = 0
-            while written < buffer.count {
-                let count = systemWrite(
-                    descriptor, buffer.baseAddress.unsafelyUnwrapped + written, buffer.count - written)
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else {
-                    errorNumber = count < 0 ? errno : EIO
-                    return
-                }
-                written += count
-            }
-        }
-        if errorNumber == 0, fsync(descriptor) != 0 { errorNumber = errno }
-        if close(descriptor) != 0, errorNumber == 0 { errorNumber = errno }
-        if errorNumber == 0, rename(partial, path) != 0 { errorNumber = errno }
-        guard errorNumber == 0 else {
-            unlink(partial)
-            throw .unwritableFile(path: path, reason: systemReason(errorNumber))
+        do {
+            try AtomicReplacement.write(bytes, to: path)
+        } catch {
+            throw .unwritableFile(path: path, reason: error.reason)
         }
     }
 
@@ -89,11 +70,7 @@ public enum FileBytes {
     private static func systemReason(_ number: Int32) -> String { String(cString: strerror(number)) }
 }
 
-// The static methods above hide the system calls of the same name.
+// The static method above hides the system call of the same name.
 private func systemRead(_ descriptor: Int32, _ target: UnsafeMutableRawPointer, _ count: Int) -> Int {
     read(descriptor, target, count)
-}
-
-private func systemWrite(_ descriptor: Int32, _ source: UnsafeRawPointer, _ count: Int) -> Int {
-    write(descriptor, source, count)
 }

@@ -4,33 +4,43 @@ extension Safetensors {
     ///
     /// Precondition: no tensor is called `__metadata__`, a name the format reserves.
     public static func serialize(_ tensors: NamedTensors, metadata: [String: String] = [:]) -> [UInt8] {
-        precondition(tensors["__metadata__"] == nil, "safetensors reserves the name '__metadata__'")
         let ordered = tensors.ordered
+        var bytes = header(
+            of: ordered.map { (name: $0.name, elementType: $0.tensor.elementType, shape: $0.tensor.shape) },
+            metadata: metadata)
+        bytes.reserveCapacity(bytes.count + ordered.reduce(0) { $0 + $1.tensor.bytes.count })
+        for (_, tensor) in ordered { bytes.append(contentsOf: tensor.bytes) }
+        return bytes
+    }
+
+    /// The bytes of a canonical file up to its first tensor; the tensors' bytes follow in this order, without gaps.
+    ///
+    /// Precondition: no tensor is called `__metadata__`, and no two have the same name.
+    public static func header(
+        of tensors: [(name: String, elementType: ElementType, shape: Shape)], metadata: [String: String] = [:]
+    ) -> [UInt8] {
         var header: [UInt8] = [UInt8(ascii: "{")]
         if !metadata.isEmpty {
             appendMetadata(metadata, to: &header)
-            if !ordered.isEmpty { header.append(UInt8(ascii: ",")) }
+            if !tensors.isEmpty { header.append(UInt8(ascii: ",")) }
         }
         var offset = 0
-        for (index, (name, tensor)) in ordered.enumerated() {
+        for (index, (name, elementType, shape)) in tensors.enumerated() {
+            precondition(name != "__metadata__", "safetensors reserves the name '__metadata__'")
             if index > 0 { header.append(UInt8(ascii: ",")) }
             appendString(name, to: &header)
-            let shape = tensor.shape.dimensions.map(String.init).joined(separator: ",")
-            let end = offset + tensor.bytes.count
-            let type = tensor.elementType.safetensorsName
+            let extents = shape.dimensions.map(String.init).joined(separator: ",")
+            let end = offset + shape.elementCount * elementType.byteCount
+            let type = elementType.safetensorsName
             header.append(
-                contentsOf: ":{\"dtype\":\"\(type)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}".utf8)
+                contentsOf: ":{\"dtype\":\"\(type)\",\"shape\":[\(extents)],\"data_offsets\":[\(offset),\(end)]}".utf8)
             offset = end
         }
         header.append(UInt8(ascii: "}"))
         while header.count % 8 != 0 { header.append(UInt8(ascii: " ")) }
-
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(8 + header.count + offset)
         for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: header.count >> (8 * shift))) }
-        bytes.append(contentsOf: header)
-        for (_, tensor) in ordered { bytes.append(contentsOf: tensor.bytes) }
-        return bytes
+        return bytes + header
     }
 
     private static func appendMetadata(_ metadata: [String: String], to header: inout [UInt8]) {

@@ -29,7 +29,7 @@ public enum Safetensors {
     public static func parse(
         _ bytes: [UInt8], path: String
     ) throws(TensorError) -> (tensors: NamedTensors, metadata: [String: String]) {
-        let header = try readHeader(bytes, path: path)
+        let header = try readHeader(byteCount: bytes.count, path: path) { bytes[$0] }
         var tensors = NamedTensors()
         for entry in header.entries {
             let range = header.dataStart + entry.begin..<header.dataStart + entry.end
@@ -57,29 +57,32 @@ public enum Safetensors {
         var dataStart = 0
     }
 
-    private static func readHeader(_ bytes: [UInt8], path: String) throws(TensorError) -> Header {
-        guard bytes.count >= 8 else {
-            throw .malformedFile(path: path, reason: "\(bytes.count) bytes are too few for a safetensors file")
+    /// Reads and checks the header of a file of `byteCount` bytes, of which `bytes` gives any part.
+    static func readHeader(
+        byteCount: Int, path: String, bytes: (Range<Int>) -> ArraySlice<UInt8>
+    ) throws(TensorError) -> Header {
+        guard byteCount >= 8 else {
+            throw .malformedFile(path: path, reason: "\(byteCount) bytes are too few for a safetensors file")
         }
-        let length = bytes[0..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let length = bytes(0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard length <= UInt64(headerByteLimit) else {
             throw .malformedFile(
                 path: path, reason: "header length \(length) exceeds \(headerByteLimit): not a safetensors file?")
         }
-        guard Int(length) <= bytes.count - 8 else {
+        guard Int(length) <= byteCount - 8 else {
             throw .malformedFile(
-                path: path, reason: "header length \(length) exceeds the \(bytes.count - 8) bytes that follow")
+                path: path, reason: "header length \(length) exceeds the \(byteCount - 8) bytes that follow")
         }
         var header = Header(dataStart: 8 + Int(length))
-        guard length > 0, bytes[8] == UInt8(ascii: "{") else {
+        guard length > 0, bytes(8..<9).first == UInt8(ascii: "{") else {
             throw .malformedFile(path: path, reason: "the header does not start with '{'")
         }
         do {
-            var scanner = JSONScanner(bytes[8..<header.dataStart])
+            var scanner = JSONScanner(bytes(8..<header.dataStart))
             try readMembers(&scanner, into: &header)
             try scanner.expectEnd()
         } catch { throw .malformedFile(path: path, reason: error.reason) }
-        try arrange(&header, dataCount: bytes.count - header.dataStart, path: path)
+        try arrange(&header, dataCount: byteCount - header.dataStart, path: path)
         return header
     }
 

@@ -1,9 +1,9 @@
 /// A cursor over bytes that are not trusted: each read checks the bounds first.
 struct ByteReader {
-    let bytes: [UInt8]
+    let bytes: ByteRegion
     private(set) var offset: Int
 
-    init(_ bytes: [UInt8], offset: Int = 0) {
+    init(_ bytes: ByteRegion, offset: Int = 0) {
         self.bytes = bytes
         self.offset = offset
     }

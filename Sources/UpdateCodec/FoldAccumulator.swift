@@ -16,7 +16,7 @@ public struct FoldAccumulator: Sendable {
     /// How many updates were added.
     public private(set) var contributions = 0
     /// All tensors, one after the other.
-    private var sums: [Int64]
+    private var sums: FoldSums
     private let offsets: [Int]
 
     public init(layout: TensorLayout) {
@@ -28,7 +28,7 @@ public struct FoldAccumulator: Sendable {
             end += entry.elementCount
         }
         self.offsets = offsets
-        sums = [Int64](repeating: 0, count: end)
+        sums = FoldSums(count: end)
     }
 
     /// Adds one update, decoding it run by run. All or nothing: a refused update changes nothing.
@@ -45,17 +45,15 @@ public struct FoldAccumulator: Sendable {
             throw .valueBeyondFold(tensor: layout.entries[record.index].name, magnitude: magnitude)
         }
         // From here on nothing can fail: the reader walked through every byte before.
+        if !isKnownUniquelyReferenced(&sums) { sums = FoldSums(copying: sums) }
         for number in update.records.indices {
             let offset = offsets[update.records[number].index]
-            try sums.withUnsafeMutableBufferPointer { (sums) throws(CodecError) in
-                guard let first = sums.baseAddress else { return }
-                let sums = first + offset
-                try update.forEachRun(ofRecord: number) { run in
-                    if let indices = run.indices {
-                        pleach_fold_add_at(sums, indices, run.values.baseAddress, run.values.count, Int64(weight))
-                    } else {
-                        pleach_fold_add(sums + run.start, run.values.baseAddress, run.values.count, Int64(weight))
-                    }
+            let sums = sums.first + offset
+            try update.forEachRun(ofRecord: number) { run in
+                if let indices = run.indices {
+                    pleach_fold_add_at(sums, indices, run.values.baseAddress, run.values.count, Int64(weight))
+                } else {
+                    pleach_fold_add(sums + run.start, run.values.baseAddress, run.values.count, Int64(weight))
                 }
             }
         }
@@ -65,17 +63,43 @@ public struct FoldAccumulator: Sendable {
 
     /// The weighted mean, divided in double and rounded to float32; all 0 before the first contribution.
     public func mean() -> NamedTensors {
-        let divisor = Double(max(totalWeight, 1)) * Double(1 << Self.fractionBits)
-        return NamedTensors(
-            zip(layout.entries, offsets).map { entry, offset in
+        NamedTensors(
+            layout.entries.enumerated().map { index, entry in
                 var tensor = Tensor(zeros: entry.shape)
                 tensor.withMutableElements(as: Float.self) { target in
-                    sums.withUnsafeBufferPointer { sums in
-                        pleach_fold_mean(
-                            sums.baseAddress.map { $0 + offset }, target.count, divisor, target.baseAddress)
-                    }
+                    mean(of: index, from: 0, count: target.count, into: target.baseAddress)
                 }
                 return (entry.name, tensor)
             })
+    }
+
+    /// The same mean, tensor by tensor and a piece at a time, giving the accumulator's memory back on the way.
+    ///
+    /// `body` gets the tensor's index, the first element's place in it and a piece that it may change; it is called at
+    /// least once for each tensor, for an empty one with an empty piece.
+    public consuming func drainMean<Failure: Error>(
+        pieceLength: Int = 1 << 16,
+        _ body: (_ tensor: Int, _ start: Int, _ piece: UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
+    ) throws(Failure) {
+        let longest = layout.entries.reduce(0) { max($0, $1.elementCount) }
+        let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(1, min(pieceLength, longest)))
+        defer { scratch.deallocate() }
+        // A copy elsewhere keeps the memory.
+        let isOurs = isKnownUniquelyReferenced(&sums)
+        for (index, entry) in layout.entries.enumerated() {
+            var start = 0
+            repeat {
+                let count = min(scratch.count, entry.elementCount - start)
+                mean(of: index, from: start, count: count, into: scratch.baseAddress)
+                if isOurs { sums.release(before: offsets[index] + start + count) }
+                try body(index, start, UnsafeMutableBufferPointer(rebasing: scratch[..<count]))
+                start += count
+            } while start < entry.elementCount
+        }
+    }
+
+    private func mean(of index: Int, from start: Int, count: Int, into target: UnsafeMutablePointer<Float>?) {
+        let divisor = Double(max(totalWeight, 1)) * Double(1 << Self.fractionBits)
+        pleach_fold_mean(sums.first + offsets[index] + start, count, divisor, target)
     }
 }

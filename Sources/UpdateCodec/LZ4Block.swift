@@ -23,13 +23,14 @@ enum LZ4Block {
     }
 
     /// Exactly `count` bytes out of all of `range`, or nil. Nothing is allocated for a count that cannot be true.
-    static func decompress(_ bytes: [UInt8], _ range: Range<Int>, count: Int) -> [UInt8]? {
+    static func decompress(_ bytes: ByteRegion, _ range: Range<Int>, count: Int) -> [UInt8]? {
         guard count <= LZ4_MAX_INPUT_SIZE, range.count <= Int(Int32.max), count / largestExpansion <= range.count else {
             return nil
         }
         var result: Int32 = -1
-        let output = bytes[range].withUnsafeBytes { source in
-            [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+        let output = bytes.withUnsafeBufferPointer { all in
+            let source = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(all)[range])
+            return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
                 let target = UnsafeMutableRawBufferPointer(buffer)
                 result = LZ4_decompress_safe(
                     source.baseAddress?.assumingMemoryBound(to: CChar.self),

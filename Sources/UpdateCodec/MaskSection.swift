@@ -59,7 +59,7 @@ struct MaskSection: Sendable, Equatable {
     }
 
     /// The masks after the change. `body` is what the section was parsed from.
-    func apply(to old: MaskSet, layout: TensorLayout, body: [UInt8]) throws(CodecError) -> MaskSet {
+    func apply(to old: MaskSet, layout: TensorLayout, body: ByteRegion) throws(CodecError) -> MaskSet {
         guard oldEpoch == old.epoch else { throw .wrongMaskEpoch(expected: old.epoch, found: oldEpoch) }
         var new = old
         new.epoch = newEpoch
@@ -122,7 +122,7 @@ extension MaskChange {
     }
 
     /// The tensor's new mask, expanded; nil when it has none.
-    func bitmap(replacing old: Bitmap?, name: String, body: [UInt8]) throws(CodecError) -> Bitmap? {
+    func bitmap(replacing old: Bitmap?, name: String, body: ByteRegion) throws(CodecError) -> Bitmap? {
         if form == .removed { return nil }
         let expected = isRelative ? old?.populationCount ?? elements : elements
         guard domain == expected else {
@@ -131,7 +131,7 @@ extension MaskChange {
         let bits: [UInt8]
         switch form {
         case .removed: return nil
-        case .bitmap: bits = Array(body[range])
+        case .bitmap: bits = body[range]
         case .lz4:
             guard let unpacked = LZ4Block.decompress(body, range, count: (domain + 7) / 8) else {
                 throw .malformed(field: "a mask", offset: range.lowerBound, reason: "is not valid LZ4 of its size")

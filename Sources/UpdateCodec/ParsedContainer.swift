@@ -3,7 +3,7 @@ import Tensors
 /// The structure of a container: everything but the values, which `UpdateReader` walks through.
 struct ParsedContainer {
     let prefix: ContainerPrefix
-    let body: [UInt8]
+    let body: ByteRegion
     let layoutTensors: Int
     let layoutElements: Int
     let maskSection: MaskSection?
@@ -14,7 +14,7 @@ struct ParsedContainer {
     ///   - layout: nil to explain a container without knowing its model; then masks are not expanded.
     ///   - bodyByteLimit: the most the body can need, checked before it is allocated.
     init(
-        _ bytes: [UInt8], limits: CodecLimits, expecting layout: TensorLayout?, masks: MaskSet, bodyByteLimit: Int
+        _ bytes: ByteRegion, limits: CodecLimits, expecting layout: TensorLayout?, masks: MaskSet, bodyByteLimit: Int
     ) throws(CodecError) {
         guard bytes.count <= limits.containerBytes else {
             throw .limitExceeded(field: "the container's size", value: bytes.count, limit: limits.containerBytes)
@@ -66,7 +66,8 @@ struct ParsedContainer {
             guard let body = LZ4Block.decompress(reader.bytes, payload, count: prefix.bodyByteCount) else {
                 throw reader.malformed("the body", "is not valid LZ4 of \(prefix.bodyByteCount) bytes")
             }
-            return ByteReader(body)
+            reader.bytes.release()
+            return ByteReader(ByteRegion(body))
         }
     }
 

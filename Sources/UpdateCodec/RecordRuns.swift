@@ -14,6 +14,7 @@ struct ValueRun {
 /// All bytes are checked on the way; a record that was walked to its end once cannot fail the next time.
 struct RecordRuns {
     private static let runLength = 2048
+    private static let releasedAtOnce = 1 << 20
 
     let record: TensorRecord
     /// The record's tensor's mask; nil when all elements are alive.
@@ -23,23 +24,36 @@ struct RecordRuns {
     /// Calls `visit` with each run, in order.
     /// - Parameter resolving: whether `visit` needs the elements' indices; otherwise indices are those among the alive.
     func forEach(
-        in body: UnsafePointer<UInt8>, resolving: Bool = true, _ visit: (ValueRun) -> Void
+        in region: ByteRegion, resolving: Bool = true, _ visit: (ValueRun) -> Void
+    ) throws(CodecError) {
+        try region.withUnsafeBufferPointer { (bytes) throws(CodecError) in
+            guard let body = bytes.baseAddress else { return }
+            try forEach(in: region, body, resolving: resolving, visit)
+        }
+        region.release(record.positionRange)
+        region.release(record.scaleRange)
+        region.release(record.codeRange)
+    }
+
+    private func forEach(
+        in region: ByteRegion, _ body: UnsafePointer<UInt8>, resolving: Bool, _ visit: (ValueRun) -> Void
     ) throws(CodecError) {
         let range = record.positionRange
         switch record.positions {
-        case .dense: try walk(body, positions: .all, resolving: resolving, visit)
-        case .bitmap: try walk(body, positions: .bits(body + range.lowerBound), resolving: resolving, visit)
+        case .dense: try walk(region, body, positions: .all, resolving: resolving, visit)
+        case .bitmap: try walk(region, body, positions: .bits(body + range.lowerBound), resolving: resolving, visit)
         case .gaps:
             let stream = RiceStream(parameter: record.positionParameter, range: range)
             try walk(
-                body, positions: .gaps(GapReader(stream: stream, domain: record.alive)), resolving: resolving, visit)
+                region, body, positions: .gaps(GapReader(stream: stream, domain: record.alive)), resolving: resolving,
+                visit)
         case .gapsBetweenLeftOut:
             let bits = try GapReader.expand(
                 RiceStream(parameter: record.positionParameter, range: range), count: record.alive - record.kept,
                 domain: record.alive, inverted: true, body: body)
             try bits.withUnsafeBufferPointer { (bits) throws(CodecError) in
                 guard let first = bits.baseAddress else { return }
-                try walk(body, positions: .bits(first), resolving: resolving, visit)
+                try walk(region, body, positions: .bits(first), resolving: resolving, visit)
             }
         }
     }
@@ -51,7 +65,8 @@ struct RecordRuns {
     }
 
     private func walk(
-        _ body: UnsafePointer<UInt8>, positions: PositionSource, resolving: Bool, _ visit: (ValueRun) -> Void
+        _ region: ByteRegion, _ body: UnsafePointer<UInt8>, positions: PositionSource, resolving: Bool,
+        _ visit: (ValueRun) -> Void
     ) throws(CodecError) {
         let scratch = RunScratch(capacity: min(Self.runLength, record.kept))
         var values = ValueReader(record: record, body: body)
@@ -61,6 +76,7 @@ struct RecordRuns {
         var maskByte = 0
         var maskRank = 0
         var done = 0
+        var released = record.codeRange.lowerBound
         while done < record.kept {
             let count = min(Self.runLength, record.kept - done)
             try values.read(from: done, count: count, into: scratch)
@@ -86,6 +102,11 @@ struct RecordRuns {
                     values: UnsafeBufferPointer(start: scratch.values, count: count), indices: UnsafePointer(indices),
                     start: done))
             done += count
+            let place = values.place(after: done)
+            if place - released >= Self.releasedAtOnce {
+                region.release(released..<place)
+                released = place
+            }
         }
         try values.finish()
         try gaps?.stream.finish(body)
@@ -154,6 +175,11 @@ private struct ValueReader {
             }
             try dequantize(scratch.codes, first, count, scratch)
         }
+    }
+
+    /// Where in the body the values after the first `count` begin, or a little before.
+    func place(after count: Int) -> Int {
+        record.codeRange.lowerBound + (record.isRice ? stream.byteOffset : record.format.plainByteCount(count))
     }
 
     private func dequantize(

@@ -49,6 +49,9 @@ struct RiceStream {
     let range: Range<Int>
     private var cursor: UInt64 = 0
 
+    /// Bytes that were read to their end.
+    var byteOffset: Int { Int(cursor / 8) }
+
     init(parameter: Int, range: Range<Int>) {
         self.parameter = parameter
         self.range = range

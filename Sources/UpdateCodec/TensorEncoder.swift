@@ -51,8 +51,8 @@ struct TensorEncoder {
     }
 
     private func encode(alive: UnsafeBufferPointer<Float>, shape: Shape, counter: UInt64) -> Result {
-        let zeros = Tensor(zeros: shape)
         guard pleach_absmax_bits(alive.baseAddress, alive.count) != 0 else {
+            let zeros = Tensor(zeros: shape)
             return Result(record: nil, decoded: zeros, residual: zeros)
         }
         let isSmall = alive.count <= scheme.smallTensorElements

@@ -21,6 +21,18 @@ public struct TensorLayout: Sendable, Equatable {
         elementCount = tensors.elementCount
     }
 
+    /// The layout of tensors of these names and shapes.
+    public init(_ tensors: some Sequence<(name: String, shape: Shape)>) {
+        entries = tensors.map { Entry(name: $0.name, elementCount: $0.shape.elementCount, shape: $0.shape) }
+        elementCount = entries.reduce(0) { $0 + $1.elementCount }
+    }
+
+    /// The tensors of these names that are here, in the order of the names.
+    public func subset(of names: [String]) -> TensorLayout {
+        let known = Dictionary(entries.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+        return TensorLayout(names.compactMap { name in known[name].map { (name: name, shape: $0) } })
+    }
+
     /// The largest body a container for this layout can need: every record with a bitmap, float32 values and all its
     /// fields at their longest, and a full bitmap for each mask. Saturates instead of overflowing.
     var largestBodyByteCount: Int {

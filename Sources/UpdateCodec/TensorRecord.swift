@@ -94,11 +94,12 @@ struct TensorRecord: Sendable, Equatable {
             guard blockSize > 0 else { throw reader.malformed("a block size", "is 0") }
             scaleRange = try reader.range(2 * ((kept + blockSize - 1) / blockSize), "the scales")
             // Sign 0 and an exponent below 31: neither negative nor infinite nor NaN.
-            for place in stride(from: scaleRange.lowerBound, to: scaleRange.upperBound, by: 2) {
-                guard reader.bytes[place + 1] < 0x7c else {
-                    throw reader.malformed("a scale", "is negative or not finite")
+            let isFinite = reader.bytes.withUnsafeBufferPointer { bytes in
+                stride(from: scaleRange.lowerBound + 1, to: scaleRange.upperBound, by: 2).allSatisfy {
+                    bytes[$0] < 0x7c
                 }
             }
+            guard isFinite else { throw reader.malformed("a scale", "is negative or not finite") }
         }
         let plainCount = format.plainByteCount(kept)
         if isRice {

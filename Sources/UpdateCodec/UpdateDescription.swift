@@ -52,7 +52,7 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
     /// Parses the structure of a container. Values are not looked at.
     public init(describing bytes: [UInt8], limits: CodecLimits = .default) throws(CodecError) {
         let parsed = try ParsedContainer(
-            bytes, limits: limits, expecting: nil, masks: .init(), bodyByteLimit: limits.bodyBytes)
+            ByteRegion(bytes), limits: limits, expecting: nil, masks: .init(), bodyByteLimit: limits.bodyBytes)
         let header = parsed.prefix.header
         kind = "\(header.kind)"
         base = header.base.map { byte in

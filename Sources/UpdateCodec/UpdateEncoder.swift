@@ -16,42 +16,22 @@ public enum UpdateEncoder {
         _ tensors: NamedTensors, header: UpdateHeader, scheme: WireScheme, masks: MaskSet = MaskSet(),
         newMasks: MaskSet? = nil, seed: UInt64 = 0
     ) throws(CodecError) -> EncodedUpdate {
-        let layout = TensorLayout(tensors)
-        try check(header, scheme, layout)
-        try check(masks, newMasks, header, layout)
-        var body: [UInt8] = []
-        body.appendVarint(layout.entries.count)
-        body.appendVarint(layout.elementCount)
-        if let newMasks { MaskSection.write(from: masks, to: newMasks, layout: layout, to: &body) }
-        var records: [UInt8] = []
-        var update = EncodedUpdate(
-            bytes: [], decoded: NamedTensors(), residual: NamedTensors(), density: 0, bitsPerWeight: 0)
-        var generator = SeededGenerator(seed: seed, labels: "update")
-        var recordCount = 0
-        var kept = 0
-        var previous = -1
-        for (index, (name, tensor)) in tensors.ordered.enumerated() {
-            let encoder = TensorEncoder(name: name, mask: (newMasks ?? masks)[name], scheme: scheme)
-            let coded = try encoder.encode(tensor, counter: generator.next())
-            if let record = coded.record {
-                record.write(index: index, after: previous, elements: tensor.elementCount, to: &records)
-                recordCount += 1
-                kept += record.kept
-                previous = index
-            }
-            update.decoded[name] = coded.decoded
-            update.residual[name] = coded.residual
+        var writer = try UpdateWriter(
+            layout: TensorLayout(tensors), header: header, scheme: scheme, masks: masks, newMasks: newMasks, seed: seed)
+        var decoded = NamedTensors()
+        var residual = NamedTensors()
+        for (name, tensor) in tensors.ordered {
+            let coded = try writer.append(tensor)
+            decoded[name] = coded.decoded
+            residual[name] = coded.residual
         }
-        body.appendVarint(recordCount)
-        body += records
-        update.bytes = container(header, body, carriesMasks: newMasks != nil)
-        let elements = Double(max(layout.elementCount, 1))
-        update.density = Double(kept) / elements
-        update.bitsPerWeight = Double(update.bytes.count) * 8 / elements
-        return update
+        let finished = writer.finish()
+        return EncodedUpdate(
+            bytes: finished.bytes, decoded: decoded, residual: residual, density: finished.density,
+            bitsPerWeight: finished.bitsPerWeight)
     }
 
-    private static func container(_ header: UpdateHeader, _ body: [UInt8], carriesMasks: Bool) -> [UInt8] {
+    static func container(_ header: UpdateHeader, _ body: [UInt8], carriesMasks: Bool) -> [UInt8] {
         let packed = LZ4Block.compress(body[...])
         let payload = packed ?? body
         var bytes: [UInt8] = []
@@ -63,7 +43,7 @@ public enum UpdateEncoder {
         return bytes + payload
     }
 
-    private static func check(
+    static func check(
         _ header: UpdateHeader, _ scheme: WireScheme, _ layout: TensorLayout
     ) throws(CodecError) {
         guard header.base.count == UpdateHeader.baseByteCount else { throw .invalidBase(byteCount: header.base.count) }
@@ -83,7 +63,7 @@ public enum UpdateEncoder {
         }
     }
 
-    private static func check(
+    static func check(
         _ masks: MaskSet, _ newMasks: MaskSet?, _ header: UpdateHeader, _ layout: TensorLayout
     ) throws(CodecError) {
         let aligned = newMasks ?? masks

@@ -78,7 +78,7 @@ struct ContainerPrefix: Sendable, Equatable {
         }
         let base = try reader.range(UpdateHeader.baseByteCount, "the base digest")
         header = UpdateHeader(
-            kind: kind, base: Array(reader.bytes[base]), maskEpoch: try reader.littleEndian("the mask epoch"))
+            kind: kind, base: reader.bytes[base], maskEpoch: try reader.littleEndian("the mask epoch"))
         let size: UInt64 = try reader.littleEndian("the body size")
         guard size <= UInt64(limits.bodyBytes) else {
             throw .limitExceeded(field: "the body size", value: Int(clamping: size), limit: limits.bodyBytes)

@@ -1,7 +1,9 @@
 import CKernels
 import Tensors
 
-/// A container that was parsed and checked from its first byte to its last. Holds the compressed bytes, not the values.
+/// A container that was parsed and checked from its first byte to its last. Holds the compressed bytes, not the values;
+/// over a mapped file it holds not even those: checking and folding release the pages behind them. Only a body packed with
+/// LZ4 is unpacked into memory, at most `TensorLayout.largestBodyByteCount` (5 bytes an element and a little).
 ///
 /// After `init` succeeded, nothing about the bytes can fail any more: positions are in range, values finite.
 public struct UpdateReader: Sendable {
@@ -11,12 +13,14 @@ public struct UpdateReader: Sendable {
     public let newMasks: MaskSet?
 
     /// The unpacked body, with the container's prefix in front when it was stored.
-    let body: [UInt8]
+    let body: ByteRegion
     let records: [TensorRecord]
     /// The mask of each record's tensor.
     let recordMasks: [Bitmap?]
     /// The largest magnitude in each record.
     let magnitudes: [Float]
+    /// Each record by the index of its tensor.
+    private let recordNumbers: [Int: Int]
     private let normSquared: Double
 
     /// Parses and checks everything.
@@ -25,14 +29,26 @@ public struct UpdateReader: Sendable {
     public init(
         _ bytes: [UInt8], layout: TensorLayout, masks: MaskSet = MaskSet(), limits: CodecLimits = .default
     ) throws(CodecError) {
+        try self.init(region: ByteRegion(bytes), layout: layout, masks: masks, limits: limits)
+    }
+
+    /// The same over a file, which must not change while the reader lives.
+    public init(
+        _ file: MappedFile, layout: TensorLayout, masks: MaskSet = MaskSet(), limits: CodecLimits = .default
+    ) throws(CodecError) {
+        try self.init(region: ByteRegion(file), layout: layout, masks: masks, limits: limits)
+    }
+
+    private init(region: ByteRegion, layout: TensorLayout, masks: MaskSet, limits: CodecLimits) throws(CodecError) {
         try masks.check(against: layout)
         let container = try ParsedContainer(
-            bytes, limits: limits, expecting: layout, masks: masks, bodyByteLimit: layout.largestBodyByteCount)
+            region, limits: limits, expecting: layout, masks: masks, bodyByteLimit: layout.largestBodyByteCount)
         header = container.prefix.header
         self.layout = layout
         newMasks = container.newMasks
         body = container.body
         records = container.records
+        recordNumbers = Dictionary(uniqueKeysWithValues: container.records.enumerated().map { ($1.index, $0) })
         let aligned = container.newMasks ?? masks
         recordMasks = records.map { aligned[layout.entries[$0.index].name] }
         var magnitudes: [Float] = []
@@ -40,38 +56,71 @@ public struct UpdateReader: Sendable {
         for (record, mask) in zip(records, recordMasks) {
             let runs = RecordRuns(record: record, mask: mask, tensorName: layout.entries[record.index].name)
             var largest: UInt32 = 0
-            try body.withUnsafeBufferPointer { (body) throws(CodecError) in
-                guard let first = body.baseAddress else { return }
-                try runs.forEach(in: first, resolving: false) { run in
-                    largest = max(largest, pleach_absmax_bits(run.values.baseAddress, run.values.count))
-                    normSquared += pleach_sum_squares(run.values.baseAddress, run.values.count)
-                }
+            try runs.forEach(in: body, resolving: false) { run in
+                largest = max(largest, pleach_absmax_bits(run.values.baseAddress, run.values.count))
+                normSquared += pleach_sum_squares(run.values.baseAddress, run.values.count)
             }
             magnitudes.append(Float(bitPattern: largest))
         }
+        body.release()
         self.magnitudes = magnitudes
         self.normSquared = normSquared
     }
 
     /// Dense float32 tensors of the layout, 0 where nothing was sent.
     public func decode() throws(CodecError) -> NamedTensors {
-        var tensors: [Tensor?] = Array(repeating: nil, count: layout.entries.count)
-        for number in records.indices {
-            let index = records[number].index
-            var tensor = Tensor(zeros: layout.entries[index].shape)
-            try forEachRun(ofRecord: number) { run in
-                tensor.withMutableElements(as: Float.self) { target in
-                    guard let indices = run.indices else {
-                        _ = target[run.start...].update(fromContentsOf: run.values)
-                        return
-                    }
-                    for place in run.values.indices { target[Int(indices[place])] = run.values[place] }
+        var pairs: [(String, Tensor)] = []
+        for (index, entry) in layout.entries.enumerated() {
+            var tensor = Tensor(zeros: entry.shape)
+            try visit(&tensor, index) { target, run in
+                guard let indices = run.indices else {
+                    _ = target[run.start...].update(fromContentsOf: run.values)
+                    return
                 }
+                for place in run.values.indices { target[Int(indices[place])] = run.values[place] }
             }
-            tensors[index] = tensor
+            pairs.append((entry.name, tensor))
         }
-        return NamedTensors(
-            zip(layout.entries, tensors).map { entry, tensor in (entry.name, tensor ?? Tensor(zeros: entry.shape)) })
+        return NamedTensors(pairs)
+    }
+
+    /// Adds the layout's tensor `index`, as `decode` gives it, to a float32 tensor of that shape, in place.
+    public func add(to tensor: inout Tensor, tensorAt index: Int) throws(CodecError) {
+        var next = 0
+        try visit(&tensor, index) { target, run in
+            let first = run.indices == nil ? run.start : next
+            if let indices = run.indices {
+                for place in run.values.indices {
+                    let element = Int(indices[place])
+                    // What was not sent is +0, and adding that is not nothing: it makes +0 of −0.
+                    while next < element {
+                        target[next] += 0
+                        next += 1
+                    }
+                    target[element] += run.values[place]
+                    next += 1
+                }
+            } else {
+                for place in run.values.indices { target[first + place] += run.values[place] }
+                next = first + run.values.count
+            }
+        }
+        tensor.withMutableElements(as: Float.self) { target in
+            for element in next..<max(next, target.count) { target[element] += 0 }
+        }
+    }
+
+    /// Calls `body` with each run of one tensor and the tensor's elements.
+    private func visit(
+        _ tensor: inout Tensor, _ index: Int, _ body: (UnsafeMutableBufferPointer<Float>, ValueRun) -> Void
+    ) throws(CodecError) {
+        precondition(tensor.elementCount == layout.entries[index].elementCount, "the tensor has another shape")
+        guard let number = recordNumbers[index] else { return }
+        var failure: CodecError?
+        tensor.withMutableElements(as: Float.self) { target in
+            do throws(CodecError) { try forEachRun(ofRecord: number) { body(target, $0) } } catch { failure = error }
+        }
+        if let failure { throw failure }
     }
 
     /// Σx² over all values, summed in double.
@@ -81,9 +130,6 @@ public struct UpdateReader: Sendable {
     func forEachRun(ofRecord number: Int, _ visit: (ValueRun) -> Void) throws(CodecError) {
         let runs = RecordRuns(
             record: records[number], mask: recordMasks[number], tensorName: layout.entries[records[number].index].name)
-        try body.withUnsafeBufferPointer { (body) throws(CodecError) in
-            guard let first = body.baseAddress else { return }
-            try runs.forEach(in: first, visit)
-        }
+        try runs.forEach(in: body, visit)
     }
 }

@@ -18,6 +18,8 @@ struct SnapshotShelf {
     let blobs: BlobStore
     /// Snapshots that could not be derived here (damaged base, another machine's arithmetic): they are fetched whole.
     private var fetchedWhole: Set<Digest> = []
+    /// The model that was opened last: a task opens its snapshot to settle and again to run.
+    private var opened: LoadedModel?
 
     init(blobs: BlobStore) { self.blobs = blobs }
 
@@ -30,12 +32,19 @@ struct SnapshotShelf {
             let start = reference.route.first?.from ?? reference.snapshot.digest
             guard try buildRecipe(recipe, expecting: start) else { return try whole(reference) }
         }
-        guard let first = reference.route.first, blobs.contains(first.from), try has(reference.graph) else {
+        guard try has(reference.graph), let rest = remainingRoute(of: reference) else {
             if reference.recipe != nil, reference.route.isEmpty { return [] }
             return try whole(reference)
         }
-        let deltas = reference.route.filter { !blobs.contains($0.to) && !blobs.contains($0.blob.digest) }
-        return deltas.map(\.blob)
+        return rest.map(\.blob).filter { !blobs.contains($0.digest) }
+    }
+
+    /// The steps still to go: those after the newest snapshot of the route that is on disk; nil when none is.
+    private func remainingRoute(of reference: SnapshotReference) -> ArraySlice<DeltaReference>? {
+        let route = reference.route
+        if let last = route.lastIndex(where: { blobs.contains($0.to) }) { return route[(last + 1)...] }
+        guard let first = route.first, blobs.contains(first.from) else { return nil }
+        return route[...]
     }
 
     private func has(_ reference: BlobReference) throws -> Bool { blobs.contains(reference.digest) }
@@ -50,44 +59,62 @@ struct SnapshotShelf {
         let graph = try ModelBuilder.build(
             architecture: recipe.architecture, inputShape: recipe.inputShape, classes: recipe.classes,
             width: recipe.width, seed: recipe.seed)
-        let graphDigest = try blobs.put(graph.skeleton().serialized())
+        let graphDigest = try blobs.put(graph.skeleton().serialized(), .cache)
         let snapshot = Snapshot(graph: graphDigest, parameters: graph.parameterTensors())
-        return try blobs.put(snapshot.serialized()) == digest
+        return try store(snapshot).digest == digest
     }
 
     /// Opens a snapshot of which nothing is missing, applying deltas as needed.
     mutating func open(_ reference: SnapshotReference) throws -> LoadedModel {
-        if !blobs.contains(reference.snapshot.digest) {
-            // Whatever went wrong, the next attempt does not depend on what is on this disk.
-            fetchedWhole.insert(reference.snapshot.digest)
-            try derive(reference)
-            fetchedWhole.remove(reference.snapshot.digest)
-        }
         let digest = reference.snapshot.digest
-        let snapshot = try Snapshot(parsing: blobs.get(digest), path: "snapshot \(digest.short)")
+        if let opened, opened.digest == digest, blobs.contains(digest) { return opened }
+        opened = nil
+        var derived: Snapshot?
+        if !blobs.contains(digest) {
+            // Whatever went wrong, the next attempt does not depend on what is on this disk.
+            fetchedWhole.insert(digest)
+            derived = try derive(reference)
+            fetchedWhole.remove(digest)
+        }
+        let snapshot = try derived ?? load(digest)
         let skeleton = try Graph.load(blobs.get(snapshot.graph), path: "graph \(snapshot.graph.short)")
-        return LoadedModel(
+        let model = LoadedModel(
             digest: digest, snapshot: snapshot, graph: try skeleton.replacingParameters(snapshot.parameters))
+        opened = model
+        return model
     }
 
-    private func derive(_ reference: SnapshotReference) throws {
-        guard let first = reference.route.first else {
+    /// Forgets the model that was opened last, to free its memory.
+    mutating func close() { opened = nil }
+
+    private func load(_ digest: Digest) throws -> Snapshot {
+        try SnapshotFile(blobs.map(digest), path: "snapshot \(digest.short)").snapshot()
+    }
+
+    private func store(_ snapshot: Snapshot) throws -> BlobReference {
+        try blobs.write(.cache) { writer in try snapshot.serialize { try writer.append($0) } }
+    }
+
+    private func derive(_ reference: SnapshotReference) throws -> Snapshot {
+        guard let route = remainingRoute(of: reference), let first = route.first else {
             throw TaskFailure("snapshot \(reference.snapshot.digest) is missing")
         }
-        var snapshot = try Snapshot(parsing: blobs.get(first.from), path: "snapshot \(first.from.short)")
-        for step in reference.route {
-            let reader = try UpdateReader(blobs.get(step.blob.digest), layout: snapshot.layout, masks: snapshot.masks)
+        var snapshot = try load(first.from)
+        let layout = snapshot.layout
+        for step in route {
+            let reader = try UpdateReader(blobs.map(step.blob.digest), layout: layout, masks: snapshot.masks)
             guard reader.header.kind == .delta, reader.header.base == step.from.bytes else {
                 throw TaskFailure("delta \(step.blob.digest) does not start at snapshot \(step.from)")
             }
-            snapshot = try snapshot.applying(reader)
+            try snapshot.apply(reader)
         }
-        let derived = try blobs.put(snapshot.serialized())
+        let derived = try store(snapshot).digest
         guard derived == reference.snapshot.digest else {
             try blobs.remove(derived)
             for step in reference.route { try blobs.remove(step.blob.digest) }
             throw TaskFailure("the deltas to snapshot \(reference.snapshot.digest) lead to \(derived) instead")
         }
+        return snapshot
     }
 
     /// Snapshots on disk whose names are among `candidates`.

@@ -50,10 +50,13 @@ final class TaskRunner {
 
     /// Puts the task's snapshots on disk and names those worth keeping: this one, its teacher, what comes later needs.
     func settle(_ offer: TaskOffer) throws -> [Digest] {
+        if case .train(_, let teacher?) = offer.work, case .snapshot(let reference) = teacher.source {
+            _ = try shelf.open(reference)
+        }
+        // Last, because the shelf keeps the last one open until the task runs.
         _ = try shelf.open(offer.snapshot)
         var held = shelf.held(among: offer.retain)
         if case .train(_, let teacher?) = offer.work, case .snapshot(let reference) = teacher.source {
-            _ = try shelf.open(reference)
             held.removeAll { $0 == reference.snapshot.digest }
             held.append(reference.snapshot.digest)
         }
@@ -67,6 +70,7 @@ final class TaskRunner {
     ) throws -> (submission: Submission, residual: Digest?) {
         let started = ContinuousClock.now
         let model = try shelf.open(offer.snapshot)
+        defer { shelf.close() }
         let pace = Pace(progress: progress, isCancelled: isCancelled)
         var result: (blob: BlobReference?, residual: Digest?, metrics: TaskMetrics)
         switch offer.work {
@@ -143,7 +147,9 @@ final class TaskRunner {
         metrics.density = encoded.density
         metrics.bitsPerWeight = encoded.bitsPerWeight
         var next: Digest?
-        if offer.scheme.errorFeedback {
+        let isLossless = offer.scheme.isLossless(for: model.snapshot.layout, masks: model.snapshot.masks)
+        // What loses nothing owes nothing.
+        if offer.scheme.errorFeedback, !isLossless {
             next = try blobs.put(Safetensors.serialize(encoded.residual))
             metrics.residualNorm = encoded.residual.norm
         }
@@ -152,19 +158,27 @@ final class TaskRunner {
 
     /// trained − base + residual, the input of the encoder. A residual of another model (a new shape) is dropped.
     private func difference(_ trained: NamedTensors, _ base: NamedTensors, residual: Digest?) throws -> NamedTensors {
-        var owed = NamedTensors()
-        if let residual { owed = try Safetensors.parse(blobs.get(residual), path: "residual \(residual)").tensors }
+        let owed = try residual.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") }
+        var trained = trained
         var update = NamedTensors()
         for (name, before) in base.ordered {
-            let after = try trained.require(name).floats
-            var values = before.floats
-            for index in values.indices { values[index] = after[index] - values[index] }
-            if let rest = owed[name], rest.shape == before.shape {
+            var tensor = try trained.require(name)
+            // Taken out, so that it is changed in place.
+            trained[name] = nil
+            guard tensor.elementCount == before.elementCount else {
+                throw TaskFailure("training changed the shape of '\(name)'")
+            }
+            let rest = try owed?.tensor(name)
+            tensor.withMutableElements(as: Float.self) { values in
+                before.withElements(as: Float.self) { before in
+                    for index in values.indices { values[index] -= before[index] }
+                }
+                guard let rest, rest.elementType == .float32, rest.shape == before.shape else { return }
                 rest.withElements(as: Float.self) { rest in
                     for index in values.indices { values[index] += rest[index] }
                 }
             }
-            update[name] = Tensor(values, shape: before.shape)
+            update[name] = try tensor.reshaped(to: before.shape)
         }
         return update
     }

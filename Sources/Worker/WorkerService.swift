@@ -67,7 +67,8 @@ public actor WorkerService {
             echoes: options.echoes
         ) { feed.yield($0) }
         startedAt = ContinuousClock.now
-        let memory = try store.loadMemory()
+        let (memory, losses) = try store.recover(store.loadMemory())
+        for loss in losses { sink(LogEvent("diagnostic", level: .error, ["message": .string(loss)])) }
         machine = WorkerMachine(
             hello: Hello(
                 software: softwareVersion, trainingSamples: data.training.count, testSamples: data.test.count,

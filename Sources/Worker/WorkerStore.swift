@@ -16,7 +16,7 @@ public struct WorkerStore: Sendable {
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         lock = try StateLock(directory: directory)
-        blobs = try BlobStore(directory: directory + "/blobs")
+        blobs = try BlobStore(directory: directory + "/blobs", mend: "it is fetched or computed again")
         keys = try Self.loadKeys(directory + "/keys")
     }
 
@@ -52,6 +52,40 @@ public struct WorkerStore: Sendable {
         }
     }
 
+    /// What of a memory still stands: a result or a residual whose blob is lost or damaged is forgotten, and said so.
+    func recover(_ memory: WorkerMemory) throws -> (memory: WorkerMemory, losses: [String]) {
+        var recovered = memory
+        var losses: [String] = []
+        if let residual = memory.residual, try isLost(residual) {
+            recovered.residual = nil
+            losses.append(
+                "the residual \(residual) is lost or damaged: what compression had left out of earlier updates is lost "
+                    + "with it; the run goes on")
+        }
+        if let pending = memory.pending {
+            let named = [pending.submission.blob?.digest, pending.residual].compactMap { $0 }
+            if let digest = try named.first(where: { try isLost($0) }) {
+                recovered.pending = nil
+                losses.append(
+                    "the finished result of round \(pending.submission.round) is lost or damaged (blob \(digest)): the "
+                        + "task is done again if it is still wanted")
+            }
+        }
+        return (recovered, losses)
+    }
+
+    private func isLost(_ digest: Digest) throws -> Bool {
+        do throws(LedgerError) {
+            try blobs.verify(digest)
+            return false
+        } catch {
+            switch error {
+            case .missingBlob, .corruptBlob: return true
+            default: throw error
+            }
+        }
+    }
+
     /// Atomic: the old memory or the new one survives a crash, never a mixture.
     func save(_ memory: WorkerMemory) throws {
         let encoder = JSONEncoder()
@@ -80,7 +114,7 @@ public struct WorkerStore: Sendable {
             },
             receive: { digest, byteCount in
                 guard let digest = Digest(bytes: digest) else { throw WorkerError.network("a blob without a digest") }
-                return try blobs.receive(digest, byteCount: byteCount).sink
+                return try blobs.receive(digest, byteCount: byteCount, .cache).sink
             })
     }
 }

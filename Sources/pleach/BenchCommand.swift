@@ -1,4 +1,5 @@
 import ArgumentParser
+import Coordinator
 import Engine
 import Foundation
 import ModelGraph
@@ -10,7 +11,8 @@ struct BenchCommand: AsyncParsableCommand {
         abstract: "Measure the codec, the fold and a training step on this machine.",
         discussion: "Example: pleach bench codec --json",
         subcommands: [
-            BenchCodecCommand.self, BenchFoldCommand.self, BenchStepCommand.self, BenchRoundsCommand.self,
+            BenchCodecCommand.self, BenchFoldCommand.self, BenchPublishCommand.self, BenchStepCommand.self,
+            BenchRoundsCommand.self,
             BenchTransportCommand.self,
         ])
 }
@@ -68,6 +70,42 @@ struct BenchFoldCommand: AsyncParsableCommand {
                 String(
                     format: "%d contributions of %d parameters: %.0f million parameters/s", row.contributions,
                     row.parameters, row.millionParametersPerSecond))
+        }
+    }
+}
+
+struct BenchPublishCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "publish", abstract: "Time and memory of a round's arithmetic in a coordinator, network aside.",
+        discussion: "Example: pleach bench publish --width 4600 --wire float32 --json")
+
+    @Option(help: "Hidden units of the mlp; 4600 gives 24.8 million parameters.")
+    var width = 1400
+
+    @Option(help: "Contributions to fold.")
+    var contributions = 4
+
+    @Option(help: "Values on the wire, both ways: float32, float16, int8, int4 or ternary.")
+    var wire = "int8"
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() async throws {
+        try await exitingOnError {
+            guard width > 0, contributions > 0 else {
+                throw ValidationError("--width and --contributions must be positive")
+            }
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pleach-\(UUID().uuidString)")
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let row = try PublishBenchmark.run(
+                width: width, contributions: contributions, wire: wire, directory: folder.path)
+            if json { return try printJSON(row) }
+            print(
+                String(
+                    format: "%@, %d parameters: fold of %d %.3f s, publish %.3f s, peak %.0f MB (before: %.0f MB)",
+                    row.wire, row.parameters, row.contributions, row.foldSeconds, row.publishSeconds,
+                    Double(row.peakBytes) / 1e6, Double(row.residentBytes) / 1e6))
         }
     }
 }

@@ -11,7 +11,7 @@ private let allowed: [String: Set<String>] = [
     "Compression": ["Tensors", "ModelGraph", "Engine"],
     "Federation": ["Tensors", "UpdateCodec", "SwiftProtobuf", "Yams"],
     "Transport": ["CZeroMQ"],
-    "Ledger": ["Federation", "GRDB", "Crypto"],
+    "Ledger": ["Tensors", "Federation", "GRDB", "Crypto"],
     "Monitor": ["Federation", "FlyingFox", "Logging"],
     "Coordinator": [
         "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger", "Monitor",

@@ -33,6 +33,11 @@ int ct_enter_thread(void);
 // Tells malloc to keep what is freed, once per process. Activations are freed and asked for anew at every step; giving
 // them back to the system costs a page fault for every 4 KiB, a third of a training step of the bundled cnn (measured).
 void ct_keep_freed_memory(void);
+// Tells malloc to give large blocks back to the system when they are freed: for a process that runs no training steps and
+// whose peak matters.
+void ct_return_freed_memory(void);
+// Gives back what is free now.
+void ct_trim_memory(void);
 // Seeds the calling thread's generator (dropout).
 int ct_seed(uint64_t seed);
 // Returns whether gradients were on before.

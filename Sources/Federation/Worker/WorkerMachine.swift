@@ -219,9 +219,13 @@ public struct WorkerMachine: Sendable {
                 lastSubmittedAt = now
                 return actions + [.send(.submission(pending.submission))]
             }
-            memory.pending = nil
-            isGivenUp = false
-            actions.append(.remember(memory))
+            // A result given up for this very round may yet turn out to have been accepted: doing it again gives the same
+            // bytes, and until then the old one stands.
+            if pending.submission.round != offer.round {
+                memory.pending = nil
+                isGivenUp = false
+                actions.append(.remember(memory))
+            }
         }
         phase = .preparing(offer, awaited: [])
         fraction = 0

@@ -1,0 +1,208 @@
+import Federation
+import Ledger
+import Tensors
+import UpdateCodec
+
+/// Makes the next snapshot out of the one before, a piece at a time: old parameters from their mapped blob, changes from
+/// the accumulator, both into the new blob while it is hashed. Nothing of the model's size is held.
+///
+/// The new snapshot is always the old one plus the delta as every receiver decodes it, dead weights +0
+/// (`Snapshot.applying`). How it gets to workers depends on the wire: compressed, a delta and the residual of what it left
+/// out; lossless, nothing but the snapshot itself, which is no larger than such a delta.
+struct SnapshotPublisher {
+    /// A new snapshot and what was found on the way.
+    struct Published {
+        var snapshot: BlobReference
+        var delta: BlobReference?
+        var residual: BlobReference?
+        /// L2 norm over all parameters.
+        var norm: Double
+        var residualNorm: Double
+        var density: Double
+        var bitsPerWeight: Double
+    }
+
+    let blobs: BlobStore
+    let scheme: WireScheme
+    let seed: UInt64
+    let base: SnapshotFacts
+    let old: SnapshotFile
+    /// Of the new snapshot.
+    let masks: MaskSet
+
+    /// Adds the mean of a round, times `share` (below 1 when contributions were stale).
+    func publish(mean: consuming FoldAccumulator, share: Float = 1) throws -> Published {
+        if scheme.isLossless(for: old.layout, masks: masks) { return try publishLossless(mean, share: share) }
+        let writer = try UpdateWriter(
+            layout: old.layout, header: header, scheme: scheme, masks: masks, seed: seed)
+        var steps = try DeltaSteps(self, writer)
+        var tensor = Tensor(zeros: [])
+        let layout = old.layout
+        try mean.drainMean { index, start, piece in
+            let entry = layout.entries[index]
+            piece.scale(by: share)
+            if start == 0 { tensor = Tensor(zeros: entry.shape) }
+            tensor.withMutableElements(as: Float.self) { _ = $0[start...].update(fromContentsOf: piece) }
+            if start + piece.count == entry.elementCount {
+                try steps.append(tensor, index)
+                tensor = Tensor(zeros: [])
+            }
+        }
+        return try steps.finish()
+    }
+
+    /// Takes a new mask: a delta without values. What was still owed to dead weights is forgotten.
+    func publish(maskFrom oldMasks: MaskSet) throws -> Published {
+        let writer = try UpdateWriter(
+            layout: old.layout, header: header, scheme: scheme, masks: oldMasks, newMasks: masks, seed: seed)
+        var steps = try DeltaSteps(self, writer, keepsResidual: true)
+        for (index, entry) in old.layout.entries.enumerated() { try steps.append(Tensor(zeros: entry.shape), index) }
+        return try steps.finish()
+    }
+
+    private var header: UpdateHeader {
+        UpdateHeader(kind: .delta, base: base.snapshot.digest.bytes, maskEpoch: masks.epoch)
+    }
+
+    /// Old + mean, piece by piece.
+    private func publishLossless(_ mean: consuming FoldAccumulator, share: Float) throws -> Published {
+        var squares = 0.0
+        var sent = 0
+        // Nothing is left behind when it throws: the writer discards what it has not finished.
+        let writer = try blobs.makeWriter(.durable)
+        try writer.append(Snapshot.fileHeader(graph: old.graph, layout: old.layout, masks: masks))
+        try mean.drainMean { index, start, piece in
+            let name = old.layout.entries[index].name
+            piece.scale(by: share)
+            guard old.tensors.add(name, from: start, to: piece) else { throw TensorError.missingTensor(name) }
+            masks.apply(to: piece, of: name, from: start)
+            squares += piece.sumOfSquares
+            try writer.append(UnsafeRawBufferPointer(piece))
+        }
+        for bitmap in Snapshot.maskOrder(old.layout, masks) { try writer.append(bitmap.bytes) }
+        let reference = try writer.finish()
+        for entry in old.layout.entries { sent += masks[entry.name]?.populationCount ?? entry.elementCount }
+        let elements = Double(max(old.layout.elementCount, 1))
+        return Published(
+            snapshot: reference, norm: squares.squareRoot(), residualNorm: 0, density: Double(sent) / elements,
+            bitsPerWeight: Double(reference.byteCount) * 8 / elements)
+    }
+
+    /// The streams of a compressed step: the delta in memory, snapshot and residual on their way to the disk.
+    private struct DeltaSteps {
+        let publisher: SnapshotPublisher
+        var writer: UpdateWriter
+        let snapshot: BlobWriter
+        let owed: SafetensorsFile?
+        let owes: BlobWriter?
+        /// Whether nothing is encoded and the residual only passes through.
+        let keepsResidual: Bool
+        var squares = 0.0
+        var residualSquares = 0.0
+
+        init(_ publisher: SnapshotPublisher, _ writer: UpdateWriter, keepsResidual: Bool = false) throws {
+            self.publisher = publisher
+            self.writer = writer
+            self.keepsResidual = keepsResidual
+            let old = publisher.old
+            owed = try publisher.base.residual.map {
+                try SafetensorsFile(publisher.blobs.map($0.digest), path: "downlink residual")
+            }
+            snapshot = try publisher.blobs.makeWriter(.durable)
+            try snapshot.append(
+                Snapshot.fileHeader(graph: old.graph, layout: old.layout, masks: publisher.masks))
+            // What compression of this kind never leaves out needs no file.
+            let isLossless = publisher.scheme.isLossless(for: old.layout, masks: publisher.masks)
+            guard publisher.scheme.errorFeedback, !isLossless else {
+                owes = nil
+                return
+            }
+            owes = try publisher.blobs.makeWriter(.durable)
+            try owes?.append(
+                Safetensors.header(
+                    of: old.layout.entries.map { (name: $0.name, elementType: ElementType.float32, shape: $0.shape) }))
+        }
+
+        mutating func append(_ change: consuming Tensor, _ index: Int) throws {
+            let name = publisher.old.layout.entries[index].name
+            if !keepsResidual { change.withMutableElements(as: Float.self) { _ = owed?.add(name, from: 0, to: $0) } }
+            var coded = try writer.append(change)
+            change = Tensor(zeros: [])
+            if keepsResidual {
+                coded.residual.withMutableElements(as: Float.self) {
+                    _ = owed?.add(name, from: 0, to: $0)
+                    publisher.masks.apply(to: $0, of: name, from: 0)
+                }
+            }
+            if let owes {
+                residualSquares += coded.residual.withElements(as: Float.self) { $0.sumOfSquares }
+                try owes.append(coded.residual.bytes)
+            }
+            coded.residual = Tensor(zeros: [])
+            let isThere = coded.decoded.withMutableElements(as: Float.self) { elements in
+                guard publisher.old.tensors.add(name, from: 0, to: elements) else { return false }
+                publisher.masks.apply(to: elements, of: name, from: 0)
+                squares += UnsafeBufferPointer(elements).sumOfSquares
+                return true
+            }
+            guard isThere else { throw TensorError.missingTensor(name) }
+            try snapshot.append(coded.decoded.bytes)
+        }
+
+        consuming func finish() throws -> Published {
+            for bitmap in Snapshot.maskOrder(publisher.old.layout, publisher.masks) {
+                try snapshot.append(bitmap.bytes)
+            }
+            let reference = try snapshot.finish()
+            let residual = try owes?.finish()
+            let (bytes, density, bitsPerWeight) = writer.finish()
+            var delta: BlobReference?
+            if bytes.count < reference.byteCount {
+                delta = BlobReference(digest: try publisher.blobs.put(bytes), byteCount: bytes.count)
+            }
+            return Published(
+                snapshot: reference, delta: delta, residual: residual, norm: squares.squareRoot(),
+                residualNorm: residualSquares.squareRoot(), density: density, bitsPerWeight: bitsPerWeight)
+        }
+    }
+}
+
+extension MaskSet {
+    /// Sets the dead among elements `start`, `start + 1`, ... of a tensor to exactly +0.
+    func apply(to elements: UnsafeMutableBufferPointer<Float>, of name: String, from start: Int) {
+        guard let bitmap = self[name] else { return }
+        for index in elements.indices where !bitmap[start + index] { elements[index] = 0 }
+    }
+}
+
+extension UnsafeMutableBufferPointer<Float> {
+    var sumOfSquares: Double { UnsafeBufferPointer(self).sumOfSquares }
+}
+
+extension UnsafeBufferPointer<Float> {
+    /// Σx² in double, in eight sums side by side.
+    var sumOfSquares: Double {
+        var lanes = SIMD8<Double>(repeating: 0)
+        var index = 0
+        while index + 8 <= count {
+            var part = SIMD8<Double>()
+            for lane in 0..<8 { part[lane] = Double(self[index + lane]) }
+            lanes += part * part
+            index += 8
+        }
+        var sum = lanes.sum()
+        while index < count {
+            sum += Double(self[index]) * Double(self[index])
+            index += 1
+        }
+        return sum
+    }
+}
+
+extension UnsafeMutableBufferPointer<Float> {
+    /// Multiplies every element; 1 changes no bit.
+    fileprivate func scale(by factor: Float) {
+        guard factor != 1 else { return }
+        for index in indices { self[index] *= factor }
+    }
+}
