@@ -84,6 +84,18 @@ PLEACH_CLONES int8_t pleach_minimum_code(const int8_t *codes, size_t count) {
     return smallest;
 }
 
+void pleach_count_codes(const int8_t *codes, size_t count, uint32_t counts[256]) {
+    // Four tables, so that equal neighbours do not wait for one another.
+    uint32_t tables[4][256] = {{0}};
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        for (size_t lane = 0; lane < 4; lane++) tables[lane][(uint8_t)(codes[i + lane] + 128)]++;
+    }
+    for (; i < count; i++) tables[0][(uint8_t)(codes[i] + 128)]++;
+    for (size_t code = 0; code < 256; code++)
+        counts[code] = tables[0][code] + tables[1][code] + tables[2][code] + tables[3][code];
+}
+
 PLEACH_CLONES void pleach_fold_signs(const int8_t *codes, size_t count, uint32_t *out) {
     for (size_t i = 0; i < count; i++) {
         int32_t code = codes[i];

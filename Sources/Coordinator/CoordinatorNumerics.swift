@@ -27,12 +27,13 @@ final class CoordinatorNumerics {
 
     private let plan: Plan
     private let blobs: BlobStore
-    private let skeleton: Graph
+    /// The structure; its parameters' values are in the snapshots.
+    private let graph: BlobReference
     private var current: CurrentSnapshot
     private var fold = Fold.metrics
     private var foldSeconds = 0.0
-    /// Names the calibration points of the BN-folded graph, once.
-    private lazy var calibrationPoints = skeleton.foldingBatchNormalization().quantizationPoints()
+    /// The calibration points of the BN-folded graph, once they were asked for.
+    private var knownCalibrationPoints: [String]?
 
     /// What is known of the snapshot that the next step starts from.
     private struct CurrentSnapshot {
@@ -47,7 +48,8 @@ final class CoordinatorNumerics {
     init(plan: Plan, blobs: BlobStore, facts: SnapshotFacts) throws {
         self.plan = plan
         self.blobs = blobs
-        skeleton = try Graph.load(blobs.get(facts.graph.digest), path: "graph \(facts.graph.digest)")
+        graph = facts.graph
+        let skeleton = try Self.skeleton(graph, blobs)
         let file = try SnapshotFile(
             blobs.map(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
         var squares = 0.0
@@ -59,9 +61,23 @@ final class CoordinatorNumerics {
             prunable: file.layout.subset(of: skeleton.prunableNames), masks: file.masks, norm: squares.squareRoot())
     }
 
+    /// Structure with zeros for parameters, read when it is needed: it is as large as the model.
+    private static func skeleton(_ graph: BlobReference, _ blobs: BlobStore) throws -> Graph {
+        try Graph.load(blobs.get(graph.digest), path: "graph \(graph.digest)")
+    }
+
+    private func calibrationPoints() throws -> [String] {
+        if let knownCalibrationPoints { return knownCalibrationPoints }
+        let points = try Self.skeleton(graph, blobs).foldingBatchNormalization().quantizationPoints()
+        knownCalibrationPoints = points
+        return points
+    }
+
     /// The graph with the current snapshot's parameters: the whole model in memory, for as long as the caller keeps it.
     func currentGraph() throws -> Graph {
-        try skeleton.replacingParameters(snapshotFile().snapshot().parameters)
+        try Graph.load(
+            skeleton: blobs.get(graph.digest), path: "graph \(graph.digest)",
+            parameters: snapshotFile().snapshot().parameters)
     }
 
     private func snapshotFile() throws -> SnapshotFile {
@@ -115,7 +131,7 @@ final class CoordinatorNumerics {
             try refusing { try fold(blob, .scores, facts, into: &accumulator) }
         case .calibration(let sum):
             try refusing {
-                let set = try CalibrationSet(parsing: blobs.get(blob.digest), expecting: calibrationPoints)
+                let set = try CalibrationSet(parsing: blobs.get(blob.digest), expecting: calibrationPoints())
                 fold = .calibration(try sum?.merging(set) ?? set)
             }
         }
@@ -183,7 +199,9 @@ final class CoordinatorNumerics {
     private func close(_ rule: FoldRule, _ contributions: [ContributionFacts], base: SnapshotFacts) throws
         -> ComputedStep
     {
-        if case .average = rule { return try publish(mean: takeWeights(), share: Self.staleShare(of: contributions), base: base) }
+        if case .average = rule {
+            return try publish(mean: takeWeights(), share: Self.staleShare(of: contributions), base: base)
+        }
         switch (rule, fold) {
         case (.maskByScores(let sparsity), .scores(let accumulator)):
             fold = .metrics

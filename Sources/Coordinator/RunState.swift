@@ -156,7 +156,7 @@ struct OpeningModel {
             source = path
         }
         try graph.validateOperators(supported: SupportedOperators.table)
-        let skeleton = try blobs.put(graph.skeleton().serialized())
+        let skeleton = try blobs.put(graph.serializedSkeleton())
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
         let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
         var teachers: [String: BlobReference] = [:]
@@ -168,7 +168,7 @@ struct OpeningModel {
             if case .fixed(let extent) = $0 { extent } else { nil as Int? }
         }
         let model = ModelFacts(
-            source: source, parameters: graph.parameterTensors().elementCount, bytes: graph.serialized().count,
+            source: source, parameters: graph.parameterTensors().elementCount, bytes: graph.serializedByteCount,
             sampleShape: shape.map(Array.init) ?? [], classes: try graph.classCount())
         let skeletonBytes = try blobs.size(of: skeleton)
         records = [

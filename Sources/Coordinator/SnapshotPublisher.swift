@@ -126,27 +126,33 @@ struct SnapshotPublisher {
         mutating func append(_ change: consuming Tensor, _ index: Int) throws {
             let name = publisher.old.layout.entries[index].name
             if !keepsResidual { change.withMutableElements(as: Float.self) { _ = owed?.add(name, from: 0, to: $0) } }
-            var coded = try writer.append(change)
-            change = Tensor(zeros: [])
-            if keepsResidual {
-                coded.residual.withMutableElements(as: Float.self) {
-                    _ = owed?.add(name, from: 0, to: $0)
-                    publisher.masks.apply(to: $0, of: name, from: 0)
-                }
+            let coded = try writer.append(change, keeping: owes == nil ? .decoded : .all)
+            if let owes, let residual = coded.residual { try write(residual, of: name, to: owes) }
+            guard let decoded = coded.decoded else { return }
+            try write(decoded, of: name)
+        }
+
+        /// What is still owed.
+        private mutating func write(_ residual: consuming Tensor, of name: String, to file: BlobWriter) throws {
+            residual.withMutableElements(as: Float.self) { rest in
+                guard keepsResidual else { return }
+                _ = owed?.add(name, from: 0, to: rest)
+                publisher.masks.apply(to: rest, of: name, from: 0)
             }
-            if let owes {
-                residualSquares += coded.residual.withElements(as: Float.self) { $0.sumOfSquares }
-                try owes.append(coded.residual.bytes)
-            }
-            coded.residual = Tensor(zeros: [])
-            let isThere = coded.decoded.withMutableElements(as: Float.self) { elements in
+            residualSquares += residual.withElements(as: Float.self) { $0.sumOfSquares }
+            try file.append(residual.bytes)
+        }
+
+        /// Old + decoded change.
+        private mutating func write(_ decoded: consuming Tensor, of name: String) throws {
+            let isThere = decoded.withMutableElements(as: Float.self) { elements in
                 guard publisher.old.tensors.add(name, from: 0, to: elements) else { return false }
                 publisher.masks.apply(to: elements, of: name, from: 0)
                 squares += UnsafeBufferPointer(elements).sumOfSquares
                 return true
             }
             guard isThere else { throw TensorError.missingTensor(name) }
-            try snapshot.append(coded.decoded.bytes)
+            try snapshot.append(decoded.bytes)
         }
 
         consuming func finish() throws -> Published {
@@ -177,26 +183,6 @@ extension MaskSet {
 
 extension UnsafeMutableBufferPointer<Float> {
     var sumOfSquares: Double { UnsafeBufferPointer(self).sumOfSquares }
-}
-
-extension UnsafeBufferPointer<Float> {
-    /// Σx² in double, in eight sums side by side.
-    var sumOfSquares: Double {
-        var lanes = SIMD8<Double>(repeating: 0)
-        var index = 0
-        while index + 8 <= count {
-            var part = SIMD8<Double>()
-            for lane in 0..<8 { part[lane] = Double(self[index + lane]) }
-            lanes += part * part
-            index += 8
-        }
-        var sum = lanes.sum()
-        while index < count {
-            sum += Double(self[index]) * Double(self[index])
-            index += 1
-        }
-        return sum
-    }
 }
 
 extension UnsafeMutableBufferPointer<Float> {

@@ -21,8 +21,45 @@ extension Graph {
     /// - Parameter skeletonByteLimit: the most bytes of zeros a skeleton's parameters may take in memory: they cost
     ///   nothing in the file, so a small file from a stranger could ask for much.
     public static func load(
-        _ bytes: [UInt8], path: String, skeletonByteLimit: Int = ModelLimits.skeletonByteCount
+        _ bytes: consuming [UInt8], path: String, skeletonByteLimit: Int = ModelLimits.skeletonByteCount
     ) throws(ModelError) -> Graph {
+        var reader = OnnxReader(model: try OnnxReader.decode(bytes, path: path), path: path)
+        reader.missingData = .zeros(upTo: skeletonByteLimit)
+        return try reader.graph()
+    }
+
+    /// Reads a skeleton together with the values of its parameters: as `load` and `replacingParameters` after it, without
+    /// ever making the zeros in between.
+    /// - Throws: `ModelError`, also for a parameter that is missing, unknown, or of another shape or type.
+    public static func load(
+        skeleton bytes: consuming [UInt8], path: String, parameters: NamedTensors
+    ) throws(ModelError) -> Graph {
+        var reader = OnnxReader(model: try OnnxReader.decode(bytes, path: path), path: path)
+        reader.missingData = .parameters(parameters)
+        return try reader.graph().replacingParameters(parameters)
+    }
+}
+
+/// Turns a decoded file into a graph, refusing what breaks a rule.
+struct OnnxReader {
+    /// What a skeleton's parameters are filled with.
+    enum MissingData {
+        case zeros(upTo: Int)
+        case parameters(NamedTensors)
+    }
+
+    private var model: OnnxModelProto
+    let path: String
+    var missingData = MissingData.zeros(upTo: 0)
+    /// Tensors of zeros share their storage with others of their size.
+    private var zeros: [Int: [UInt8]] = [:]
+
+    init(model: consuming OnnxModelProto, path: String) {
+        self.model = model
+        self.path = path
+    }
+
+    static func decode(_ bytes: consuming [UInt8], path: String) throws(ModelError) -> OnnxModelProto {
         var options = BinaryDecodingOptions()
         options.discardUnknownFields = true
         let model: OnnxModelProto
@@ -30,32 +67,16 @@ extension Graph {
             throw .malformedFile(path: path, reason: "the bytes are no protocol buffer (\(error))")
         }
         guard model.hasGraph else { throw .malformedFile(path: path, reason: "it holds no graph") }
-        return try OnnxReader(model: model, path: path, skeletonByteLimit: skeletonByteLimit).graph()
+        return model
     }
-}
 
-/// Turns a decoded file into a graph, refusing what breaks a rule.
-struct OnnxReader {
-    let model: OnnxModelProto
-    let path: String
-    let skeletonByteLimit: Int
-
-    func graph() throws(ModelError) -> Graph {
-        let proto = model.graph
-        guard proto.sparseInitializer.isEmpty else {
+    mutating func graph() throws(ModelError) -> Graph {
+        guard model.graph.sparseInitializer.isEmpty else {
             throw .unsupportedFile(path: path, reason: "it holds sparse initializers; store them dense")
         }
         let metadata = try metadata()
-        var initializers = NamedTensors()
-        var zeroBytes = metadata[Graph.skeletonKey] == "1" ? skeletonByteLimit : 0
-        for tensor in proto.initializer {
-            guard !tensor.name.isEmpty else { throw malformed("an initializer has no name") }
-            guard initializers[tensor.name] == nil else {
-                throw malformed("initializer '\(tensor.name)' appears twice")
-            }
-            initializers[tensor.name] = try OnnxTensor.read(
-                tensor, name: tensor.name, path: path, zeroBytes: &zeroBytes)
-        }
+        let initializers = try takeInitializers(isSkeleton: metadata[Graph.skeletonKey] == "1")
+        let proto = model.graph
         // Files below IR 4 list initializers among the inputs.
         let inputs = try declarations(proto.input, "input").filter { initializers[$0.name] == nil }
         var nodes: [Node] = []
@@ -72,6 +93,37 @@ struct OnnxReader {
         graph.untieAliases()
         graph.dropUnusedInitializers()
         return graph
+    }
+
+    /// Reads each initializer and frees its message, so that at no time the model is there twice.
+    private mutating func takeInitializers(isSkeleton: Bool) throws(ModelError) -> NamedTensors {
+        var initializers = NamedTensors()
+        for index in model.graph.initializer.indices {
+            var proto = OnnxTensorProto()
+            swap(&proto, &model.graph.initializer[index])
+            guard !proto.name.isEmpty else { throw malformed("an initializer has no name") }
+            guard initializers[proto.name] == nil else {
+                throw malformed("initializer '\(proto.name)' appears twice")
+            }
+            initializers[proto.name] = try OnnxTensor.read(proto, name: proto.name, path: path) { type, shape in
+                isSkeleton && type == .float32 ? fill(proto.name, shape) : nil
+            }
+        }
+        return initializers
+    }
+
+    /// Data that a skeleton leaves out.
+    private mutating func fill(_ name: String, _ shape: Shape) -> Tensor? {
+        switch missingData {
+        case .parameters(let tensors): return tensors[name]
+        case .zeros(let limit):
+            let (byteCount, overflow) = shape.elementCount.multipliedReportingOverflow(by: 4)
+            guard !overflow, byteCount > 0, byteCount <= limit else { return nil }
+            missingData = .zeros(upTo: limit - byteCount)
+            let bytes = zeros[byteCount] ?? [UInt8](repeating: 0, count: byteCount)
+            zeros[byteCount] = bytes
+            return try? Tensor(elementType: .float32, shape: shape, bytes: bytes)
+        }
     }
 
     private func malformed(_ reason: String) -> ModelError { .malformedFile(path: path, reason: reason) }

@@ -5,10 +5,52 @@ extension Graph {
     /// The model as an ONNX file. Equal graphs give equal bytes; nothing depends on time or on hash order. Intermediate
     /// shapes (value_info) are not written, since edits make them stale. A skeleton's parameters are written without data.
     public func serialized() -> [UInt8] {
+        let omitted = isSkeleton ? Set(parameters.map(\.name)) : []
+        return Self.encode(modelProto { name, tensor in !omitted.contains(name) || tensor.bytes.contains { $0 != 0 } })
+    }
+
+    /// The skeleton as an ONNX file: structure and every initializer that is no parameter.
+    public func serializedSkeleton() -> [UInt8] {
+        let omitted = Set(parameters.map(\.name))
+        var graph = self
+        graph.metadata[Graph.skeletonKey] = "1"
+        return Self.encode(graph.modelProto { name, _ in !omitted.contains(name) })
+    }
+
+    /// How many bytes `serialized` gives, without making them. Precondition: not a skeleton.
+    public var serializedByteCount: Int {
+        precondition(!isSkeleton, "a skeleton is counted by serializing it")
+        var model = modelProto { _, _ in false }
+        var initializerBytes = 0
+        for proto in model.graph.initializer {
+            let dataBytes = initializers[proto.name]?.bytes.count ?? 0
+            initializerBytes += Self.fieldByteCount(Self.encode(proto).count + Self.fieldByteCount(dataBytes))
+        }
+        model.graph.initializer = []
+        let graphBytes = Self.encode(model.graph).count + initializerBytes
+        model.clearGraph()
+        return Self.encode(model).count + Self.fieldByteCount(graphBytes)
+    }
+
+    /// A length-delimited field with a number below 16: tag, length, bytes.
+    private static func fieldByteCount(_ byteCount: Int) -> Int {
+        1 + max(1, (Int.bitWidth - byteCount.leadingZeroBitCount + 6) / 7) + byteCount
+    }
+
+    private static func encode(_ message: some SwiftProtobuf.Message) -> [UInt8] {
+        var options = BinaryEncodingOptions()
+        options.useDeterministicOrdering = true
+        do { return try message.serializedBytes(options: options) } catch {
+            // No message has required fields or extensions, which are all that encoding can fail on.
+            preconditionFailure("cannot encode a model: \(error)")
+        }
+    }
+
+    private func modelProto(hasData: (_ name: String, Tensor) -> Bool) -> OnnxModelProto {
         var model = OnnxModelProto()
         model.irVersion = irVersion
         model.producerName = "pleach"
-        model.graph = graphProto()
+        model.graph = graphProto(hasData: hasData)
         let domains = Set(nodes.map(\.domain)).subtracting([""]).sorted()
         model.opsetImport = [opsetImport("", opset)] + domains.map { opsetImport($0, 1) }
         model.metadataProps = metadata.sorted { $0.key < $1.key }.map { key, value in
@@ -17,21 +59,14 @@ extension Graph {
             entry.value = value
             return entry
         }
-        var options = BinaryEncodingOptions()
-        options.useDeterministicOrdering = true
-        do { return try model.serializedBytes(options: options) } catch {
-            // The message has no required fields and no extensions, which are all that encoding can fail on.
-            preconditionFailure("cannot encode a graph of \(nodes.count) nodes: \(error)")
-        }
+        return model
     }
 
-    private func graphProto() -> OnnxGraphProto {
+    private func graphProto(hasData: (_ name: String, Tensor) -> Bool) -> OnnxGraphProto {
         var proto = OnnxGraphProto()
         proto.name = name.isEmpty ? "graph" : name
-        let omitted = isSkeleton ? Set(parameters.map(\.name)) : []
         for (name, tensor) in initializers.ordered where !constantNames.contains(name) {
-            let withData = !omitted.contains(name) || tensor.bytes.contains { $0 != 0 }
-            proto.initializer.append(OnnxTensor.write(tensor, name: name, withData: withData))
+            proto.initializer.append(OnnxTensor.write(tensor, name: name, withData: hasData(name, tensor)))
         }
         for (name, tensor) in initializers.ordered where constantNames.contains(name) {
             let node = Node(

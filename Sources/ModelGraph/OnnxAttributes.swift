@@ -34,8 +34,7 @@ enum OnnxAttributes {
         case .int: return .int(proto.i)
         case .string: return .string(try text(proto.s, what, path))
         case .tensor:
-            var none = 0
-            return .tensor(try OnnxTensor.read(proto.t, name: what, path: path, zeroBytes: &none))
+            return .tensor(try OnnxTensor.read(proto.t, name: what, path: path))
         case .floats: return .floats(proto.floats)
         case .ints: return .ints(proto.ints)
         case .strings:

@@ -26,10 +26,11 @@ enum OnnxTensor {
         (.uint8, .uint8), (.int16, .int16), (.int32, .int32), (.int64, .int64), (.bool, .bool),
     ]
 
-    /// Reads a tensor whose data must fill its shape exactly. `zeroBytes` is how many bytes of missing float data may
-    /// still be filled with zeros (skeletons only; 0 otherwise).
+    /// Reads a tensor whose data must fill its shape exactly.
+    /// - Parameter missing: what to take where there are no data; nil when that is an error.
     static func read(
-        _ proto: OnnxTensorProto, name: String, path: String, zeroBytes: inout Int
+        _ proto: OnnxTensorProto, name: String, path: String,
+        missing: (ElementType, Shape) -> Tensor? = { _, _ in nil }
     ) throws(ModelError) -> Tensor {
         let what = "tensor '\(name)'"
         guard proto.dataLocation == .default, proto.externalData.isEmpty else {
@@ -45,10 +46,13 @@ enum OnnxTensor {
         } else {
             bytes = try typedBytes(proto, type, what, path)
         }
-        let (expected, overflow) = shape.elementCount.multipliedReportingOverflow(by: type.byteCount)
-        if bytes.isEmpty, type == .float32, !overflow, expected > 0, expected <= zeroBytes {
-            zeroBytes -= expected
-            bytes = [UInt8](repeating: 0, count: expected)
+        if bytes.isEmpty, let tensor = missing(type, shape) {
+            guard tensor.elementType == type, tensor.shape == shape else {
+                throw .invalidRequest(
+                    "parameter '\(name)' is \(type) of shape \(shape) but \(tensor.elementType) \(tensor.shape) was given"
+                )
+            }
+            return tensor
         }
         if type == .bool { for index in bytes.indices where bytes[index] > 1 { bytes[index] = 1 } }
         do { return try Tensor(elementType: type, shape: shape, bytes: bytes, name: name) } catch {

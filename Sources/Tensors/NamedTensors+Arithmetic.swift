@@ -32,21 +32,4 @@ extension NamedTensors {
             }
         }
     }
-
-    /// Adds a number below `magnitude` to each element, another for each: a stand-in for an update that no packing makes
-    /// smaller. Precondition: all are float32.
-    public mutating func addNoise(magnitude: Float, seed: UInt64) {
-        var state = UInt32(truncatingIfNeeded: seed)
-        for name in names {
-            modify(name) { tensor in
-                tensor.withMutableElements(as: Float.self) { values in
-                    for index in values.indices {
-                        // Numerical Recipes' linear congruence: its high bits are random enough for this.
-                        state = state &* 1_664_525 &+ 1_013_904_223
-                        values[index] += magnitude * (Float(state >> 8) * 0x1p-23 - 1)
-                    }
-                }
-            }
-        }
-    }
 }

@@ -45,6 +45,8 @@ public struct SafetensorsFile: Sendable {
         return try Tensor(elementType: entry.elementType, shape: entry.shape, bytes: bytes, name: name)
     }
 
+    public func shape(of name: String) -> Shape? { places[name].map { entries[$0].shape } }
+
     /// Adds float32 elements `start`, `start + 1`, ... of a tensor to `target`, in place.
     /// - Returns: false when there is no such tensor, or none of float32 with those elements.
     public func add(_ name: String, from start: Int, to target: UnsafeMutableBufferPointer<Float>) -> Bool {

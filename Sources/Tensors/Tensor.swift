@@ -42,6 +42,18 @@ public struct Tensor: Sendable, Equatable {
         self.bytes = [UInt8](repeating: 0, count: shape.elementCount * elementType.byteCount)
     }
 
+    /// A float32 tensor whose elements `fill` initializes, all of them.
+    public init(float32 shape: Shape, fill: (UnsafeMutableBufferPointer<Float>) -> Void) {
+        elementType = .float32
+        self.shape = shape
+        bytes = [UInt8](unsafeUninitializedCapacity: 4 * shape.elementCount) { buffer, filled in
+            let all = UnsafeMutableRawBufferPointer(
+                rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(4 * shape.elementCount)])
+            fill(all.bindMemory(to: Float.self))
+            filled = 4 * shape.elementCount
+        }
+    }
+
     public var elementCount: Int { shape.elementCount }
 
     /// The elements copied out as `Element`, whose size must be that of the element type.

@@ -69,7 +69,9 @@ public enum CodecBenchmark {
             decoding = min(decoding, (clock.now - start) / .seconds(1))
             precondition(decoded == update.decoded, "decoder and encoder differ")
         }
-        let record = try TensorEncoder(name: "weights", mask: mask, scheme: scheme).encode(tensor, counter: 0).record
+        var unused: [UInt8] = []
+        let record = try TensorEncoder(name: "weights", mask: mask, scheme: scheme)
+            .encode(tensor, counter: 0, keeping: [], to: &unused).record
         let megabytes = Double(tensor.elementCount) * 4 / 1e6
         return Row(
             scheme: name, density: update.density, bitsPerWeight: update.bitsPerWeight,

@@ -5,21 +5,49 @@ enum LZ4Block {
     /// A byte of LZ4 adds at most 255 bytes of output (a length byte of 255), so more cannot be true.
     static let largestExpansion = 255
 
-    /// The compressed bytes, or nil when they are not fewer.
-    static func compress(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
-        guard bytes.count > 16, bytes.count <= LZ4_MAX_INPUT_SIZE else { return nil }
-        let packed = bytes.withUnsafeBytes { source in
+    /// Larger inputs are sampled first.
+    private static let sampledAbove = 4 << 20
+    private static let sampleByteCount = 64 << 10
+    private static let sampleCount = 32
+
+    /// The compressed bytes of `range`, behind `leaving` zeros, or nil when they are not fewer.
+    static func compress(_ bytes: [UInt8], _ range: Range<Int>, leaving: Int = 0) -> [UInt8]? {
+        guard range.count > 16, range.count <= LZ4_MAX_INPUT_SIZE else { return nil }
+        return bytes.withUnsafeBytes { bytes in
+            let source = UnsafeRawBufferPointer(rebasing: bytes[range])
+            guard source.count <= sampledAbove || samplesShrink(source) else { return nil }
             // Room for one byte less than the input: LZ4 gives up when that is not enough.
-            [UInt8](unsafeUninitializedCapacity: bytes.count - 1) { buffer, filled in
+            let packed = [UInt8](unsafeUninitializedCapacity: leaving + source.count - 1) { buffer, filled in
                 let target = UnsafeMutableRawBufferPointer(buffer)
-                filled = Int(
-                    LZ4_compress_default(
-                        source.baseAddress?.assumingMemoryBound(to: CChar.self),
-                        target.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(source.count),
-                        Int32(target.count)))
+                target[..<leaving].initializeMemory(as: UInt8.self, repeating: 0)
+                let count = compress(source, into: UnsafeMutableRawBufferPointer(rebasing: target[leaving...]))
+                filled = count > 0 ? leaving + count : 0
+            }
+            return packed.isEmpty ? nil : packed
+        }
+    }
+
+    /// Whether pieces taken all over a large input shrink at all. Quantized noise does not, and trying all of it would
+    /// write as many bytes again for nothing.
+    private static func samplesShrink(_ source: UnsafeRawBufferPointer) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: sampleByteCount, alignment: 1) { scratch in
+            let stride = (source.count - sampleByteCount) / (sampleCount - 1)
+            return (0..<sampleCount).contains { number in
+                let start = number * stride
+                let sample = UnsafeRawBufferPointer(rebasing: source[start..<start + sampleByteCount])
+                // A shrinking of less than 1 part in 64 is chance.
+                let room = sampleByteCount - sampleByteCount / 64
+                return compress(sample, into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<room])) > 0
             }
         }
-        return packed.isEmpty ? nil : packed
+    }
+
+    /// The bytes written, or 0 when `target` is too small.
+    private static func compress(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> Int {
+        Int(
+            LZ4_compress_default(
+                source.baseAddress?.assumingMemoryBound(to: CChar.self),
+                target.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(source.count), Int32(target.count)))
     }
 
     /// Exactly `count` bytes out of all of `range`, or nil. Nothing is allocated for a count that cannot be true.

@@ -176,7 +176,8 @@ extension MaskChange {
             counted.appendVarint(form == .gapsBetweenAlive ? members.count : domain - members.count)
             coded = counted + coded
         }
-        if let packed = LZ4Block.compress(CodedSubset.bitmap(members, domain: domain)[...]),
+        let bitmap = CodedSubset.bitmap(members, domain: domain)
+        if let packed = LZ4Block.compress(bitmap, 0..<bitmap.count),
             packed.count + varintByteCount(packed.count) < coded.count
         {
             form = .lz4

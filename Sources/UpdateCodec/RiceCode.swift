@@ -15,16 +15,30 @@ struct RiceCode {
     var fieldByteCount: Int { 1 + varintByteCount(byteCount) + byteCount }
 
     /// The parameter with the fewest bits for `numbers`, exactly.
-    ///
+    init(best numbers: UnsafeBufferPointer<UInt32>, largestParameter: Int) {
+        self.init(count: numbers.count, largestParameter: largestParameter) { k in
+            Int(pleach_sum_shifted(numbers.baseAddress, numbers.count, UInt32(k)))
+        }
+    }
+
+    /// The same for sign-folded codes. They take few values, so they are counted once instead of folded.
+    init(bestForCodes codes: [Int8]) {
+        var counts = [UInt32](repeating: 0, count: 256)
+        pleach_count_codes(codes, codes.count, &counts)
+        self.init(count: codes.count, largestParameter: Self.largestValueParameter) { k in
+            (-128...127).reduce(0) { sum, code in
+                let folded = code >= 0 ? 2 * code : -2 * code - 1
+                return sum + Int(counts[code + 128]) * (folded >> k)
+            }
+        }
+    }
+
     /// The cost n(1 + k) + Σ(v >> k) is convex in k, because Σ(v >> k) − Σ(v >> k+1) = Σ⌈(v >> k)/2⌉ falls with k; so
     /// the first rise ends the search, which starts near the logarithm of the mean.
-    init(best numbers: UnsafeBufferPointer<UInt32>, largestParameter: Int) {
-        let count = numbers.count
-        func cost(_ k: Int) -> Int {
-            count * (1 + k) + Int(pleach_sum_shifted(numbers.baseAddress, count, UInt32(k)))
-        }
-        let mean = count > 0 ? pleach_sum_shifted(numbers.baseAddress, count, 0) / UInt64(count) : 0
-        var best = min(mean == 0 ? 0 : 63 - mean.leadingZeroBitCount, largestParameter)
+    private init(count: Int, largestParameter: Int, sumShifted: (_ k: Int) -> Int) {
+        func cost(_ k: Int) -> Int { count * (1 + k) + sumShifted(k) }
+        let mean = count > 0 ? sumShifted(0) / count : 0
+        var best = min(mean == 0 ? 0 : Int.bitWidth - 1 - mean.leadingZeroBitCount, largestParameter)
         var bits = cost(best)
         while best > 0, case let next = cost(best - 1), next <= bits { (best, bits) = (best - 1, next) }
         while best < largestParameter, case let next = cost(best + 1), next < bits { (best, bits) = (best + 1, next) }

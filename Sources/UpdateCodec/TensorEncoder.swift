@@ -9,68 +9,80 @@ struct TensorEncoder {
 
     struct Record {
         var alive: Int
-        var kept: Int
-        var positions: PositionScheme
-        var positionBytes: [UInt8]
+        /// Ranks, among the alive, of the values sent, ascending; nil for all of them.
+        var chosen: [UInt32]?
+        var positions = PositionScheme.dense
+        var positionBytes: [UInt8] = []
         var values: CodedValues
 
-        func write(index: Int, after previous: Int, elements: Int, to bytes: inout [UInt8]) {
-            TensorRecord.writeHead(
-                index: index, after: previous, elements: elements, alive: alive, kept: kept, positions: positions,
-                values: values, to: &bytes)
-            bytes += positionBytes
-            bytes += values.bytes
-        }
+        var kept: Int { chosen?.count ?? alive }
     }
 
     struct Result {
         /// nil when nothing needs to be sent.
         var record: Record?
-        var decoded: Tensor
-        var residual: Tensor
+        /// As far as they were asked for.
+        var decoded: Tensor?
+        var residual: Tensor?
     }
 
     let name: String
     let mask: Bitmap?
     let scheme: WireScheme
 
-    func encode(_ tensor: Tensor, counter: UInt64) throws(CodecError) -> Result {
+    /// Codes one tensor and appends its record to `bytes`, as that of tensor `index` behind that of tensor `previous`.
+    /// A tensor that nobody else holds becomes its own residual in place.
+    func encode(
+        _ tensor: consuming Tensor, counter: UInt64, index: Int = 0, after previous: Int = -1, keeping: CodedParts,
+        to bytes: inout [UInt8]
+    ) throws(CodecError) -> Result {
         guard tensor.elementType == .float32 else { throw .notFloat32(tensor: name, found: tensor.elementType) }
         let isFinite = tensor.withElements(as: Float.self) {
             pleach_absmax_bits($0.baseAddress, $0.count) < 0x7f80_0000
         }
         guard isFinite else { throw .notFinite(tensor: name) }
-        return tensor.withElements(as: Float.self) { input in
-            guard let mask else { return encode(alive: input, shape: tensor.shape, counter: counter) }
-            let count = mask.populationCount
-            let alive = [Float](unsafeUninitializedCapacity: count) { buffer, filled in
-                filled = pleach_gather_ones(input.baseAddress, mask.bytes, mask.count, buffer.baseAddress)
-            }
-            return alive.withUnsafeBufferPointer { encode(alive: $0, shape: tensor.shape, counter: counter) }
+        let shape = tensor.shape
+        // Moved, not shared, so that the residual can take the elements' place.
+        var alive = gatherAlive(tensor)
+        guard let record = code(alive, counter: counter, elements: shape.elementCount, index, previous, to: &bytes)
+        else {
+            func zeros(_ part: CodedParts) -> Tensor? { keeping.contains(part) ? Tensor(zeros: shape) : nil }
+            return Result(record: nil, decoded: zeros(.decoded), residual: zeros(.residual))
         }
+        var result = Result(record: record)
+        if keeping.contains(.decoded) { result.decoded = spread(decoded(record, alive), shape: shape) }
+        if keeping.contains(.residual) {
+            subtractSent(record, from: &alive)
+            result.residual = spread(alive, shape: shape)
+        }
+        return result
     }
 
-    private func encode(alive: UnsafeBufferPointer<Float>, shape: Shape, counter: UInt64) -> Result {
-        guard pleach_absmax_bits(alive.baseAddress, alive.count) != 0 else {
-            let zeros = Tensor(zeros: shape)
-            return Result(record: nil, decoded: zeros, residual: zeros)
+    /// nil when all is zero and nothing was written.
+    private func code(
+        _ alive: Tensor, counter: UInt64, elements: Int, _ index: Int, _ previous: Int, to bytes: inout [UInt8]
+    ) -> Record? {
+        alive.withElements(as: Float.self) { alive in
+            guard pleach_absmax_bits(alive.baseAddress, alive.count) != 0 else { return nil }
+            let isSmall = alive.count <= scheme.smallTensorElements
+            let format = isSmall ? scheme.smallValues : scheme.values
+            let coder = ValueCoder(
+                format: format, blockSize: scheme.blockSize, rounding: scheme.rounding, counter: counter)
+            let chosen = choose(alive, selection: isSmall ? .dense : scheme.selection, format: format)
+            func write(_ values: UnsafeBufferPointer<Float>) -> Record {
+                var record = Record(alive: alive.count, chosen: chosen, values: coder.code(values))
+                if let chosen {
+                    let subset = CodedSubset(chosen, domain: alive.count)
+                    (record.positions, record.positionBytes) = (subset.scheme, subset.bytes)
+                }
+                TensorRecord.writeHead(of: record, index: index, after: previous, elements: elements, to: &bytes)
+                bytes += record.positionBytes
+                record.values.write(values, to: &bytes)
+                return record
+            }
+            guard let chosen else { return write(alive) }
+            return chosen.map { alive[Int($0)] }.withUnsafeBufferPointer { write($0) }
         }
-        let isSmall = alive.count <= scheme.smallTensorElements
-        let format = isSmall ? scheme.smallValues : scheme.values
-        let coder = ValueCoder(format: format, blockSize: scheme.blockSize, rounding: scheme.rounding, counter: counter)
-        var record = Record(
-            alive: alive.count, kept: alive.count, positions: .dense, positionBytes: [],
-            values: CodedValues(format: format))
-        let chosen = choose(alive, selection: isSmall ? .dense : scheme.selection, format: format)
-        if let chosen {
-            let values = chosen.map { alive[Int($0)] }
-            record.values = values.withUnsafeBufferPointer { coder.code($0) }
-            let subset = CodedSubset(chosen, domain: alive.count)
-            (record.kept, record.positions, record.positionBytes) = (chosen.count, subset.scheme, subset.bytes)
-        } else {
-            record.values = coder.code(alive)
-        }
-        return result(record, chosen: chosen, alive: alive, shape: shape)
     }
 
     /// Ranks, among the alive, of the values to send, ascending; nil for all of them.
@@ -97,31 +109,79 @@ struct TensorEncoder {
         return chosen.count == alive.count ? nil : chosen
     }
 
-    /// Spreads what was coded back over the tensor and takes the difference.
-    private func result(
-        _ record: Record, chosen: [UInt32]?, alive: UnsafeBufferPointer<Float>, shape: Shape
-    ) -> Result {
-        var decodedAlive = record.values.decoded
-        if let chosen {
-            decodedAlive = [Float](repeating: 0, count: alive.count)
-            decodedAlive.withUnsafeMutableBufferPointer { target in
-                for (value, rank) in zip(record.values.decoded, chosen) { target[Int(rank)] = value }
+    /// The alive elements as every receiver will see them, 0 where nothing is sent.
+    private func decoded(_ record: Record, _ alive: Tensor) -> Tensor {
+        alive.withElements(as: Float.self) { alive in
+            Tensor(float32: [alive.count]) { target in
+                if record.chosen != nil { target.initialize(repeating: 0) }
+                Self.forEachRun(record, alive) { values, ranks, start in
+                    guard let ranks else {
+                        _ = UnsafeMutableBufferPointer(rebasing: target[start...]).update(fromContentsOf: values)
+                        return
+                    }
+                    for (value, rank) in zip(values, ranks) { target[Int(rank)] = value }
+                }
             }
         }
-        let residualAlive = [Float](unsafeUninitializedCapacity: alive.count) { buffer, filled in
-            pleach_subtract(alive.baseAddress, decodedAlive, buffer.baseAddress, alive.count)
-            filled = alive.count
-        }
-        return Result(
-            record: record, decoded: spread(decodedAlive, shape: shape), residual: spread(residualAlive, shape: shape))
     }
 
-    private func spread(_ alive: [Float], shape: Shape) -> Tensor {
-        guard let mask else { return Tensor(alive, shape: shape) }
+    /// Input − decoded, in place. What was not sent is owed in full.
+    private func subtractSent(_ record: Record, from alive: inout Tensor) {
+        alive.withMutableElements(as: Float.self) { alive in
+            Self.forEachRun(record, UnsafeBufferPointer(alive)) { values, ranks, start in
+                guard let ranks else {
+                    guard let target = alive.baseAddress.map({ $0 + start }) else { return }
+                    pleach_subtract(target, values.baseAddress, target, values.count)
+                    return
+                }
+                for (value, rank) in zip(values, ranks) { alive[Int(rank)] -= value }
+            }
+        }
+    }
+
+    /// Decodes what was coded of `alive` a run at a time: the values, and their ranks unless they follow one another
+    /// from `start` on. A run is decoded from the elements of that run alone, which the caller may then change.
+    private static func forEachRun(
+        _ record: Record, _ alive: UnsafeBufferPointer<Float>,
+        _ visit: (_ values: UnsafeBufferPointer<Float>, _ ranks: ArraySlice<UInt32>?, _ start: Int) -> Void
+    ) {
+        let runLength = 4096
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: min(runLength, record.kept)) { scratch in
+            for start in stride(from: 0, to: record.kept, by: runLength) {
+                let count = min(runLength, record.kept - start)
+                let run = UnsafeMutableBufferPointer(rebasing: scratch[..<count])
+                let ranks = record.chosen?[start..<start + count]
+                if record.values.format != .float32 {
+                    record.values.decode(from: start, into: run)
+                } else if let ranks {
+                    for (place, rank) in ranks.enumerated() { run[place] = alive[Int(rank)] }
+                } else {
+                    _ = run.update(fromContentsOf: alive[start..<start + count])
+                }
+                visit(UnsafeBufferPointer(run), ranks, start)
+            }
+        }
+    }
+
+    private func gatherAlive(_ tensor: consuming Tensor) -> Tensor {
+        guard let mask else { return tensor }
+        return Tensor(float32: [mask.populationCount]) { out in
+            let count = tensor.withElements(as: Float.self) {
+                pleach_gather_ones($0.baseAddress, mask.bytes, mask.count, out.baseAddress)
+            }
+            precondition(count == out.count, "a mask's population count is wrong")
+        }
+    }
+
+    /// Puts alive elements in their places; the dead are 0.
+    private func spread(_ alive: consuming Tensor, shape: Shape) -> Tensor {
+        guard let mask else { return alive }
         var tensor = Tensor(zeros: shape)
         let indices = CodedSubset.members(of: mask.bytes, domain: mask.count)
         tensor.withMutableElements(as: Float.self) { target in
-            for (value, index) in zip(alive, indices) { target[Int(index)] = value }
+            alive.withElements(as: Float.self) { alive in
+                for (value, index) in zip(alive, indices) { target[Int(index)] = value }
+            }
         }
         return tensor
     }

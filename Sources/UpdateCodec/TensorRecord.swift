@@ -26,14 +26,14 @@ struct TensorRecord: Sendable, Equatable {
 
     /// Writes the fields in front of positions and values.
     static func writeHead(
-        index: Int, after previous: Int, elements: Int, alive: Int, kept: Int, positions: PositionScheme,
-        values: CodedValues, to bytes: inout [UInt8]
+        of record: TensorEncoder.Record, index: Int, after previous: Int, elements: Int, to bytes: inout [UInt8]
     ) {
+        let values = record.values
         bytes.appendVarint(index - previous - 1)
         bytes.appendVarint(elements)
-        bytes.appendVarint(elements - alive)
-        bytes.append(positions.rawValue | values.format.rawValue << 2 | (values.isRice ? riceBit : 0))
-        if positions != .dense { bytes.appendVarint(kept) }
+        bytes.appendVarint(elements - record.alive)
+        bytes.append(record.positions.rawValue | values.format.rawValue << 2 | (values.isRice ? riceBit : 0))
+        if record.positions != .dense { bytes.appendVarint(record.kept) }
     }
 
     /// Reads a record up to its end and checks all that can be checked without its values.

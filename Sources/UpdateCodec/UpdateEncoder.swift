@@ -21,7 +21,7 @@ public enum UpdateEncoder {
         var decoded = NamedTensors()
         var residual = NamedTensors()
         for (name, tensor) in tensors.ordered {
-            let coded = try writer.append(tensor)
+            let coded = try writer.append(tensor, keeping: .all)
             decoded[name] = coded.decoded
             residual[name] = coded.residual
         }
@@ -29,18 +29,6 @@ public enum UpdateEncoder {
         return EncodedUpdate(
             bytes: finished.bytes, decoded: decoded, residual: residual, density: finished.density,
             bitsPerWeight: finished.bitsPerWeight)
-    }
-
-    static func container(_ header: UpdateHeader, _ body: [UInt8], carriesMasks: Bool) -> [UInt8] {
-        let packed = LZ4Block.compress(body[...])
-        let payload = packed ?? body
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(UpdateHeader.byteCount + payload.count)
-        ContainerPrefix(
-            header: header, packing: packed == nil ? .stored : .lz4, carriesMasks: carriesMasks,
-            bodyByteCount: body.count
-        ).write(to: &bytes)
-        return bytes + payload
     }
 
     static func check(

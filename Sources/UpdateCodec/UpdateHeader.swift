@@ -41,14 +41,16 @@ struct ContainerPrefix: Sendable, Equatable {
     var carriesMasks: Bool
     var bodyByteCount: Int
 
-    func write(to bytes: inout [UInt8]) {
-        bytes += UpdateHeader.magic
-        bytes += [
+    /// Replaces the first 52 bytes.
+    func write(over bytes: inout [UInt8]) {
+        var prefix = UpdateHeader.magic
+        prefix += [
             UpdateHeader.version, header.kind.rawValue, packing.rawValue, carriesMasks ? UpdateHeader.maskFlag : 0,
         ]
-        bytes += header.base
-        bytes.appendLittleEndian(header.maskEpoch)
-        bytes.appendLittleEndian(UInt64(bodyByteCount))
+        prefix += header.base
+        prefix.appendLittleEndian(header.maskEpoch)
+        prefix.appendLittleEndian(UInt64(bodyByteCount))
+        bytes.replaceSubrange(..<UpdateHeader.byteCount, with: prefix)
     }
 
     init(header: UpdateHeader, packing: Packing, carriesMasks: Bool, bodyByteCount: Int) {

@@ -1,14 +1,27 @@
 import Tensors
 
+/// What of a coded tensor its owner needs afterwards; each costs memory of the tensor's size.
+public struct CodedParts: OptionSet, Sendable {
+    public let rawValue: Int
+
+    public init(rawValue: Int) { self.rawValue = rawValue }
+
+    public static let decoded = CodedParts(rawValue: 1)
+    public static let residual = CodedParts(rawValue: 2)
+    public static let all: CodedParts = [.decoded, .residual]
+}
+
 /// Writes a container tensor by tensor, so that nobody has to hold more than one tensor besides the coded bytes.
 /// `UpdateEncoder.encode` is this over all tensors at once; the bytes are the same.
+///
+/// The container grows in one array, its prefix left free: what is not packed is never copied.
 public struct UpdateWriter {
-    /// What became of one tensor.
+    /// What became of one tensor, as far as it was asked for.
     public struct Coded {
         /// What every receiver will see, to the bit.
-        public var decoded: Tensor
+        public var decoded: Tensor?
         /// Input − decoded, in float32; 0 where the mask is dead.
-        public var residual: Tensor
+        public var residual: Tensor?
     }
 
     private let layout: TensorLayout
@@ -16,8 +29,10 @@ public struct UpdateWriter {
     private let scheme: WireScheme
     private let masks: MaskSet
     private let carriesMasks: Bool
-    private var body: [UInt8] = []
-    private var records: [UInt8] = []
+    /// Prefix (still zeros), then the body.
+    private var bytes: [UInt8]
+    /// Where the count of records stands: room for the most there can be.
+    private var recordCountPlace: Range<Int>
     private var generator: SeededGenerator
     private var index = 0
     private var recordCount = 0
@@ -37,20 +52,26 @@ public struct UpdateWriter {
         self.masks = newMasks ?? masks
         carriesMasks = newMasks != nil
         generator = SeededGenerator(seed: seed, labels: "update")
-        body.appendVarint(layout.entries.count)
-        body.appendVarint(layout.elementCount)
-        if let newMasks { MaskSection.write(from: masks, to: newMasks, layout: layout, to: &body) }
+        bytes = [UInt8](repeating: 0, count: UpdateHeader.byteCount)
+        bytes.reserveCapacity(scheme.expectedByteCount(layout))
+        bytes.appendVarint(layout.entries.count)
+        bytes.appendVarint(layout.elementCount)
+        if let newMasks { MaskSection.write(from: masks, to: newMasks, layout: layout, to: &bytes) }
+        let start = bytes.count
+        bytes.appendVarint(layout.entries.count)
+        recordCountPlace = start..<bytes.count
     }
 
-    /// Codes the layout's next tensor. Precondition: it has that tensor's shape.
-    public mutating func append(_ tensor: Tensor) throws(CodecError) -> Coded {
+    /// Codes the layout's next tensor. Precondition: it has that tensor's shape. A tensor that nobody else holds becomes
+    /// the residual in place.
+    public mutating func append(_ tensor: consuming Tensor, keeping parts: CodedParts) throws(CodecError) -> Coded {
         precondition(index < layout.entries.count, "all tensors of the layout were written")
         let entry = layout.entries[index]
         precondition(tensor.shape == entry.shape, "'\(entry.name)' has another shape")
         let encoder = TensorEncoder(name: entry.name, mask: masks[entry.name], scheme: scheme)
-        let coded = try encoder.encode(tensor, counter: generator.next())
+        let coded = try encoder.encode(
+            tensor, counter: generator.next(), index: index, after: previous, keeping: parts, to: &bytes)
         if let record = coded.record {
-            record.write(index: index, after: previous, elements: tensor.elementCount, to: &records)
             recordCount += 1
             kept += record.kept
             previous = index
@@ -62,16 +83,32 @@ public struct UpdateWriter {
     /// The container. Precondition: all tensors were written.
     public consuming func finish() -> (bytes: [UInt8], density: Double, bitsPerWeight: Double) {
         precondition(index == layout.entries.count, "only \(index) of \(layout.entries.count) tensors were written")
-        body.appendVarint(recordCount)
-        body += records
-        records = []
-        let bytes = UpdateEncoder.container(header, body, carriesMasks: carriesMasks)
+        var count: [UInt8] = []
+        count.appendVarint(recordCount)
+        bytes.replaceSubrange(recordCountPlace, with: count)
+        let body = UpdateHeader.byteCount..<bytes.count
+        let packed = LZ4Block.compress(bytes, body, leaving: UpdateHeader.byteCount)
+        let prefix = ContainerPrefix(
+            header: header, packing: packed == nil ? .stored : .lz4, carriesMasks: carriesMasks,
+            bodyByteCount: body.count)
+        if let packed { bytes = packed }
+        prefix.write(over: &bytes)
         let elements = Double(max(layout.elementCount, 1))
         return (bytes, Double(kept) / elements, Double(bytes.count) * 8 / elements)
     }
 }
 
 extension WireScheme {
+    /// About what a container needs; pages that are reserved and never written cost nothing.
+    fileprivate func expectedByteCount(_ layout: TensorLayout) -> Int {
+        guard case .dense = selection else { return 0 }
+        let bits = max(values.bitCount, smallValues.bitCount)
+        return UpdateHeader.byteCount
+            + layout.entries.reduce(0) { sum, entry in
+                sum + entry.elementCount * bits / 8 + 64 + 2 * (entry.elementCount / blockSize + 1)
+            }
+    }
+
     /// Whether nothing of these tensors is lost on the way: all values travel, as float32.
     public func isLossless(for layout: TensorLayout, masks: MaskSet) -> Bool {
         guard selection == .dense, values == .float32 else { return false }

@@ -53,17 +53,6 @@ enum SharedExponent {
     static func factor(_ exponent: Int) -> Float { Float(sign: .plus, exponent: exponent, significand: 1) }
 }
 
-/// The values of one record as bytes, and as what the receiver will make of them.
-struct CodedValues {
-    var format: ValueFormat
-    var isRice = false
-    /// Exponent, block size, scales and codes, as far as the format has them.
-    var bytes: [UInt8] = []
-    var decoded: [Float] = []
-    /// The integer formats' codes, for measuring their entropy.
-    var codes: [Int8] = []
-}
-
 /// Turns values into the bytes of a record. Values are finite.
 struct ValueCoder {
     var format: ValueFormat
@@ -74,31 +63,23 @@ struct ValueCoder {
 
     func code(_ values: UnsafeBufferPointer<Float>) -> CodedValues {
         let largest = Float(bitPattern: pleach_absmax_bits(values.baseAddress, values.count))
-        if largest > SharedExponent.largestMagnitude { return float32(values) }
+        if largest > SharedExponent.largestMagnitude { return CodedValues(format: .float32) }
         switch format {
-        case .float32: return float32(values)
+        case .float32: return CodedValues(format: .float32)
         case .float16: return float16(values, largest: largest)
         case .int8, .int4: return integers(values)
         case .ternary: return signs(values)
         }
     }
 
-    private func float32(_ values: UnsafeBufferPointer<Float>) -> CodedValues {
-        CodedValues(format: .float32, bytes: Array(UnsafeRawBufferPointer(values)), decoded: Array(values))
-    }
-
     private func float16(_ values: UnsafeBufferPointer<Float>, largest: Float) -> CodedValues {
         let exponent = SharedExponent.fitting(Double(largest))
-        let halves = [UInt8](unsafeUninitializedCapacity: 2 * values.count) { buffer, filled in
+        var coded = CodedValues(format: .float16, head: [UInt8(bitPattern: Int8(exponent))], exponent: exponent)
+        coded.plain = [UInt8](unsafeUninitializedCapacity: 2 * values.count) { buffer, filled in
             pleach_to_half(values.baseAddress, values.count, SharedExponent.factor(-exponent), buffer.baseAddress)
             filled = 2 * values.count
         }
-        let decoded = [Float](unsafeUninitializedCapacity: values.count) { buffer, filled in
-            pleach_from_half(halves, values.count, SharedExponent.factor(exponent), buffer.baseAddress)
-            filled = values.count
-        }
-        return CodedValues(
-            format: .float16, bytes: [UInt8(bitPattern: Int8(exponent))] + halves, decoded: decoded)
+        return coded
     }
 
     private func integers(_ values: UnsafeBufferPointer<Float>) -> CodedValues {
@@ -106,7 +87,8 @@ struct ValueCoder {
             let largest = Float(bitPattern: pleach_absmax_bits(block.baseAddress, block.count))
             return Double(largest) / Double(format.levels)
         }
-        let codes = [Int8](unsafeUninitializedCapacity: values.count) { buffer, filled in
+        var coded = CodedValues(format: format, scales)
+        coded.codes = [Int8](unsafeUninitializedCapacity: values.count) { buffer, filled in
             var start = 0
             for (number, scale) in scales.values.enumerated() {
                 let count = min(blockSize, values.count - start)
@@ -123,55 +105,33 @@ struct ValueCoder {
             }
             filled = values.count
         }
-        var coded = CodedValues(format: format, bytes: scales.bytes, codes: codes)
-        coded.decoded = [Float](unsafeUninitializedCapacity: values.count) { buffer, filled in
-            pleach_dequantize(
-                codes, values.count, scales.halves, SharedExponent.factor(scales.exponent), blockSize, 0,
-                buffer.baseAddress)
-            filled = values.count
-        }
-        coded.isRice = appendCodes(codes, to: &coded.bytes)
+        coded.rice = rice(for: coded.codes)
         return coded
     }
 
     /// Plain or Rice, whichever is smaller; int8 only when Rice saves an eighth, because it reads several times slower.
-    private func appendCodes(_ codes: [Int8], to bytes: inout [UInt8]) -> Bool {
-        let folded = [UInt32](unsafeUninitializedCapacity: codes.count) { buffer, filled in
-            pleach_fold_signs(codes, codes.count, buffer.baseAddress)
-            filled = codes.count
-        }
+    private func rice(for codes: [Int8]) -> RiceCode? {
         let plainCount = format.plainByteCount(codes.count)
-        let isRice = folded.withUnsafeBufferPointer { folded in
-            let rice = RiceCode(best: folded, largestParameter: RiceCode.largestValueParameter)
-            let pays = rice.fieldByteCount < (format == .int8 ? plainCount - plainCount / 8 : plainCount)
-            if pays { rice.write(folded, to: &bytes) }
-            return pays
-        }
-        if isRice { return true }
-        if format == .int8 {
-            codes.withUnsafeBytes { bytes += $0 }
-        } else {
-            bytes += [UInt8](unsafeUninitializedCapacity: plainCount) { buffer, filled in
-                pleach_pack_int4(codes, codes.count, buffer.baseAddress)
-                filled = plainCount
-            }
-        }
-        return false
+        let rice = RiceCode(bestForCodes: codes)
+        return rice.fieldByteCount < (format == .int8 ? plainCount - plainCount / 8 : plainCount) ? rice : nil
     }
 
     private func signs(_ values: UnsafeBufferPointer<Float>) -> CodedValues {
         let scales = BlockScales(values, block: blockSize) { block in
             pleach_sum_abs(block.baseAddress, block.count) / Double(block.count)
         }
-        var signs = [UInt8](repeating: 0, count: (values.count + 7) / 8)
-        pleach_sign_bits(values.baseAddress, values.count, &signs)
-        let decoded = [Float](unsafeUninitializedCapacity: values.count) { buffer, filled in
-            pleach_dequantize_signs(
-                signs, values.count, scales.halves, SharedExponent.factor(scales.exponent), blockSize, 0,
-                buffer.baseAddress)
-            filled = values.count
-        }
-        return CodedValues(format: .ternary, bytes: scales.bytes + signs, decoded: decoded)
+        var coded = CodedValues(format: .ternary, scales)
+        coded.plain = [UInt8](repeating: 0, count: (values.count + 7) / 8)
+        pleach_sign_bits(values.baseAddress, values.count, &coded.plain)
+        return coded
+    }
+}
+
+extension CodedValues {
+    fileprivate init(format: ValueFormat, _ scales: BlockScales) {
+        self.init(
+            format: format, head: scales.bytes, scales: scales.halves, blockSize: scales.block,
+            exponent: scales.exponent)
     }
 }
 

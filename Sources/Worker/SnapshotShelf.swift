@@ -59,7 +59,7 @@ struct SnapshotShelf {
         let graph = try ModelBuilder.build(
             architecture: recipe.architecture, inputShape: recipe.inputShape, classes: recipe.classes,
             width: recipe.width, seed: recipe.seed)
-        let graphDigest = try blobs.put(graph.skeleton().serialized(), .cache)
+        let graphDigest = try blobs.put(graph.serializedSkeleton(), .cache)
         let snapshot = Snapshot(graph: graphDigest, parameters: graph.parameterTensors())
         return try store(snapshot).digest == digest
     }
@@ -77,9 +77,9 @@ struct SnapshotShelf {
             fetchedWhole.remove(digest)
         }
         let snapshot = try derived ?? load(digest)
-        let skeleton = try Graph.load(blobs.get(snapshot.graph), path: "graph \(snapshot.graph.short)")
-        let model = LoadedModel(
-            digest: digest, snapshot: snapshot, graph: try skeleton.replacingParameters(snapshot.parameters))
+        let graph = try Graph.load(
+            skeleton: blobs.get(snapshot.graph), path: "graph \(snapshot.graph.short)", parameters: snapshot.parameters)
+        let model = LoadedModel(digest: digest, snapshot: snapshot, graph: graph)
         opened = model
         return model
     }

@@ -116,8 +116,12 @@ final class TaskRunner {
             metrics.correct += result.correct
             metrics.measured += result.samples
         }
-        let trained = try trainer.parameters()
-        return try encode(trained, model, metrics: metrics, offer: offer, residual: residual)
+        var trained = try trainer.parameters()
+        return try encode(model, metrics: metrics, offer: offer, residual: residual) { name, _ in
+            // Taken out, so that nobody else holds it.
+            defer { trained[name] = nil }
+            return try trained.require(name)
+        }
     }
 
     /// For benchmarks: what a training task does, but noise is added instead of training.
@@ -129,58 +133,44 @@ final class TaskRunner {
             metrics.measured = min(data.training.count, data.test.count)
             return (nil, nil, metrics)
         }
-        var moved = model.snapshot.parameters
-        moved.addNoise(magnitude: 0.001, seed: offer.seed)
-        return try encode(moved, model, metrics: metrics, offer: offer, residual: residual)
+        var noise = BenchmarkNoise(magnitude: 0.001, seed: offer.seed)
+        return try encode(model, metrics: metrics, offer: offer, residual: residual) { noise.added(to: $1) }
     }
 
-    /// Compresses what training changed and keeps what compression left out.
+    /// Compresses what training changed, tensor by tensor, and keeps what compression left out.
+    /// - Parameter trained: a tensor's elements after training, given its name and those before.
     private func encode(
-        _ trained: NamedTensors, _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer, residual: Digest?
+        _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer, residual: Digest?,
+        trained: (_ name: String, _ before: Tensor) throws -> Tensor
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
-        var metrics = metrics
-        let update = try difference(trained, model.snapshot.parameters, residual: residual)
-        let encoded = try UpdateEncoder.encode(
-            update,
-            header: UpdateHeader(kind: .update, base: model.digest.bytes, maskEpoch: model.snapshot.masks.epoch),
-            scheme: offer.scheme, masks: model.snapshot.masks, seed: offer.seed)
-        metrics.density = encoded.density
-        metrics.bitsPerWeight = encoded.bitsPerWeight
-        var next: Digest?
-        let isLossless = offer.scheme.isLossless(for: model.snapshot.layout, masks: model.snapshot.masks)
-        // What loses nothing owes nothing.
-        if offer.scheme.errorFeedback, !isLossless {
-            next = try blobs.put(Safetensors.serialize(encoded.residual))
-            metrics.residualNorm = encoded.residual.norm
-        }
-        return (try store(encoded.bytes), next, metrics)
-    }
-
-    /// trained − base + residual, the input of the encoder. A residual of another model (a new shape) is dropped.
-    private func difference(_ trained: NamedTensors, _ base: NamedTensors, residual: Digest?) throws -> NamedTensors {
-        let owed = try residual.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") }
-        var trained = trained
-        var update = NamedTensors()
-        for (name, before) in base.ordered {
-            var tensor = try trained.require(name)
-            // Taken out, so that it is changed in place.
-            trained[name] = nil
-            guard tensor.elementCount == before.elementCount else {
+        let snapshot = model.snapshot
+        let layout = snapshot.layout
+        var writer = try UpdateWriter(
+            layout: layout,
+            header: UpdateHeader(kind: .update, base: model.digest.bytes, maskEpoch: snapshot.masks.epoch),
+            scheme: offer.scheme, masks: snapshot.masks, seed: offer.seed)
+        var rest = try ResidualFiles(
+            blobs: blobs, layout: layout, owed: residual,
+            // What loses nothing owes nothing.
+            isWritten: offer.scheme.errorFeedback && !offer.scheme.isLossless(for: layout, masks: snapshot.masks))
+        for (name, before) in snapshot.parameters.ordered {
+            var change = try trained(name, before)
+            guard change.elementCount == before.elementCount else {
                 throw TaskFailure("training changed the shape of '\(name)'")
             }
-            let rest = try owed?.tensor(name)
-            tensor.withMutableElements(as: Float.self) { values in
-                before.withElements(as: Float.self) { before in
-                    for index in values.indices { values[index] -= before[index] }
-                }
-                guard let rest, rest.elementType == .float32, rest.shape == before.shape else { return }
-                rest.withElements(as: Float.self) { rest in
-                    for index in values.indices { values[index] += rest[index] }
-                }
-            }
-            update[name] = try tensor.reshaped(to: before.shape)
+            if change.shape != before.shape { change = try change.reshaped(to: before.shape) }
+            change.subtract(before)
+            rest.addOwed(name, to: &change)
+            let coded = try writer.append(change, keeping: rest.isWritten ? .residual : [])
+            if let residual = coded.residual { try rest.write(residual) }
         }
-        return update
+        let next = try rest.finish()
+        let encoded = writer.finish()
+        var metrics = metrics
+        metrics.density = encoded.density
+        metrics.bitsPerWeight = encoded.bitsPerWeight
+        if next != nil { metrics.residualNorm = rest.norm }
+        return (try store(encoded.bytes), next, metrics)
     }
 
     private func teacherLogits(_ teacher: TeacherReference) throws -> TeacherCache {

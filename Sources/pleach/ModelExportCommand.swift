@@ -39,8 +39,9 @@ struct ModelExportCommand: AsyncParsableCommand {
                 throw ValidationError("snapshot \(version) was not kept; kept are \(kept)")
             }
             let value = try Snapshot(parsing: blobs.get(facts.snapshot.digest), path: "snapshot \(version)")
-            let skeleton = try Graph.load(blobs.get(facts.graph.digest), path: "graph \(facts.graph.digest)")
-            let graph = try skeleton.replacingParameters(value.parameters)
+            let graph = try Graph.load(
+                skeleton: blobs.get(facts.graph.digest), path: "graph \(facts.graph.digest)",
+                parameters: value.parameters)
             let exported = keepBatchNormalization ? graph : try CompactModel.float32(graph: graph, opset: graph.opset)
             let bytes = exported.serialized()
             try writeFile(bytes, to: out)

@@ -73,11 +73,11 @@ struct HostileTests {
     private func container(
         body: [UInt8], packing: ContainerPrefix.Packing = .stored, carriesMasks: Bool = false, claimed: Int? = nil
     ) -> [UInt8] {
-        var bytes: [UInt8] = []
+        var bytes = [UInt8](repeating: 0, count: UpdateHeader.byteCount)
         ContainerPrefix(
             header: Fixtures.header(), packing: packing, carriesMasks: carriesMasks,
             bodyByteCount: claimed ?? body.count
-        ).write(to: &bytes)
+        ).write(over: &bytes)
         return bytes + body
     }
 

@@ -52,6 +52,8 @@ void pleach_pack_int4(const int8_t *codes, size_t count, uint8_t *out);
 void pleach_unpack_int4(const uint8_t *bytes, size_t first, size_t count, int8_t *out);
 /// The smallest code, 127 when count is 0.
 int8_t pleach_minimum_code(const int8_t *codes, size_t count);
+/// counts[q + 128] = how many codes are q. At most 2^32 − 1 codes.
+void pleach_count_codes(const int8_t *codes, size_t count, uint32_t counts[256]);
 /// out[i] = 2·q for q >= 0, −2·q − 1 for q < 0.
 void pleach_fold_signs(const int8_t *codes, size_t count, uint32_t *out);
 /// The inverse of `pleach_fold_signs`, for values up to 254.

@@ -1,0 +1,55 @@
+extension Tensor {
+    /// Subtracts element by element, in place. Precondition: both are float32 of the same size.
+    public mutating func subtract(_ other: Tensor) {
+        precondition(elementCount == other.elementCount, "\(other.shape) cannot be subtracted from \(shape)")
+        withMutableElements(as: Float.self) { values in
+            other.withElements(as: Float.self) { other in
+                for index in values.indices { values[index] -= other[index] }
+            }
+        }
+    }
+}
+
+extension UnsafeBufferPointer<Float> {
+    /// Σx² in double, in eight sums side by side.
+    public var sumOfSquares: Double {
+        var lanes = SIMD8<Double>(repeating: 0)
+        var index = 0
+        while index + 8 <= count {
+            var part = SIMD8<Double>()
+            for lane in 0..<8 { part[lane] = Double(self[index + lane]) }
+            lanes += part * part
+            index += 8
+        }
+        var sum = lanes.sum()
+        while index < count {
+            sum += Double(self[index]) * Double(self[index])
+            index += 1
+        }
+        return sum
+    }
+}
+
+/// Uniform noise for benchmarks: a stand-in for an update that no packing makes smaller.
+public struct BenchmarkNoise {
+    public let magnitude: Float
+    private var state: UInt32
+
+    public init(magnitude: Float, seed: UInt64) {
+        self.magnitude = magnitude
+        state = UInt32(truncatingIfNeeded: seed)
+    }
+
+    /// A number below the magnitude added to each element, another for each. Precondition: float32.
+    public mutating func added(to tensor: Tensor) -> Tensor {
+        tensor.withElements(as: Float.self) { values in
+            Tensor(float32: tensor.shape) { target in
+                for index in target.indices {
+                    // Numerical Recipes' linear congruence: its high bits are random enough for this.
+                    state = state &* 1_664_525 &+ 1_013_904_223
+                    target[index] = values[index] + magnitude * (Float(state >> 8) * 0x1p-23 - 1)
+                }
+            }
+        }
+    }
+}
