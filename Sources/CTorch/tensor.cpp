@@ -69,7 +69,9 @@ int ct_enter_thread(void) {
 void ct_keep_freed_memory(void) {
 #if defined(__GLIBC__)
     static const bool done = [] {
-        mallopt(M_MMAP_THRESHOLD, 1 << 30);
+        // The most glibc accepts (half a heap); a larger number would be ignored in silence.
+        mallopt(M_MMAP_THRESHOLD, 32 << 20);
+        mallopt(M_ARENA_MAX, 2);
         mallopt(M_TRIM_THRESHOLD, 512 << 20);
         mallopt(M_TOP_PAD, 32 << 20);
         return true;

@@ -62,6 +62,9 @@ public enum EngineRuntime {
     /// Seeds the calling thread's generator (dropout): call it on the thread that trains.
     public static func seed(_ seed: UInt64) { _ = ct_seed(seed) }
 
+    /// For a process that trains: what is freed is kept for the next step.
+    public static func keepFreedMemory() { ct_keep_freed_memory() }
+
     /// For a process that runs no training steps: large blocks go back to the system as soon as they are freed.
     public static func returnFreedMemory() { ct_return_freed_memory() }
 

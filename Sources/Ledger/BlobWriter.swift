@@ -3,15 +3,23 @@ import Federation
 import Foundation
 import Tensors
 
-/// Writes a blob whose name is known only at its end. Owned by one caller.
+/// Writes a blob whose name is known only at its end. Owned by one caller, who makes the next piece while the last is
+/// written and hashed on a queue of the writer's.
 public final class BlobWriter {
+    /// Pieces that may wait, each held until it is written.
+    private static let pendingPieces = 2
+
     private let store: BlobStore
     private let temporary: String
     private let durability: Durability
+    private let queue = DispatchQueue(label: "pleach.blob-writer")
+    private let room = DispatchSemaphore(value: pendingPieces)
+    // Touched on `queue` only.
     private var descriptor: Int32
     private var hash = SHA256()
     private var writeback = Writeback()
-    public private(set) var byteCount = 0
+    private var writtenByteCount = 0
+    private var failure: LedgerError?
 
     init(store: BlobStore, temporary: String, durability: Durability) throws(LedgerError) {
         self.store = store
@@ -21,44 +29,69 @@ public final class BlobWriter {
         guard descriptor >= 0 else { throw .writing(temporary, errno: errno) }
     }
 
-    deinit { if descriptor >= 0 { discard() } }
+    // Every piece on the queue holds the writer, so here the queue is empty.
+    deinit { close(andRemove: true) }
 
-    /// Appends bytes.
+    /// Appends bytes before it returns.
     /// - Throws: `LedgerError.diskFull`, `.file`; the writer is of no use any more.
     public func append(_ bytes: UnsafeRawBufferPointer) throws(LedgerError) {
-        let failure = AtomicReplacement.writeAll(bytes, to: descriptor)
-        guard failure == 0 else {
-            discard()
-            throw .writing(temporary, errno: failure)
+        let failure = queue.sync {
+            write(bytes)
+            return self.failure
         }
-        hash.update(bufferPointer: bytes)
-        byteCount += bytes.count
-        if durability == .durable { writeback.start(descriptor, upTo: byteCount) }
+        if let failure { throw failure }
     }
 
+    /// Takes bytes to be appended; a failure is told by a later call.
+    /// - Throws: `LedgerError.diskFull`, `.file`; the writer is of no use any more.
     public func append(_ bytes: [UInt8]) throws(LedgerError) {
-        try bytes.withUnsafeBufferPointer { (bytes) throws(LedgerError) in try append(UnsafeRawBufferPointer(bytes)) }
+        room.wait()
+        // Only one caller, so nothing is appended between this and the next look.
+        nonisolated(unsafe) let writer = self
+        queue.async {
+            bytes.withUnsafeBytes { writer.write($0) }
+            writer.room.signal()
+        }
     }
 
     /// Syncs as promised and gives the blob its name.
+    /// - Throws: `LedgerError.diskFull`, `.file`, also for what could not be appended.
     public func finish() throws(LedgerError) -> BlobReference {
+        if let failure = queue.sync(execute: { sync() }) { throw failure }
         let digest = Federation.Digest(hash.finalize())
-        if durability == .durable, fsync(descriptor) != 0 {
-            let code = errno
-            discard()
-            throw .writing(temporary, errno: code)
-        }
-        close(descriptor)
-        descriptor = -1
         try store.adopt(temporary, as: digest, durability)
-        return BlobReference(digest: digest, byteCount: byteCount)
+        return BlobReference(digest: digest, byteCount: writtenByteCount)
     }
 
     /// Forgets what was written.
-    public func discard() {
-        if descriptor >= 0 { close(descriptor) }
+    public func discard() { queue.sync { close(andRemove: true) } }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) {
+        guard failure == nil else { return }
+        let code = AtomicReplacement.writeAll(bytes, to: descriptor)
+        guard code == 0 else { return fail(code) }
+        hash.update(bufferPointer: bytes)
+        writtenByteCount += bytes.count
+        if durability == .durable { writeback.start(descriptor, upTo: writtenByteCount) }
+    }
+
+    private func sync() -> LedgerError? {
+        if failure == nil, durability == .durable, fsync(descriptor) != 0 { fail(errno) }
+        close(andRemove: failure != nil)
+        return failure
+    }
+
+    private func fail(_ code: Int32) {
+        failure = .writing(temporary, errno: code)
+        close(andRemove: true)
+    }
+
+    /// Once only: afterwards the file belongs to the store, or is gone.
+    private func close(andRemove removes: Bool) {
+        guard descriptor >= 0 else { return }
+        Foundation.close(descriptor)
         descriptor = -1
-        unlink(temporary)
+        if removes { unlink(temporary) }
     }
 }
 

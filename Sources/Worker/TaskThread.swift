@@ -24,6 +24,7 @@ final class TaskThread: Sendable {
         self.directory = directory
         self.threads = threads
         self.report = report
+        EngineRuntime.keepFreedMemory()
         runner = TaskRunner(blobs: blobs, data: data, echoes: echoes)
     }
 
