@@ -145,18 +145,3 @@ struct BenchStepCommand: AsyncParsableCommand {
         }
     }
 }
-
-struct BenchTransportCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "transport", abstract: "Not available in this version.", shouldDisplay: false)
-
-    @Argument(parsing: .allUnrecognized, help: .hidden)
-    var rest: [String] = []
-
-    func run() async throws { try refuse("transport") }
-}
-
-private func refuse(_ name: String) throws {
-    printError("'pleach bench \(name)' is not available in this version; available: codec, fold, step")
-    try endProcess(.internalError)
-}
