@@ -15,18 +15,20 @@ struct Exporter: Sendable {
     func export(_ history: RunHistory, numerics: CoordinatorNumerics) throws -> ExportFacts {
         let folder = directory + "/out"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let bytes: [UInt8]
+        let path = folder + "/compact.onnx"
+        let byteCount: Int
         switch plan.export.target {
         case .x86:
             guard let compact = history.compact else { preconditionFailure("an x86 export follows a quantize stage") }
-            bytes = try blobs.get(compact.compact.digest)
+            let bytes = try blobs.get(compact.compact.digest)
+            try AtomicFile.write(bytes, to: path)
+            byteCount = bytes.count
         case .float32:
-            bytes = try CompactModel.float32(graph: numerics.currentGraph(), opset: Int64(plan.export.opset))
-                .serialized()
+            let graph = try CompactModel.float32(graph: numerics.currentGraph(), opset: Int64(plan.export.opset))
+            try AtomicFile.write(to: path) { append in graph.serialize(to: append) }
+            byteCount = graph.serializedByteCount
         }
-        let path = folder + "/compact.onnx"
-        try AtomicFile.write(bytes, to: path)
-        let facts = ExportFacts(target: plan.export.target.rawValue, path: path, byteCount: bytes.count)
+        let facts = ExportFacts(target: plan.export.target.rawValue, path: path, byteCount: byteCount)
         var finished = history
         finished.apply(.exported(facts))
         try Report(history: finished).write(to: folder + "/report.json")

@@ -5,8 +5,21 @@ extension Graph {
     /// The model as an ONNX file. Equal graphs give equal bytes; nothing depends on time or on hash order. Intermediate
     /// shapes (value_info) are not written, since edits make them stale. A skeleton's parameters are written without data.
     public func serialized() -> [UInt8] {
-        let omitted = isSkeleton ? Set(parameters.map(\.name)) : []
-        return Self.encode(modelProto { name, tensor in !omitted.contains(name) || tensor.bytes.contains { $0 != 0 } })
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(serializedByteCount)
+        serialize { bytes += $0 }
+        return bytes
+    }
+
+    /// The same bytes, piece by piece: tensors are passed on as they are, so that nothing of the model's size is made.
+    public func serialize<Failure: Error>(to write: ([UInt8]) throws(Failure) -> Void) throws(Failure) {
+        let pieces = OnnxPieces(self, omitting: isSkeleton ? zeroParameters() : [])
+        try pieces.write(write)
+    }
+
+    /// How many bytes `serialized` gives.
+    public var serializedByteCount: Int {
+        OnnxPieces(self, omitting: isSkeleton ? zeroParameters() : []).byteCount
     }
 
     /// The skeleton as an ONNX file: structure and every initializer that is no parameter.
@@ -14,27 +27,91 @@ extension Graph {
         let omitted = Set(parameters.map(\.name))
         var graph = self
         graph.metadata[Graph.skeletonKey] = "1"
-        return Self.encode(graph.modelProto { name, _ in !omitted.contains(name) })
+        var bytes: [UInt8] = []
+        OnnxPieces(graph, omitting: omitted).write { bytes += $0 }
+        return bytes
     }
 
-    /// How many bytes `serialized` gives, without making them. Precondition: not a skeleton.
-    public var serializedByteCount: Int {
-        precondition(!isSkeleton, "a skeleton is counted by serializing it")
-        var model = modelProto { _, _ in false }
-        var initializerBytes = 0
-        for proto in model.graph.initializer {
-            let dataBytes = initializers[proto.name]?.bytes.count ?? 0
-            initializerBytes += Self.fieldByteCount(Self.encode(proto).count + Self.fieldByteCount(dataBytes))
+    private func zeroParameters() -> Set<String> {
+        Set(parameters.map(\.name).filter { name in initializers[name].map { !$0.bytes.contains { $0 != 0 } } ?? true })
+    }
+}
+
+/// An ONNX file in pieces: messages that protobuf encodes, and between them tensors' own bytes.
+///
+/// A protobuf message is its fields one after another, so a message may be encoded in parts: what stands in front of the
+/// initializers, each of them, and what follows.
+private struct OnnxPieces {
+    /// Tags of length-delimited fields: field number << 3 | 2. All are below 16, so one byte holds them.
+    private enum Tag {
+        static let modelGraph: UInt8 = 7 << 3 | 2
+        static let graphInitializer: UInt8 = 5 << 3 | 2
+        static let tensorRawData: UInt8 = 9 << 3 | 2
+    }
+
+    private struct Initializer {
+        /// Extents, type and name.
+        let head: [UInt8]
+        /// nil where data are left out.
+        let data: [UInt8]?
+
+        var byteCount: Int { head.count + (data.map { OnnxPieces.fieldByteCount($0.count) } ?? 0) }
+    }
+
+    /// IR version and producer; then nodes and the graph's name; inputs and outputs; operator sets and metadata.
+    private let modelHead: [UInt8]
+    private let graphHead: [UInt8]
+    private let initializers: [Initializer]
+    private let graphTail: [UInt8]
+    private let modelTail: [UInt8]
+
+    init(_ graph: Graph, omitting omitted: Set<String>) {
+        var head = OnnxModelProto()
+        head.irVersion = graph.irVersion
+        head.producerName = "pleach"
+        modelHead = Self.encode(head)
+        graphHead = Self.encode(graph.structureProto())
+        initializers = graph.initializers.ordered.filter { !graph.constantNames.contains($0.name) }.map {
+            name, tensor in
+            Initializer(
+                head: Self.encode(OnnxTensor.write(tensor, name: name, withData: false)),
+                data: omitted.contains(name) ? nil : tensor.bytes)
         }
-        model.graph.initializer = []
-        let graphBytes = Self.encode(model.graph).count + initializerBytes
-        model.clearGraph()
-        return Self.encode(model).count + Self.fieldByteCount(graphBytes)
+        graphTail = Self.encode(graph.interfaceProto())
+        modelTail = Self.encode(graph.versionsProto())
     }
 
-    /// A length-delimited field with a number below 16: tag, length, bytes.
-    private static func fieldByteCount(_ byteCount: Int) -> Int {
-        1 + max(1, (Int.bitWidth - byteCount.leadingZeroBitCount + 6) / 7) + byteCount
+    private var graphByteCount: Int {
+        graphHead.count + graphTail.count + initializers.reduce(0) { $0 + Self.fieldByteCount($1.byteCount) }
+    }
+
+    var byteCount: Int { modelHead.count + Self.fieldByteCount(graphByteCount) + modelTail.count }
+
+    func write<Failure: Error>(_ write: ([UInt8]) throws(Failure) -> Void) throws(Failure) {
+        try write(modelHead + Self.fieldHead(Tag.modelGraph, graphByteCount) + graphHead)
+        for initializer in initializers {
+            let head = Self.fieldHead(Tag.graphInitializer, initializer.byteCount) + initializer.head
+            guard let data = initializer.data else {
+                try write(head)
+                continue
+            }
+            try write(head + Self.fieldHead(Tag.tensorRawData, data.count))
+            try write(data)
+        }
+        try write(graphTail + modelTail)
+    }
+
+    /// Tag, length and bytes.
+    private static func fieldByteCount(_ byteCount: Int) -> Int { fieldHead(0, byteCount).count + byteCount }
+
+    private static func fieldHead(_ tag: UInt8, _ byteCount: Int) -> [UInt8] {
+        var bytes = [tag]
+        var rest = byteCount
+        while rest >= 0x80 {
+            bytes.append(UInt8(rest & 0x7f) | 0x80)
+            rest >>= 7
+        }
+        return bytes + [UInt8(rest)]
     }
 
     private static func encode(_ message: some SwiftProtobuf.Message) -> [UInt8] {
@@ -45,12 +122,34 @@ extension Graph {
             preconditionFailure("cannot encode a model: \(error)")
         }
     }
+}
 
-    private func modelProto(hasData: (_ name: String, Tensor) -> Bool) -> OnnxModelProto {
+extension Graph {
+    /// Nodes and name.
+    fileprivate func structureProto() -> OnnxGraphProto {
+        var proto = OnnxGraphProto()
+        proto.name = name.isEmpty ? "graph" : name
+        for (name, tensor) in initializers.ordered where constantNames.contains(name) {
+            let node = Node(
+                name: name, operatorType: "Constant", inputs: [], outputs: [name],
+                attributes: ["value": .tensor(tensor)])
+            proto.node.append(OnnxAttributes.write(node))
+        }
+        proto.node += nodes.map(OnnxAttributes.write)
+        return proto
+    }
+
+    /// Inputs and outputs.
+    fileprivate func interfaceProto() -> OnnxGraphProto {
+        var proto = OnnxGraphProto()
+        proto.input = inputs.map(valueInfo)
+        proto.output = outputs.map(valueInfo)
+        return proto
+    }
+
+    /// Operator sets and metadata.
+    fileprivate func versionsProto() -> OnnxModelProto {
         var model = OnnxModelProto()
-        model.irVersion = irVersion
-        model.producerName = "pleach"
-        model.graph = graphProto(hasData: hasData)
         let domains = Set(nodes.map(\.domain)).subtracting([""]).sorted()
         model.opsetImport = [opsetImport("", opset)] + domains.map { opsetImport($0, 1) }
         model.metadataProps = metadata.sorted { $0.key < $1.key }.map { key, value in
@@ -60,24 +159,6 @@ extension Graph {
             return entry
         }
         return model
-    }
-
-    private func graphProto(hasData: (_ name: String, Tensor) -> Bool) -> OnnxGraphProto {
-        var proto = OnnxGraphProto()
-        proto.name = name.isEmpty ? "graph" : name
-        for (name, tensor) in initializers.ordered where !constantNames.contains(name) {
-            proto.initializer.append(OnnxTensor.write(tensor, name: name, withData: hasData(name, tensor)))
-        }
-        for (name, tensor) in initializers.ordered where constantNames.contains(name) {
-            let node = Node(
-                name: name, operatorType: "Constant", inputs: [], outputs: [name],
-                attributes: ["value": .tensor(tensor)])
-            proto.node.append(OnnxAttributes.write(node))
-        }
-        proto.node += nodes.map(OnnxAttributes.write)
-        proto.input = inputs.map(valueInfo)
-        proto.output = outputs.map(valueInfo)
-        return proto
     }
 
     private func opsetImport(_ domain: String, _ version: Int64) -> OnnxOperatorSetIdProto {

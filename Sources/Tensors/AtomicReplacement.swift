@@ -9,10 +9,19 @@ public enum AtomicReplacement {
     /// Writes to a temporary file beside `path`, syncs it, renames it over `path` and syncs the folder.
     /// - Throws: `FileFault` naming `path`; the temporary file is removed.
     public static func write(_ bytes: [UInt8], to path: String) throws(FileFault) {
+        try write(to: path) { $0(bytes) }
+    }
+
+    /// The same for bytes that come in pieces: `body` passes each to what it is given. Once one could not be written, the
+    /// others are dropped.
+    public static func write(to path: String, _ body: (_ append: ([UInt8]) -> Void) -> Void) throws(FileFault) {
         let temporary = "\(path).\(getpid()).tmp"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw FileFault(path: path, number: errno) }
-        var failure = bytes.withUnsafeBytes { writeAll($0, to: descriptor) }
+        var failure: Int32 = 0
+        body { piece in
+            if failure == 0 { failure = piece.withUnsafeBytes { writeAll($0, to: descriptor) } }
+        }
         if failure == 0, fsync(descriptor) != 0 { failure = errno }
         if close(descriptor) != 0, failure == 0 { failure = errno }
         if failure == 0, rename(temporary, path) != 0 { failure = errno }

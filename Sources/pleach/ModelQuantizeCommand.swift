@@ -57,7 +57,7 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
             let bytes = compact.serialized()
             try writeFile(bytes, to: out)
             print(
-                "\(out): \(bytes.count) bytes (float32: \(graph.serialized().count)), calibrated on \(order.count) samples"
+                "\(out): \(bytes.count) bytes (float32: \(graph.serializedByteCount)), calibrated on \(order.count) samples"
             )
         }
     }
