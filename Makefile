@@ -2,7 +2,7 @@
 # a Swift 6.2+ toolchain.
 JOBS ?= 2
 STATE ?= pleach-state/demo
-BENCHES ?= codec fold transport rounds
+BENCHES ?=
 SEEDS ?= 10000
 FIRST ?= 0
 KILLS ?= 20
@@ -33,14 +33,9 @@ simulate: dependencies
 demo: release
 	$(PLEACH) run Examples/demo/plan.yaml --workers 3 --fresh --state $(STATE)
 
-# One JSON file per benchmark in Benchmarks/results.
+# One JSON file per benchmark in Benchmarks/results; BENCHES="transport rounds-f32" runs only these.
 bench: release
-	@mkdir -p Benchmarks/results
-	@set -e; for name in $(BENCHES); do \
-		echo "bench $$name"; \
-		$(PLEACH) bench $$name --json > Benchmarks/results/$$name.json.part; \
-		mv Benchmarks/results/$$name.json.part Benchmarks/results/$$name.json; \
-	done
+	Benchmarks/run $(BENCHES)
 
 # A federation whose processes are killed, frozen and cut off while it works must end with the bytes of a calm one.
 # As root every process gets a network namespace of its own.

@@ -23,8 +23,8 @@ struct RoundFigures: Codable {
     /// Resident bytes of the coordinator when it listens, and at most.
     var coordinatorIdleBytes: Int
     var coordinatorPeakBytes: Int
-    /// The largest of the worker processes.
-    var workerPeakBytes: Int
+    /// Each worker process's.
+    var workerPeakBytes: [Int]
     var wireBytesUpPerRound: Int
     var wireBytesDownPerRound: Int
 
@@ -37,7 +37,7 @@ struct RoundFigures: Codable {
               up, at most        \(String(format: "%.3f", upSeconds))
               folds together     \(String(format: "%.3f", foldSeconds))
             coordinator memory   \(megabytes(coordinatorPeakBytes)) at most, \(megabytes(coordinatorIdleBytes)) idle
-            worker memory        \(megabytes(workerPeakBytes)) at most
+            worker memory        \(workerPeakBytes.map(megabytes).joined(separator: ", ")) at most
             wire a round         \(megabytes(wireBytesUpPerRound)) up, \(megabytes(wireBytesDownPerRound)) down
             """
     }
@@ -190,7 +190,7 @@ final class RoundBenchmark {
             workers: workers, processes: processes, modelBytes: modelBytes, wire: wire, rounds: rounds,
             secondsPerRound: last.time.timeIntervalSince(first.time) / Double(counted.count),
             downSeconds: mean { waits[$0]?.down ?? 0 }, upSeconds: mean { waits[$0]?.up ?? 0 }, foldSeconds: folds,
-            coordinatorIdleBytes: idle, coordinatorPeakBytes: peaks[0], workerPeakBytes: peaks.dropFirst().max() ?? 0,
+            coordinatorIdleBytes: idle, coordinatorPeakBytes: peaks[0], workerPeakBytes: Array(peaks.dropFirst()),
             wireBytesUpPerRound: counted.reduce(0) { $0 + $1.up } / counted.count,
             wireBytesDownPerRound: counted.reduce(0) { $0 + $1.down } / counted.count)
     }

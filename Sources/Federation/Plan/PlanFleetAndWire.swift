@@ -57,13 +57,15 @@ extension PlanReader {
             known: ValueFormat.allCases.map { (String(describing: $0), $0) }, toCome: PlanWordsToCome.values)
         let roundings = Choices(known: Rounding.allCases.map { (String(describing: $0), $0) })
         let density = try section.number("density", .above(0, upTo: 1), default: 1)
+        let values = try section.choice("values", formats, default: .int8)
         return WireScheme(
             selection: density == 1 ? .dense : .topK(density: density),
-            values: try section.choice("values", formats, default: .int8),
+            values: values,
             blockSize: try section.integer("block", 1...65536, default: 256),
             rounding: try section.choice("rounding", roundings, default: .nearest),
             smallTensorElements: try section.integer("smallElements", 0...16_777_216, default: 1024),
-            smallValues: try section.choice("small", formats, default: .float16),
+            // Who asks for float32 wants nothing lost.
+            smallValues: try section.choice("small", formats, default: values == .float32 ? .float32 : .float16),
             errorFeedback: try section.boolean("errorFeedback", default: true))
     }
 }
