@@ -44,8 +44,10 @@ struct SnapshotPublisher {
             if start == 0 { tensor = Tensor(zeros: entry.shape) }
             tensor.withMutableElements(as: Float.self) { _ = $0[start...].update(fromContentsOf: piece) }
             if start + piece.count == entry.elementCount {
-                try steps.append(tensor, index)
-                tensor = Tensor(zeros: [])
+                // Moved out, so that what follows can change it in place.
+                var whole = Tensor(zeros: [0])
+                swap(&whole, &tensor)
+                try steps.append(consume whole, index)
             }
         }
         return try steps.finish()
@@ -126,18 +128,19 @@ struct SnapshotPublisher {
         mutating func append(_ change: consuming Tensor, _ index: Int) throws {
             let name = publisher.old.layout.entries[index].name
             if !keepsResidual { change.withMutableElements(as: Float.self) { _ = owed?.add(name, from: 0, to: $0) } }
-            let coded = try writer.append(change, keeping: owes == nil ? .decoded : .all)
-            if let owes, let residual = coded.residual { try write(residual, of: name, to: owes) }
-            guard let decoded = coded.decoded else { return }
+            var coded = try writer.append(change, keeping: owes == nil ? .decoded : .all)
+            if let owes, let residual = coded.residual.take() { try write(residual, of: name, to: owes) }
+            guard let decoded = coded.decoded.take() else { return }
             try write(decoded, of: name)
         }
 
         /// What is still owed.
         private mutating func write(_ residual: consuming Tensor, of name: String, to file: BlobWriter) throws {
-            residual.withMutableElements(as: Float.self) { rest in
-                guard keepsResidual else { return }
-                _ = owed?.add(name, from: 0, to: rest)
-                publisher.masks.apply(to: rest, of: name, from: 0)
+            if keepsResidual {
+                residual.withMutableElements(as: Float.self) { rest in
+                    _ = owed?.add(name, from: 0, to: rest)
+                    publisher.masks.apply(to: rest, of: name, from: 0)
+                }
             }
             residualSquares += residual.withElements(as: Float.self) { $0.sumOfSquares }
             try file.append(residual.bytes)

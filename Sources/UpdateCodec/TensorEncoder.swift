@@ -111,14 +111,15 @@ struct TensorEncoder {
 
     /// The alive elements as every receiver will see them, 0 where nothing is sent.
     private func decoded(_ record: Record, _ alive: Tensor) -> Tensor {
-        alive.withElements(as: Float.self) { alive in
+        guard record.chosen != nil else {
+            if record.values.format == .float32 { return alive }
+            return Tensor(float32: alive.shape) { record.values.decode(from: 0, into: $0) }
+        }
+        return alive.withElements(as: Float.self) { alive in
             Tensor(float32: [alive.count]) { target in
-                if record.chosen != nil { target.initialize(repeating: 0) }
-                Self.forEachRun(record, alive) { values, ranks, start in
-                    guard let ranks else {
-                        _ = UnsafeMutableBufferPointer(rebasing: target[start...]).update(fromContentsOf: values)
-                        return
-                    }
+                target.initialize(repeating: 0)
+                Self.forEachRun(record, alive) { values, ranks, _ in
+                    guard let ranks else { return }
                     for (value, rank) in zip(values, ranks) { target[Int(rank)] = value }
                 }
             }

@@ -161,7 +161,7 @@ final class TaskRunner {
             if change.shape != before.shape { change = try change.reshaped(to: before.shape) }
             change.subtract(before)
             rest.addOwed(name, to: &change)
-            let coded = try writer.append(change, keeping: rest.isWritten ? .residual : [])
+            let coded = try writer.append(consume change, keeping: rest.isWritten ? .residual : [])
             if let residual = coded.residual { try rest.write(residual) }
         }
         let next = try rest.finish()
