@@ -30,7 +30,9 @@ struct SnapshotShelf {
         if let recipe = reference.recipe {
             // A recipe costs no bytes. If this machine builds other bytes than the coordinator, fetch them whole.
             let start = reference.route.first?.from ?? reference.snapshot.digest
-            guard try buildRecipe(recipe, expecting: start, graph: reference.graph.digest) else { return try whole(reference) }
+            guard try buildRecipe(recipe, expecting: start, graph: reference.graph.digest) else {
+                return try whole(reference)
+            }
         }
         guard try has(reference.graph), let rest = remainingRoute(of: reference) else { return try whole(reference) }
         return rest.map(\.blob).filter { !blobs.contains($0.digest) }

@@ -41,11 +41,13 @@ final class TaskThread: Sendable {
                 do {
                     held = try runner.settle(offer)
                 } catch let error where !Self.isDiskFull(error) {
-                    // What was on this disk is of no use (and was moved aside): ask for it anew, if anything is missing.
+                    // What was on this disk is of no use (and was moved aside): ask for it anew, or build it from its recipe.
                     let missing = try runner.missing(for: offer)
-                    if missing.isEmpty { throw error }
-                    report(.missing(round: offer.round, blobs: missing))
-                    return
+                    guard missing.isEmpty else {
+                        report(.missing(round: offer.round, blobs: missing))
+                        return
+                    }
+                    held = try runner.settle(offer)
                 }
                 try WorkerStore.saveHeld(held, directory: directory)
                 try collectGarbage(offer, held: held, memory: memory)

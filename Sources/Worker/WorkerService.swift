@@ -67,14 +67,15 @@ public actor WorkerService {
             echoes: options.echoes
         ) { feed.yield($0) }
         startedAt = ContinuousClock.now
-        let (memory, losses) = try store.recover(store.loadMemory())
-        for loss in losses { sink(LogEvent("diagnostic", level: .error, ["message": .string(loss)])) }
+        let recovered = try store.recover(store.loadMemory())
+        for loss in recovered.losses { sink(LogEvent("diagnostic", level: .error, ["message": .string(loss)])) }
         machine = WorkerMachine(
             hello: Hello(
                 software: softwareVersion, trainingSamples: data.training.count, testSamples: data.test.count,
                 classes: data.training.classCount,
                 sampleShape: data.training.sampleShape.dimensions, threads: options.threads),
-            memory: memory, held: store.heldSnapshots(), patienceSeconds: options.patienceSeconds, at: 0)
+            memory: recovered.memory, canSubmit: recovered.canSubmit, held: store.heldSnapshots(),
+            patienceSeconds: options.patienceSeconds, at: 0)
     }
 
     /// This worker's public key, for the coordinator's allow-list.

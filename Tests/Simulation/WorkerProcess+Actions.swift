@@ -202,13 +202,14 @@ extension SimulatedWorld {
         if case .train(_, let reference?) = offer.work, case .snapshot(let snapshot) = reference.source {
             teacher = snapshot
         }
-        let isOpen = (teacher.map { worker.open($0) } ?? true) && worker.open(offer.snapshot)
-        guard isOpen else {
-            // What was on this disk is of no use: ask for it anew, if anything is missing.
+        func opens() -> Bool { (teacher.map { worker.open($0) } ?? true) && worker.open(offer.snapshot) }
+        if !opens() {
+            // What was on this disk is of no use: ask for it anew, or build it from its recipe.
             let missing = self.missing(offer, worker)
-            return missing.isEmpty
-                ? .taskFailed(round: offer.round, reason: "nothing is missing and it does not open")
-                : .missing(round: offer.round, blobs: missing)
+            guard missing.isEmpty else { return .missing(round: offer.round, blobs: missing) }
+            guard opens() else {
+                return .taskFailed(round: offer.round, reason: "nothing is missing and it does not open")
+            }
         }
         var held = offer.retain.filter { worker.disk.contains($0) }
         if let teacher {
