@@ -13,7 +13,7 @@ struct SharedBlobsTests {
     private let shared = SharedBlobs { _ in }
     private let declared = Federation.Digest(hashing: [1, 2, 3])
 
-    private final class Folder {
+    private final class Folder: Sendable {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("shared-\(UUID().uuidString)").path
         deinit { try? FileManager.default.removeItem(atPath: path) }
     }
@@ -60,17 +60,27 @@ struct SharedBlobsTests {
     @Test func whoAsksBeforeTheStoreIsOpenWaitsForIt() async throws {
         let access = shared.access
         let digest = declared.bytes
-        let answers = Mutex(0)
-        let asking = Task.detached {
-            let sink = try access.receive(digest, 3)
-            answers.withLock { $0 += 1 }
-            return sink.offset
+        let hasAnswered = Mutex(false)
+        let wasTooEarly = Mutex(false)
+        let offset = try await withCheckedThrowingContinuation { answer in
+            // Not on a thread of the pool: it waits.
+            Thread.detachNewThread {
+                answer.resume(
+                    with: Result {
+                        let sink = try access.receive(digest, 3)
+                        hasAnswered.withLock { $0 = true }
+                        return sink.offset
+                    })
+            }
+            Thread.detachNewThread { [shared, folder] in
+                Thread.sleep(forTimeInterval: 0.05)
+                let isEarly = hasAnswered.withLock { $0 }
+                wasTooEarly.withLock { $0 = isEarly }
+                shared.open(try? BlobStore(directory: folder.path))
+            }
         }
-        try await Task.sleep(for: .milliseconds(50))
-        let tooEarly = answers.withLock { $0 }
-        shared.open(try BlobStore(directory: folder.path))
-        #expect(try await asking.value == 0)
-        #expect(tooEarly == 0)
+        #expect(offset == 0)
+        #expect(wasTooEarly.withLock { !$0 })
     }
 
     @Test func whoAsksForAStoreThatDoesNotComeIsRefused() throws {

@@ -5,7 +5,7 @@ import Testing
 
 /// A coordinator was killed and its disk damaged: the next start says in one line what is wrong and where, and uses
 /// nothing of it.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct DamagedStateTests {
     private struct Damage {
         let name: String
@@ -19,7 +19,7 @@ struct DamagedStateTests {
         name: damaged
         seed: 7
         model: {architecture: mlp, input: [4], classes: 2, width: 3}
-        fleet: {workers: 2, quorum: 2, wait: 60s, lease: 20s, heartbeat: 5s}
+        fleet: {workers: 2, quorum: 2, wait: 300s, lease: 300s, heartbeat: 5s}
         stages:
           - train: {rounds: 1}
         """
