@@ -80,16 +80,20 @@ struct FleetModeTests {
                     "\(folder.path)/\(name)", "--patience", "4",
                 ]))
         }
-        let revocation = try await when(
+        try await when(
             "a contribution of the right worker",
             {
                 let log = (try? String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)) ?? ""
                 return log.contains("\"event\":\"contribution.accepted\"") && log.contains("\"worker\":\"right\"")
-            }, act: { try PleachProcess(["keys", "revoke", state + "/keys", "right"]) })
-        #expect(try await revocation.wait() == 0, "\(revocation.text)")
+            }, act: { try AllowList(directory: state + "/keys/allowed").revoke(name: "right") })
         // Exit code 6: keys.
-        #expect(try await workers[1].wait() == 6)
+        #expect(try await workers[1].wait() == 6, "\(workers[1].text)")
         #expect(try await workers[0].wait() == 0)
         #expect(try await coordinator.wait() == 0, "\(coordinator.text)")
+        // The command does the same, to a name that is there.
+        for status in [0, 6] as [Int32] {
+            let revoked = try await PleachProcess.run(["keys", "revoke", state + "/keys", "left"])
+            #expect(revoked.status == status, "\(revoked.text)")
+        }
     }
 }
