@@ -64,7 +64,7 @@ public actor WorkerService {
         let feed = feed
         tasks = TaskThread(
             blobs: store.blobs, directory: options.state, data: data, threads: options.threads,
-            echoes: options.echoes
+            echoes: options.echoes, log: sink
         ) { feed.yield($0) }
         startedAt = ContinuousClock.now
         let recovered = try store.recover(store.loadMemory())

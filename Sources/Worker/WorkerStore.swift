@@ -56,18 +56,18 @@ public struct WorkerStore: Sendable {
     /// What of a memory still stands, and in one line each what is lost or damaged.
     func recover(_ memory: WorkerMemory) throws -> RecoveredMemory {
         var recovered = RecoveredMemory(memory: memory)
-        if let residual = memory.residual, try isLost(residual) {
+        if let residual = memory.residual, try blobs.isLost(residual) {
             recovered.memory.residual = nil
             recovered.losses.append(Self.lossOf(residual: residual))
         }
         guard let pending = memory.pending else { return recovered }
-        if let blob = pending.submission.blob, try isLost(blob.digest) {
+        if let blob = pending.submission.blob, try blobs.isLost(blob.digest) {
             recovered.canSubmit = false
             recovered.losses.append(
                 "the finished result of round \(pending.submission.round) is lost or damaged (blob \(blob.digest)): the "
                     + "task is done again if it is still wanted")
         }
-        if let residual = pending.residual, try isLost(residual) {
+        if let residual = pending.residual, try blobs.isLost(residual) {
             // If the result has counted, the residual of before must not be added a second time: nothing is owed instead.
             recovered.memory.pending?.residual = try blobs.put(Safetensors.serialize(NamedTensors()))
             recovered.losses.append(Self.lossOf(residual: residual))
@@ -75,21 +75,10 @@ public struct WorkerStore: Sendable {
         return recovered
     }
 
-    private static func lossOf(residual: Digest) -> String {
+    /// What is said of it.
+    static func lossOf(residual: Digest) -> String {
         "the residual \(residual) is lost or damaged: what compression had left out of earlier updates is lost with it; "
             + "the run goes on"
-    }
-
-    private func isLost(_ digest: Digest) throws -> Bool {
-        do throws(LedgerError) {
-            try blobs.verify(digest)
-            return false
-        } catch {
-            switch error {
-            case .missingBlob, .corruptBlob: return true
-            default: throw error
-            }
-        }
     }
 
     /// Atomic: the old memory or the new one survives a crash, never a mixture.
@@ -131,4 +120,19 @@ struct RecoveredMemory {
     /// Whether the pending result is there to be submitted; if not, it still waits for the ledger's word.
     var canSubmit = true
     var losses: [String] = []
+}
+
+extension BlobStore {
+    /// Whether a blob that should be here is missing, or damaged (and now moved aside).
+    func isLost(_ digest: Digest) throws -> Bool {
+        do throws(LedgerError) {
+            try verify(digest)
+            return false
+        } catch {
+            switch error {
+            case .missingBlob, .corruptBlob: return true
+            default: throw error
+            }
+        }
+    }
 }

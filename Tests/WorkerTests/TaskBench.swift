@@ -3,6 +3,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Synchronization
 import Tensors
 import Testing
 import UpdateCodec
@@ -16,6 +17,8 @@ final class TaskBench {
     let worker: BlobStore
     private let thread: TaskThread
     private var events: AsyncStream<WorkerEvent>.Iterator
+    /// What the task thread logged.
+    let lines = LogLines()
     /// What was fetched, in order.
     private(set) var fetched: [Federation.Digest] = []
 
@@ -29,9 +32,8 @@ final class TaskBench {
         events = stream.makeAsyncIterator()
         thread = TaskThread(
             blobs: worker, directory: folder,
-            data: try WorkerData(spec: DataSpec(parsing: Self.data, environment: [:])), threads: 1,
-            echoes: true
-        ) { feed.yield($0) }
+            data: try WorkerData(spec: DataSpec(parsing: Self.data, environment: [:])), threads: 1, echoes: true,
+            log: { [lines] in lines.take($0) }, report: { feed.yield($0) })
     }
 
     static let data = "synthetic:digits?samples=40"
@@ -137,4 +139,15 @@ enum Damage: CaseIterable, Sendable {
         case .truncated: try bytes.dropLast(3).write(to: URL(fileURLWithPath: path))
         }
     }
+}
+
+/// Log events from any thread, a line each.
+final class LogLines: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    func take(_ event: LogEvent) {
+        lines.withLock { $0.append("\(event.level) \(event.name) \(event.fields.map { "\($0.1)" })") }
+    }
+
+    var all: [String] { lines.withLock { $0 } }
 }

@@ -2,7 +2,6 @@ import Engine
 import Federation
 import Foundation
 import Ledger
-import Synchronization
 import Tensors
 import Testing
 import Transport
@@ -57,32 +56,37 @@ struct WorkerStoreTests {
     func aLostResidualIsSaidOnceAndTheWorkerGoesOnWithoutIt(damage: Damage) async throws {
         let residual = try #require(try remember(isPending: false).residual)
         try damage.strike(path(residual))
-        let lines = Mutex<[String]>([])
+        let lines = LogLines()
         let service = try WorkerService(
             WorkerOptions(
                 coordinator: "tcp://127.0.0.1:1", serverKey: "",
                 data: DataSpec(parsing: TaskBench.data, environment: [:]), name: "w",
                 state: state, threads: 1, patienceSeconds: 1),
-            sink: { event in lines.withLock { $0.append("\(event.level) \(event.fields.map { "\($0.1)" })") } })
+            sink: { lines.take($0) })
         withExtendedLifetime(service) {}
-        let said = lines.withLock { $0.filter { $0.contains("residual") } }
+        let said = lines.all.filter { $0.contains("residual") }
         #expect(said.count == 1 && said[0].contains("lost or damaged"), "\(said)")
         #expect(said.allSatisfy { !$0.contains("\n") })
     }
 
-    /// With the residual named, every task would fail for ever.
+    /// Lost between two starts or while the worker works: tasks go on without it, and do not fail one after another.
     @Test(arguments: Damage.allCases)
-    func aTaskRunsWithoutALostResidualAndNotWithIt(damage: Damage) async throws {
-        let residual = try #require(try remember(isPending: false).residual)
-        try damage.strike(path(residual))
+    func tasksRunWithoutALostResidual(damage: Damage) async throws {
+        let lost = try #require(try remember(isPending: false).residual)
+        try damage.strike(path(lost))
         let found = try recovered()
         #expect(found.memory == WorkerMemory(run: "r", residual: nil, settledRounds: 4))
         let (snapshots, graph, _) = try bench.publish()
         let offer = TaskBench.offer(
             SnapshotReference(version: 0, snapshot: snapshots[0], graph: graph, maskEpoch: 0))
-        #expect(try await bench.prepare(offer, memory: found.memory) == nil)
-        #expect(await bench.run(offer, residual: residual)?.contains(residual.hex) == true)
-        #expect(await bench.run(offer, residual: found.memory.residual) == nil)
+        let residual = try bench.worker.put(Self.residual(1))
+        #expect(try await bench.prepare(offer, memory: WorkerMemory(run: "r", residual: residual)) == nil)
+        #expect(await bench.run(offer, residual: residual) == nil)
+        #expect(bench.lines.all.isEmpty)
+        try damage.strike(TaskBench.path(residual, in: bench.folder + "/worker"))
+        #expect(await bench.run(offer, residual: residual) == nil)
+        let said = bench.lines.all
+        #expect(said.count == 1 && said[0].contains("lost or damaged"), "\(said)")
     }
 
     @Test(arguments: Damage.allCases)
