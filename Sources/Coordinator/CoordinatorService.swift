@@ -64,29 +64,37 @@ public actor CoordinatorService {
         case computed(ComputedStep)
     }
 
-    /// Opens the state, checks the model, binds the socket. Throws before anything is half-done.
+    /// Binds the socket, opens the state, checks the model. Throws before anything is half-done: nothing of a run is
+    /// written before the socket is bound.
     public init(_ options: CoordinatorOptions, sink: @escaping @Sendable (LogEvent) -> Void) throws {
         self.options = options
         self.sink = sink
         EngineRuntime.setThreads(1)
-        state = try RunState.open(
-            directory: options.state, plan: options.plan, planText: options.planText, planPath: options.planPath)
-        guard let facts = state.history.snapshot else { preconditionFailure("an opened run has a snapshot") }
-        (inputs, feed) = AsyncStream.makeStream(of: ShellInput.self)
-        machine = CoordinatorMachine(history: state.history)
-        openContributions = state.history.openRound?.accepted ?? []
+        let lock = try RunState.lock(directory: options.state)
         let keys = try CoordinatorKeys.open(directory: options.state + "/keys")
-        let failures = feed
-        shared = SharedBlobs(blobs: state.blobs) { failures.yield(.event(.failed(reason: "\($0)", .diskFull))) }
-        shared.publish(state.history)
+        publicKey = keys.pair.publicKey
+        (inputs, feed) = AsyncStream.makeStream(of: ShellInput.self)
+        let feed = feed
+        shared = SharedBlobs { feed.yield(.event(.failed(reason: "\($0)", .diskFull))) }
         let allowList = keys.allowList
         server = try Server(
             bind: options.bind, keys: keys.pair, allow: { allowList.lookup($0) }, limits: Limits(options.plan.limits),
             blobs: shared.access)
-        let feed = feed
+        do {
+            state = try RunState.open(
+                directory: options.state, lock: lock, plan: options.plan, planText: options.planText,
+                planPath: options.planPath)
+        } catch {
+            shared.open(nil)
+            throw error
+        }
+        shared.publish(state.history)
+        shared.open(state.blobs)
+        guard let facts = state.history.snapshot else { preconditionFailure("an opened run has a snapshot") }
+        machine = CoordinatorMachine(history: state.history)
+        openContributions = state.history.openRound?.accepted ?? []
         numerics = try NumericsThread(plan: options.plan, state: state, facts: facts) { feed.yield($0) }
         try AtomicFile.write(Array((server.endpoint + "\n").utf8), to: options.state + "/endpoint")
-        publicKey = keys.pair.publicKey
     }
 
     /// Where workers connect.
@@ -205,8 +213,9 @@ public actor CoordinatorService {
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
             return [.blobArrived(digest, session: session)]
         case .blobFailed(let peer, let digest, let reason):
-            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
-            return [.blobFailed(digest, session: session, .broken(reason: reason))]
+            guard let digest = Digest(bytes: digest) else { return [] }
+            let fault = shared.fault(digest, reason: reason)
+            return peers.session(of: peer).map { [.blobFailed(digest, session: $0, fault)] } ?? []
         case .turnedAway(let key, let address):
             sink(
                 LogEvent(

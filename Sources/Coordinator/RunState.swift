@@ -20,13 +20,19 @@ public struct RunState: Sendable {
     private static let environmentKey = "environment"
     private static let workersKey = "workers"
 
+    /// Makes the folder if need be and takes it for this process.
+    static func lock(directory: String) throws -> StateLock {
+        try prepareFolder(directory)
+        return try StateLock(directory: directory)
+    }
+
     /// Opens or creates the state of `plan`. A folder that holds another plan's run is refused.
-    static func open(directory: String, plan: Plan, planText: String, planPath: String) throws -> RunState {
+    static func open(
+        directory: String, lock: StateLock, plan: Plan, planText: String, planPath: String
+    ) throws -> RunState {
         EngineRuntime.returnFreedMemory()
         // Before the model is built or loaded, so that both peaks do not add up.
         ProcessMemory.releaseUnusedFilePages()
-        try prepareFolder(directory)
-        let lock = try StateLock(directory: directory)
         let ledger = try Ledger.open(directory: directory)
         let blobs = try BlobStore(directory: directory + "/blobs")
         if let recorded = try ledger.metadata(planKey), recorded != planText {

@@ -26,16 +26,20 @@ public final class Ledger: Sendable {
     private static let schemaVersion = 2
     let database: DatabaseQueue
     private let path: String
+    /// What is read instead of `path`, where nothing can be written.
+    private let copy: LedgerCopy?
 
-    private init(database: DatabaseQueue, path: String) {
+    private init(database: DatabaseQueue, path: String, copy: LedgerCopy?) {
         self.database = database
         self.path = path
+        self.copy = copy
     }
 
     /// Opens STATE/ledger.sqlite, creating it unless `readOnly`, and checks it for damage.
     public static func open(directory: String, readOnly: Bool = false) throws(LedgerError) -> Ledger {
         let path = directory + "/ledger.sqlite"
         guard !readOnly || access(path, F_OK) == 0 else { throw .noRun(path: path) }
+        let copy = readOnly ? try LedgerCopy(ifNeededFor: path) : nil
         return try translating(path, opening: true) {
             var configuration = Configuration()
             configuration.readonly = readOnly
@@ -47,9 +51,9 @@ public final class Ledger: Sendable {
                     try database.execute(sql: "PRAGMA synchronous = FULL")
                 }
             }
-            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            let queue = try DatabaseQueue(path: copy?.path ?? path, configuration: configuration)
             try prepare(queue, path: path, readOnly: readOnly)
-            return Ledger(database: queue, path: path)
+            return Ledger(database: queue, path: path, copy: copy)
         }
     }
 

@@ -30,12 +30,11 @@ struct SnapshotShelf {
         if let recipe = reference.recipe {
             // A recipe costs no bytes. If this machine builds other bytes than the coordinator, fetch them whole.
             let start = reference.route.first?.from ?? reference.snapshot.digest
-            guard try buildRecipe(recipe, expecting: start) else { return try whole(reference) }
+            guard try buildRecipe(recipe, expecting: start, graph: reference.graph.digest) else {
+                return try whole(reference)
+            }
         }
-        guard try has(reference.graph), let rest = remainingRoute(of: reference) else {
-            if reference.recipe != nil, reference.route.isEmpty { return [] }
-            return try whole(reference)
-        }
+        guard try has(reference.graph), let rest = remainingRoute(of: reference) else { return try whole(reference) }
         return rest.map(\.blob).filter { !blobs.contains($0.digest) }
     }
 
@@ -54,8 +53,8 @@ struct SnapshotShelf {
     }
 
     /// Builds the recipe and keeps it when it is what the coordinator has.
-    private func buildRecipe(_ recipe: Recipe, expecting digest: Digest) throws -> Bool {
-        if blobs.contains(digest) { return true }
+    private func buildRecipe(_ recipe: Recipe, expecting digest: Digest, graph known: Digest) throws -> Bool {
+        if blobs.contains(digest), blobs.contains(known) { return true }
         let graph = try ModelBuilder.build(
             architecture: recipe.architecture, inputShape: recipe.inputShape, classes: recipe.classes,
             width: recipe.width, seed: recipe.seed)

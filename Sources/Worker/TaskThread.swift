@@ -9,6 +9,7 @@ import Synchronization
 final class TaskThread: Sendable {
     private let queue = DispatchQueue(label: "pleach.task")
     private let report: @Sendable (WorkerEvent) -> Void
+    private let log: @Sendable (LogEvent) -> Void
     private let cancelledRounds = Mutex<Set<Int>>([])
     // Touched on `queue` only, which is serial.
     private nonisolated(unsafe) let runner: TaskRunner
@@ -18,11 +19,12 @@ final class TaskThread: Sendable {
 
     init(
         blobs: BlobStore, directory: String, data: WorkerData, threads: Int, echoes: Bool,
-        report: @escaping @Sendable (WorkerEvent) -> Void
+        log: @escaping @Sendable (LogEvent) -> Void, report: @escaping @Sendable (WorkerEvent) -> Void
     ) {
         self.blobs = blobs
         self.directory = directory
         self.threads = threads
+        self.log = log
         self.report = report
         EngineRuntime.keepFreedMemory()
         runner = TaskRunner(blobs: blobs, data: data, echoes: echoes)
@@ -42,11 +44,13 @@ final class TaskThread: Sendable {
                 do {
                     held = try runner.settle(offer)
                 } catch let error where !Self.isDiskFull(error) {
-                    // What was on this disk is of no use (and was moved aside): ask for it anew, if anything is missing.
+                    // What was on this disk is of no use (and was moved aside): ask for it anew, or build it from its recipe.
                     let missing = try runner.missing(for: offer)
-                    if missing.isEmpty { throw error }
-                    report(.missing(round: offer.round, blobs: missing))
-                    return
+                    guard missing.isEmpty else {
+                        report(.missing(round: offer.round, blobs: missing))
+                        return
+                    }
+                    held = try runner.settle(offer)
                 }
                 try WorkerStore.saveHeld(held, directory: directory)
                 try collectGarbage(offer, held: held, memory: memory)
@@ -84,7 +88,7 @@ final class TaskThread: Sendable {
             EngineRuntime.setThreads(threads)
             do {
                 let (submission, next) = try runner.run(
-                    offer, residual: residual,
+                    offer, residual: residual.flatMap { isLost($0) ? nil : $0 },
                     progress: { [report] in report(.progressed(round: offer.round, fraction: $0)) },
                     isCancelled: { self.isCancelled(offer.round) })
                 report(.taskFinished(submission, residual: next))
@@ -94,6 +98,18 @@ final class TaskThread: Sendable {
                 report(Self.failure(error, round: offer.round))
             }
         }
+    }
+
+    /// A residual that is lost while we work must not fail every task to come.
+    private func isLost(_ residual: Digest) -> Bool {
+        do {
+            guard try blobs.isLost(residual) else { return false }
+        } catch {
+            // Whatever else is wrong with the disk, the task will say.
+            return false
+        }
+        log(LogEvent("diagnostic", level: .error, ["message": .string(WorkerStore.lossOf(residual: residual))]))
+        return true
     }
 
     private static func failure(_ error: any Error, round: Int) -> WorkerEvent {

@@ -64,17 +64,18 @@ public actor WorkerService {
         let feed = feed
         tasks = TaskThread(
             blobs: store.blobs, directory: options.state, data: data, threads: options.threads,
-            echoes: options.echoes
+            echoes: options.echoes, log: sink
         ) { feed.yield($0) }
         startedAt = ContinuousClock.now
-        let (memory, losses) = try store.recover(store.loadMemory())
-        for loss in losses { sink(LogEvent("diagnostic", level: .error, ["message": .string(loss)])) }
+        let recovered = try store.recover(store.loadMemory())
+        for loss in recovered.losses { sink(LogEvent("diagnostic", level: .error, ["message": .string(loss)])) }
         machine = WorkerMachine(
             hello: Hello(
                 software: softwareVersion, trainingSamples: data.training.count, testSamples: data.test.count,
                 classes: data.training.classCount,
                 sampleShape: data.training.sampleShape.dimensions, threads: options.threads),
-            memory: memory, held: store.heldSnapshots(), patienceSeconds: options.patienceSeconds, at: 0)
+            memory: recovered.memory, canSubmit: recovered.canSubmit, held: store.heldSnapshots(),
+            patienceSeconds: options.patienceSeconds, at: 0)
     }
 
     /// This worker's public key, for the coordinator's allow-list.

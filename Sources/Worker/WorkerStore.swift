@@ -1,6 +1,7 @@
 import Federation
 import Foundation
 import Ledger
+import Tensors
 import Transport
 
 /// The worker's state folder: keys, blobs, and what it must remember. One process owns it at a time.
@@ -52,38 +53,32 @@ public struct WorkerStore: Sendable {
         }
     }
 
-    /// What of a memory still stands: a result or a residual whose blob is lost or damaged is forgotten, and said so.
-    func recover(_ memory: WorkerMemory) throws -> (memory: WorkerMemory, losses: [String]) {
-        var recovered = memory
-        var losses: [String] = []
-        if let residual = memory.residual, try isLost(residual) {
-            recovered.residual = nil
-            losses.append(
-                "the residual \(residual) is lost or damaged: what compression had left out of earlier updates is lost "
-                    + "with it; the run goes on")
+    /// What of a memory still stands, and in one line each what is lost or damaged.
+    func recover(_ memory: WorkerMemory) throws -> RecoveredMemory {
+        var recovered = RecoveredMemory(memory: memory)
+        if let residual = memory.residual, try blobs.isLost(residual) {
+            recovered.memory.residual = nil
+            recovered.losses.append(Self.lossOf(residual: residual))
         }
-        if let pending = memory.pending {
-            let named = [pending.submission.blob?.digest, pending.residual].compactMap { $0 }
-            if let digest = try named.first(where: { try isLost($0) }) {
-                recovered.pending = nil
-                losses.append(
-                    "the finished result of round \(pending.submission.round) is lost or damaged (blob \(digest)): the "
-                        + "task is done again if it is still wanted")
-            }
+        guard let pending = memory.pending else { return recovered }
+        if let blob = pending.submission.blob, try blobs.isLost(blob.digest) {
+            recovered.canSubmit = false
+            recovered.losses.append(
+                "the finished result of round \(pending.submission.round) is lost or damaged (blob \(blob.digest)): the "
+                    + "task is done again if it is still wanted")
         }
-        return (recovered, losses)
+        if let residual = pending.residual, try blobs.isLost(residual) {
+            // If the result has counted, the residual of before must not be added a second time: nothing is owed instead.
+            recovered.memory.pending?.residual = try blobs.put(Safetensors.serialize(NamedTensors()))
+            recovered.losses.append(Self.lossOf(residual: residual))
+        }
+        return recovered
     }
 
-    private func isLost(_ digest: Digest) throws -> Bool {
-        do throws(LedgerError) {
-            try blobs.verify(digest)
-            return false
-        } catch {
-            switch error {
-            case .missingBlob, .corruptBlob: return true
-            default: throw error
-            }
-        }
+    /// What is said of it.
+    static func lossOf(residual: Digest) -> String {
+        "the residual \(residual) is lost or damaged: what compression had left out of earlier updates is lost with it; "
+            + "the run goes on"
     }
 
     /// Atomic: the old memory or the new one survives a crash, never a mixture.
@@ -116,5 +111,28 @@ public struct WorkerStore: Sendable {
                 guard let digest = Digest(bytes: digest) else { throw WorkerError.network("a blob without a digest") }
                 return try blobs.receive(digest, byteCount: byteCount, .cache).sink
             })
+    }
+}
+
+/// A worker's memory as far as its disk bears it out.
+struct RecoveredMemory {
+    var memory: WorkerMemory
+    /// Whether the pending result is there to be submitted; if not, it still waits for the ledger's word.
+    var canSubmit = true
+    var losses: [String] = []
+}
+
+extension BlobStore {
+    /// Whether a blob that should be here is missing, or damaged (and now moved aside).
+    func isLost(_ digest: Digest) throws -> Bool {
+        do throws(LedgerError) {
+            try verify(digest)
+            return false
+        } catch {
+            switch error {
+            case .missingBlob, .corruptBlob: return true
+            default: throw error
+            }
+        }
     }
 }

@@ -128,6 +128,23 @@ struct WorkerMachineTests {
         }
     }
 
+    /// Lost on our disk, it may have counted all the same: only the ledger tells.
+    @Test func aLostResultIsSettledByTheLedgerAndDoneAgainIfItHasNotCounted() {
+        for accepted in [0, 1] {
+            var machine = WorkerMachine(
+                hello: CoordinatorMachineTests.hello,
+                memory: WorkerMemory(run: "r", residual: Self.digest(8), pending: Self.pending), canSubmit: false,
+                held: [], patienceSeconds: 60, at: 0)
+            _ = machine.receive(.connected, at: 1)
+            let actions = Self.essential(machine.receive(Self.welcome(accepted), at: 1))
+            #expect(actions.last == .send(.ready(held: [])))
+            #expect(!actions.contains(.send(.submission(Self.submission))))
+            #expect(machine.memory.residual == Self.digest(accepted == 1 ? 9 : 8))
+            let offer = Self.offer(round: accepted, acceptedRounds: accepted)
+            #expect(machine.receive(.received(.task(offer)), at: 2).last == .prepare(offer))
+        }
+    }
+
     static func isDecline(_ actions: [WorkerAction]) -> Bool {
         if actions.count == 1, case .send(.decline(0, _)) = actions[0] { true } else { false }
     }

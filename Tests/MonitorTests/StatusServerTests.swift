@@ -34,18 +34,25 @@ import Testing
 
     private typealias Answer = (code: Int, head: String, body: [UInt8])
 
+    /// The server under test waits its turn among tests that compute, which may take a minute.
+    private static let patienceSeconds = 120
+
     /// On a thread of its own: the client blocks, and the server under test needs the tasks' threads.
     private func get(_ url: String, _ path: String) async throws -> Answer {
         try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
-                continuation.resume(with: Result { try StatusClient.get(url + path) as Answer })
+                continuation.resume(
+                    with: Result { try StatusClient.get(url + path, timeoutSeconds: Self.patienceSeconds) as Answer })
             }
         }
     }
 
     private func status(_ url: String) async throws -> RunStatus {
         try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(with: Result { try StatusClient.status(url: url) }) }
+            Thread.detachNewThread {
+                continuation.resume(
+                    with: Result { try StatusClient.status(url: url, timeoutSeconds: Self.patienceSeconds) })
+            }
         }
     }
 

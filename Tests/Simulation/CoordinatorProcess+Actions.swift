@@ -74,7 +74,7 @@ extension SimulatedWorld {
             if case .contributionAccepted(let facts) = record { coordinator.openContributions.append(facts) }
             guard case .stepFinished = record else { continue }
             let inFlight = coordinator.machine.blobsInFlight
-            // Excluded (see `SimulatedWorld`): the real shell removes what another worker's equal result still needs.
+            // Equal results have one blob: another worker's may still wait for its examination.
             for digest in history.blobsMadeObsolete(by: record, contributions: coordinator.openContributions)
             where !inFlight.contains(digest) {
                 coordinator.disk.remove(digest)

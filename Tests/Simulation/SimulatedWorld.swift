@@ -19,12 +19,6 @@
 //
 // Left out: real numbers (`SimulatedNumerics` hashes instead), files below the level of a blob, keys (a worker's name is
 // what the transport says it is), several coordinators.
-//
-// Excluded because it is known to fail, until it is mended:
-// - the worker's shelf takes a recipe's snapshot for complete though its graph is gone (`WorkerProcess.missing` asks for
-//   the graph; `SnapshotShelf.missing` does not);
-// - the coordinator's shell removes the blobs of a closed round though another worker's equal result waits for its
-//   examination (`tidy` here spares `blobsInFlight`; that of `CoordinatorService` does not).
 
 import Federation
 import Tensors

@@ -198,19 +198,23 @@ extension SimulatedWorld {
         let missing = missing(offer, worker)
         if !missing.isEmpty { return .missing(round: offer.round, blobs: missing) }
         guard !worker.disk.isFull(at: now) else { return fullDisk(.fullDiskAtFetch) }
-        var held = offer.retain.filter { worker.disk.contains($0) }
-        var isOpen = worker.open(offer.snapshot)
-        if isOpen, case .train(_, let teacher?) = offer.work, case .snapshot(let reference) = teacher.source {
-            isOpen = worker.open(reference)
-            held.removeAll { $0 == reference.snapshot.digest }
-            held.append(reference.snapshot.digest)
+        var teacher: SnapshotReference?
+        if case .train(_, let reference?) = offer.work, case .snapshot(let snapshot) = reference.source {
+            teacher = snapshot
         }
-        guard isOpen else {
-            // What was on this disk is of no use: ask for it anew, if anything is missing.
+        func opens() -> Bool { (teacher.map { worker.open($0) } ?? true) && worker.open(offer.snapshot) }
+        if !opens() {
+            // What was on this disk is of no use: ask for it anew, or build it from its recipe.
             let missing = self.missing(offer, worker)
-            return missing.isEmpty
-                ? .taskFailed(round: offer.round, reason: "nothing is missing and it does not open")
-                : .missing(round: offer.round, blobs: missing)
+            guard missing.isEmpty else { return .missing(round: offer.round, blobs: missing) }
+            guard opens() else {
+                return .taskFailed(round: offer.round, reason: "nothing is missing and it does not open")
+            }
+        }
+        var held = offer.retain.filter { worker.disk.contains($0) }
+        if let teacher {
+            held.removeAll { $0 == teacher.snapshot.digest }
+            held.append(teacher.snapshot.digest)
         }
         held.removeAll { $0 == offer.snapshot.snapshot.digest }
         held.append(offer.snapshot.snapshot.digest)

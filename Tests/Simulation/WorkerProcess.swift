@@ -72,11 +72,18 @@ final class WorkerProcess {
             let start = reference.route.first?.from ?? reference.snapshot.digest
             guard build(start, graph: reference.graph.digest) else { return whole(reference) }
         }
-        // Excluded (see `SimulatedWorld`): the real shelf would be content with a snapshot without its graph.
-        guard let first = reference.route.first, disk.contains(first.from), disk.contains(reference.graph.digest) else {
+        guard disk.contains(reference.graph.digest), let rest = remainingRoute(of: reference) else {
             return whole(reference)
         }
-        return reference.route.filter { !disk.contains($0.to) && !disk.contains($0.blob.digest) }.map(\.blob)
+        return rest.map(\.blob).filter { !disk.contains($0.digest) }
+    }
+
+    /// The steps after the newest snapshot of the route that is on disk; nil when none is.
+    private func remainingRoute(of reference: SnapshotReference) -> ArraySlice<DeltaReference>? {
+        let route = reference.route
+        if let last = route.lastIndex(where: { disk.contains($0.to) }) { return route[(last + 1)...] }
+        guard let first = route.first, disk.contains(first.from) else { return nil }
+        return route[...]
     }
 
     private func whole(_ reference: SnapshotReference) -> [BlobReference] {
@@ -84,7 +91,7 @@ final class WorkerProcess {
     }
 
     private func build(_ start: Digest, graph: Digest) -> Bool {
-        if disk.contains(start) { return true }
+        if disk.contains(start), disk.contains(graph) { return true }
         guard buildsSameBytes else { return false }
         disk.put(graph)
         disk.put(start)
@@ -102,8 +109,10 @@ final class WorkerProcess {
     }
 
     private func derive(_ reference: SnapshotReference) -> Bool {
-        guard let first = reference.route.first, disk.get(first.from) else { return false }
-        for step in reference.route {
+        guard let rest = remainingRoute(of: reference), let first = rest.first, disk.get(first.from) else {
+            return false
+        }
+        for step in rest {
             guard disk.get(step.blob.digest) else { return false }
         }
         disk.put(reference.snapshot.digest)

@@ -9,7 +9,7 @@ struct ChaosTests {
         var options = ChaosOptions(binary: PleachProcess.binary.path)
         options.workers = 2
         options.kills = 4
-        options.rounds = 8
+        options.rounds = 12
         options.freezes = false
         options.limitSeconds = 120
         var lines: [String] = []

@@ -54,18 +54,17 @@ struct FederationRunTests {
         for kill in 1...3 {
             let run = try PleachProcess(["run", plan, "--state", state, "--json"])
             // In the middle of a round: one contribution of it is in the ledger, the round is not closed.
-            try await waitUntil("progress before kill \(kill)", seconds: 90) {
-                try !run.isRunning || Self.events("contribution.accepted", in: state) >= 3 * kill
-            }
-            let victims = Self.processes(matching: kill == 2 ? "worker-1" : "coordinator", state: state)
-            let victim = try #require(victims.first)
-            Foundation.kill(victim, SIGKILL)
+            let victim = try await when(
+                "progress before kill \(kill)", seconds: 90,
+                { try !run.isRunning || Self.events("contribution.accepted", in: state) >= 3 * kill },
+                act: { Self.kill(kill == 2 ? "worker-1" : "coordinator", state: state) })
+            #expect(victim != nil, "\(run.text)")
             if kill == 2 {
                 // A worker is replaced within the run; then the whole family goes.
-                try await waitUntil("the run to go on", seconds: 90) {
-                    try !run.isRunning || Self.events("contribution.accepted", in: state) >= 3 * kill + 1
-                }
-                run.killNow()
+                try await when(
+                    "the run to go on", seconds: 90,
+                    { try !run.isRunning || Self.events("contribution.accepted", in: state) >= 3 * kill + 1 },
+                    act: { run.killNow() })
                 try await waitUntil("orphans to end", seconds: 30) {
                     Self.processes(matching: "", state: state).isEmpty
                 }
@@ -82,6 +81,13 @@ struct FederationRunTests {
     static func events(_ name: String, in state: String) throws -> Int {
         let log = (try? String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)) ?? ""
         return log.components(separatedBy: "\"event\":\"\(name)\"").count - 1
+    }
+
+    /// Kills the first process that `processes` finds.
+    static func kill(_ word: String, state: String) -> pid_t? {
+        let victim = processes(matching: word, state: state).first
+        if let victim { Foundation.kill(victim, SIGKILL) }
+        return victim
     }
 
     /// Processes of this state folder whose command line holds a word.

@@ -11,7 +11,7 @@ struct FleetModeTests {
         seed: 7
         model: {architecture: cnn, width: 4}
         data: "synthetic:digits?partition=iid&seed=7&samples=600"
-        fleet: {\(fleet), wait: 60s, lease: 10s, heartbeat: 1s}
+        fleet: {\(fleet), wait: 300s, lease: 10s, heartbeat: 1s}
         wire: {up: {values: int8}, down: {values: int8}}
         stages:
           - train: {rounds: \(rounds), epochs: \(epochs), batch: 32, learningRate: 0.05}
@@ -25,12 +25,12 @@ struct FleetModeTests {
             "plan.yaml", Self.plan("workers: 3, rounds: asynchronous, buffer: 2", rounds: 40, epochs: 1))
         let state = folder.path + "/state"
         let run = try PleachProcess(["run", path, "--state", state, "--json"])
-        try await waitUntil("contributions", seconds: 90) {
-            try !run.isRunning || FederationRunTests.events("contribution.accepted", in: state) >= 5
-        }
         // Most of the run is still to come, so that a busy machine cannot end it before the kill.
-        let victim = try #require(FederationRunTests.processes(matching: "coordinator", state: state).first)
-        kill(victim, SIGKILL)
+        let victim = try await when(
+            "contributions", seconds: 90,
+            { try !run.isRunning || FederationRunTests.events("contribution.accepted", in: state) >= 5 },
+            act: { FederationRunTests.kill("coordinator", state: state) })
+        #expect(victim != nil, "\(run.text)")
         #expect(try await run.wait() != 0)
         let (status, text) = try await PleachProcess.run(["run", path, "--state", state])
         #expect(status == 0, "\(text)")
@@ -81,15 +81,20 @@ struct FleetModeTests {
                     "\(folder.path)/\(name)", "--patience", "4",
                 ]))
         }
-        try await waitUntil("a contribution of the right worker") {
-            let log = (try? String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)) ?? ""
-            return log.contains("\"event\":\"contribution.accepted\"") && log.contains("\"worker\":\"right\"")
-        }
-        let revoked = try await PleachProcess.run(["keys", "revoke", state + "/keys", "right"])
-        #expect(revoked.status == 0, "\(revoked.text)")
+        try await when(
+            "a contribution of the right worker",
+            {
+                let log = (try? String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)) ?? ""
+                return log.contains("\"event\":\"contribution.accepted\"") && log.contains("\"worker\":\"right\"")
+            }, act: { try AllowList(directory: state + "/keys/allowed").revoke(name: "right") })
         // Exit code 6: keys.
-        #expect(try await workers[1].wait() == 6)
+        #expect(try await workers[1].wait() == 6, "\(workers[1].text)")
         #expect(try await workers[0].wait() == 0)
         #expect(try await coordinator.wait() == 0, "\(coordinator.text)")
+        // The command does the same, to a name that is there.
+        for status in [0, 6] as [Int32] {
+            let revoked = try await PleachProcess.run(["keys", "revoke", state + "/keys", "left"])
+            #expect(revoked.status == status, "\(revoked.text)")
+        }
     }
 }

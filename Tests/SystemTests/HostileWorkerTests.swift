@@ -1,20 +1,15 @@
 import Federation
-import Foundation
 import Ledger
-import ModelGraph
-import Tensors
 import Testing
-import Transport
-import UpdateCodec
 
 /// A real coordinator, and a worker with a valid key that sends what no honest worker would.
-@Suite(.serialized)
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct HostileWorkerTests {
     static let plan = """
         name: hostile
         seed: 7
         model: {architecture: mlp, input: [4], classes: 2, width: 3}
-        fleet: {workers: 1, quorum: 1, wait: 60s, lease: 20s, heartbeat: 5s}
+        fleet: {workers: 1, quorum: 1, wait: 300s, lease: 300s, heartbeat: 5s}
         stages:
           - train: {rounds: 1}
         """
@@ -23,70 +18,19 @@ struct HostileWorkerTests {
     private func verdict(
         on forge: (_ honest: [UInt8], _ marker: [UInt8]) -> [UInt8]
     ) async throws -> (reason: String, status: Int32, text: String) {
-        let folder = try ScratchFolder()
-        let path = try folder.file("plan.yaml", Self.plan)
-        let state = folder.path + "/state"
-        let keys = try KeyPair.generate()
-        try AllowList(directory: state + "/keys/allowed").allow(key: keys.publicKey, name: "mallory")
-        let coordinator = try PleachProcess(["coordinator", path, "--state", state, "--bind", "tcp://127.0.0.1:*"])
-        try await waitUntil("the endpoint") { FileManager.default.fileExists(atPath: state + "/endpoint") }
-        let endpoint = try String(contentsOfFile: state + "/endpoint", encoding: .utf8).trimmingCharacters(
-            in: .newlines)
-
-        let parameters = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 7)
-            .parameterTensors()
-        let (update, marker) = Self.update(for: parameters)
-        let box = BlobBox()
-        let client = try Client(
-            connect: endpoint, keys: keys, serverKey: try KeyFile.readPublic(state + "/keys/server.key"),
-            limits: Limits(),
-            blobs: BlobAccess(
-                open: { box.source($0) }, receive: { _, _ in throw Timeout(description: "takes nothing") }))
-        defer { client.close() }
-        for await event in client.events {
-            switch event {
-            case .connected:
-                let hello = Hello(software: "hostile", trainingSamples: 10, classes: 2, sampleShape: [4], threads: 1)
-                client.send(WorkerMessage.hello(hello).encoded())
-            case .message(let bytes):
-                switch try CoordinatorMessage(decoding: bytes) {
-                case .welcome: client.send(WorkerMessage.ready(held: []).encoded())
-                case .task(let offer):
-                    let header = UpdateHeader(
-                        kind: .update, base: offer.snapshot.snapshot.digest.bytes, maskEpoch: offer.snapshot.maskEpoch)
-                    let scheme = WireScheme(selection: .dense, values: .float32, smallTensorElements: 0)
-                    let honest = try UpdateEncoder.encode(update, header: header, scheme: scheme).bytes
-                    let blob = box.hold(forge(honest, marker))
-                    client.send(
-                        WorkerMessage.submission(
-                            Submission(round: offer.round, blob: blob, metrics: TaskMetrics(samples: 10))
-                        ).encoded())
-                case .verdict(_, let accepted, let reason):
-                    #expect(!accepted)
-                    // The round stays open for others; this worker's result is on record.
-                    #expect(coordinator.isRunning)
-                    coordinator.interrupt()
-                    let status = try await coordinator.wait(seconds: 60)
-                    return (reason, status, coordinator.text)
-                default: break
-                }
-            default: break
-            }
-        }
-        throw Timeout(description: "the connection ended without a verdict")
-    }
-
-    /// Random values (so that LZ4 leaves them as they are) and the bytes of one of them.
-    private static func update(for parameters: NamedTensors) -> (NamedTensors, marker: [UInt8]) {
-        var random = SeededGenerator(seed: 1)
-        var update = NamedTensors()
-        var marker: [UInt8] = []
-        for (name, tensor) in parameters.ordered {
-            let values = (0..<tensor.elementCount).map { _ in random.uniform() * 0.01 + 0.001 }
-            if marker.isEmpty { marker = withUnsafeBytes(of: values[1].bitPattern.littleEndian) { Array($0) } }
-            update[name] = Tensor(values, shape: tensor.shape)
-        }
-        return (update, marker)
+        let stage = try await HostileStage(Self.plan)
+        let mallory = try stage.worker("mallory")
+        mallory.send(.ready(held: []))
+        let offer = try await mallory.task()
+        let (honest, marker) = try ScriptedWorker.update(for: offer, width: 3)
+        mallory.submit(offer, serving: forge(honest, marker))
+        let (isAccepted, reason) = try await mallory.verdict()
+        #expect(!isAccepted)
+        // The round stays open for others; this worker's result is on record.
+        #expect(stage.coordinator.isRunning)
+        stage.coordinator.interrupt()
+        let status = try await stage.coordinator.wait()
+        return (reason, status, stage.coordinator.text)
     }
 
     @Test func anUpdateThatIsNotFiniteIsRefusedAndTheRunSaysSo() async throws {
@@ -120,20 +64,49 @@ struct HostileWorkerTests {
         #expect(!result.reason.isEmpty)
         #expect(result.status == 10, "\(result.text)")
     }
-}
 
-/// The one blob a hostile worker serves.
-final class BlobBox: @unchecked Sendable {
-    private let lock = NSLock()
-    private var blob: (digest: [UInt8], bytes: [UInt8])?
-
-    func hold(_ bytes: [UInt8]) -> BlobReference {
-        let digest = Federation.Digest(hashing: bytes)
-        lock.withLock { blob = (digest.bytes, bytes) }
-        return BlobReference(digest: digest, byteCount: bytes.count)
+    @Test func bytesThatAreNotWhatTheirNameSaysAreRefusedByNameAndTheOthersFinish() async throws {
+        let stage = try await HostileStage(Self.plan)
+        let mallory = try stage.worker("mallory")
+        mallory.send(.ready(held: []))
+        let offer = try await mallory.task()
+        let (honest, _) = try ScriptedWorker.update(for: offer, width: 3)
+        let served = Array(honest.reversed())
+        let declared = Federation.Digest(hashing: honest + [1])
+        mallory.submit(offer, serving: served, as: declared)
+        let (isAccepted, reason) = try await mallory.verdict()
+        #expect(!isAccepted && reason.contains(declared.hex), "\(reason)")
+        let alice = try stage.worker("alice")
+        try await alice.finishRun(width: 3)
+        #expect(try await stage.coordinator.wait() == 0, "\(stage.coordinator.text)")
+        #expect(stage.coordinator.text.contains("mallory"))
+        #expect(try stage.contributors(ofRound: 0) == ["alice"])
+        #expect(try stage.refused().map(\.worker) == ["mallory"])
+        let left = try stage.blobFiles()
+        for digest in [declared, Federation.Digest(hashing: served)] {
+            #expect(!left.contains { $0.contains(digest.hex) }, "\(left)")
+        }
+        #expect(!left.contains { $0.contains("partial/") || $0.contains("temporary/") }, "\(left)")
     }
 
-    func source(_ digest: [UInt8]) -> BlobSource? {
-        lock.withLock { blob?.digest == digest ? blob.map { BlobSource(bytes: $0.bytes) } : nil }
+    /// Names come from keys, so all a thief can do is to submit for a round that was offered to somebody else.
+    @Test func aTaskThatWasOfferedToAnotherCannotBeAnswered() async throws {
+        let stage = try await HostileStage(Self.plan)
+        let alice = try stage.worker("alice")
+        alice.send(.ready(held: []))
+        let offer = try await alice.task()
+        let (honest, _) = try ScriptedWorker.update(for: offer, width: 3)
+        let mallory = try stage.worker("mallory")
+        mallory.send(.heartbeat(round: offer.round, progress: 1))
+        mallory.submit(offer, serving: Array(honest.reversed()), as: Federation.Digest(hashing: honest))
+        let (isAccepted, reason) = try await mallory.verdict()
+        #expect(!isAccepted && reason.contains("enough workers"), "\(reason)")
+        mallory.send(.decline(round: offer.round, reason: "not mine"))
+        mallory.send(.goodbye(reason: "done"))
+        alice.submit(offer, serving: honest)
+        #expect(try await alice.verdict().isAccepted)
+        try await alice.finishRun(width: 3)
+        #expect(try await stage.coordinator.wait() == 0, "\(stage.coordinator.text)")
+        #expect(try stage.contributors(ofRound: 0) == ["alice"])
     }
 }

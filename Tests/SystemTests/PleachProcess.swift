@@ -69,6 +69,29 @@ func waitUntil(_ what: String, seconds: Double = 60, _ condition: () throws -> B
     }
 }
 
+/// Acts at the moment the outside world is ready for it, on a thread of its own: tests that compute may keep all threads
+/// of the pool busy for a minute, and the processes under test do not wait for them.
+func when<Result: Sendable>(
+    _ what: String, seconds: Double = 60, _ condition: @escaping @Sendable () throws -> Bool,
+    act: @escaping @Sendable () throws -> Result
+) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread {
+            continuation.resume(
+                with: Swift.Result {
+                    let deadline = ContinuousClock.now + .seconds(seconds)
+                    while try !condition() {
+                        guard ContinuousClock.now < deadline else {
+                            throw Timeout(description: "waited \(seconds) s for \(what)")
+                        }
+                        Thread.sleep(forTimeInterval: 0.02)
+                    }
+                    return try act()
+                })
+        }
+    }
+}
+
 /// A folder that goes away with the test.
 final class ScratchFolder: Sendable {
     let path: String

@@ -58,6 +58,15 @@ struct RefusalTests {
         #expect(second.status == 5, "\(second.text)")
         #expect(second.text.contains(endpoint))
         first.killNow()
+        // Nothing of a run was begun, so the folder is free for any plan.
+        let left = try FileManager.default.subpathsOfDirectory(atPath: folder.path + "/two")
+        #expect(
+            !left.contains { $0.hasPrefix("ledger") || $0.hasPrefix("blobs") || $0.hasPrefix("endpoint") }, "\(left)")
+        let other = try folder.file("other.yaml", smallPlan(workers: 1, rounds: 2, wait: 1))
+        let third = try await PleachProcess.run([
+            "coordinator", other, "--state", folder.path + "/two", "--bind", "tcp://127.0.0.1:*",
+        ])
+        #expect(third.status == 7, "\(third.text)")
     }
 
     @Test func noWorkersWithinTheWaitingTimeEndsResumably() async throws {

@@ -19,7 +19,7 @@ public struct WorkerMachine: Sendable {
     private var lastHeartbeatAt = 0.0
     private var lastHeardAt: Double
     private var lastSubmittedAt = 0.0
-    /// The pending result was refused or withdrawn: it is not submitted again, but not forgotten before it is settled.
+    /// The pending result was refused, withdrawn or lost: it is not submitted again, but not forgotten before it is settled.
     private var isGivenUp = false
     private var isConnected = false
     private var fraction = 0.0
@@ -34,11 +34,14 @@ public struct WorkerMachine: Sendable {
     /// Deltas and blobs that failed to arrive, in a row.
     private var failures = 0
 
+    /// - Parameter canSubmit: false when the bytes of the pending result are lost: it may have counted all the same.
     public init(
-        hello: Hello, memory: WorkerMemory, held: [Digest], patienceSeconds: Double, at now: Double
+        hello: Hello, memory: WorkerMemory, canSubmit: Bool = true, held: [Digest], patienceSeconds: Double,
+        at now: Double
     ) {
         self.hello = hello
         self.memory = memory
+        isGivenUp = !canSubmit && memory.pending != nil
         self.held = held
         self.patienceSeconds = patienceSeconds
         lastHeardAt = now

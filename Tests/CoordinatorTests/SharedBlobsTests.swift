@@ -1,0 +1,91 @@
+import Federation
+import Foundation
+import Ledger
+import Synchronization
+import Testing
+import Transport
+
+@testable import Coordinator
+
+/// What the coordinator's store lets in, and what it says of a sender.
+struct SharedBlobsTests {
+    private let folder: Folder
+    private let shared = SharedBlobs { _ in }
+    private let declared = Federation.Digest(hashing: [1, 2, 3])
+
+    private final class Folder: Sendable {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("shared-\(UUID().uuidString)").path
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    init() { folder = Folder() }
+
+    private func append(_ bytes: [UInt8], _ sink: BlobSink) throws {
+        try bytes.withUnsafeBytes { try sink.append($0) }
+    }
+
+    /// - Returns: the reason that the transport would report.
+    private func failure(_ sink: BlobSink) throws -> String {
+        "\(try #require(throws: LedgerError.self) { try sink.finish() })"
+    }
+
+    @Test func aSenderOfWrongBytesIsToldFromABrokenTransfer() throws {
+        shared.open(try BlobStore(directory: folder.path))
+        let sink = try shared.access.receive(declared.bytes, 3)
+        try append([1, 2, 4], sink)
+        let reason = try failure(sink)
+        #expect(shared.fault(declared, reason: "the peer is gone") == .broken(reason: "the peer is gone"))
+        #expect(shared.fault(declared, reason: reason) == .wrong(reason: reason))
+        // Asked about once: a later failure is another's.
+        #expect(shared.fault(declared, reason: reason) == .broken(reason: reason))
+    }
+
+    @Test func whoGoesOnWithAnothersBytesIsNotBlamedForThem() throws {
+        shared.open(try BlobStore(directory: folder.path))
+        let first = try shared.access.receive(declared.bytes, 3)
+        try append([9], first)
+        first.abandon()
+        let second = try shared.access.receive(declared.bytes, 3)
+        #expect(second.offset == 1)
+        try append([2, 3], second)
+        let reason = try failure(second)
+        #expect(shared.fault(declared, reason: reason) == .broken(reason: reason))
+        let third = try shared.access.receive(declared.bytes, 3)
+        #expect(third.offset == 0)
+        try append([1, 2, 3], third)
+        try third.finish()
+    }
+
+    /// The socket is bound before the state is opened: who asks in between waits, and is not told that nothing is there.
+    @Test func whoAsksBeforeTheStoreIsOpenWaitsForIt() async throws {
+        let access = shared.access
+        let digest = declared.bytes
+        let hasAnswered = Mutex(false)
+        let wasTooEarly = Mutex(false)
+        let offset = try await withCheckedThrowingContinuation { answer in
+            // Not on a thread of the pool: it waits.
+            Thread.detachNewThread {
+                answer.resume(
+                    with: Result {
+                        let sink = try access.receive(digest, 3)
+                        hasAnswered.withLock { $0 = true }
+                        return sink.offset
+                    })
+            }
+            Thread.detachNewThread { [shared, folder] in
+                Thread.sleep(forTimeInterval: 0.05)
+                let isEarly = hasAnswered.withLock { $0 }
+                wasTooEarly.withLock { $0 = isEarly }
+                shared.open(try? BlobStore(directory: folder.path))
+            }
+        }
+        #expect(offset == 0)
+        #expect(wasTooEarly.withLock { !$0 })
+    }
+
+    @Test func whoAsksForAStoreThatDoesNotComeIsRefused() throws {
+        shared.open(nil)
+        #expect(throws: CoordinatorError.self) { _ = try shared.access.receive(declared.bytes, 3) }
+        #expect(shared.access.open(declared.bytes) == nil)
+    }
+}
