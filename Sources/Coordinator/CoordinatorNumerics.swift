@@ -183,7 +183,9 @@ final class CoordinatorNumerics {
     private func close(_ rule: FoldRule, _ contributions: [ContributionFacts], base: SnapshotFacts) throws
         -> ComputedStep
     {
-        if case .average = rule { return try publish(mean: takeWeights(), share: Self.staleShare(of: contributions), base: base) }
+        if case .average = rule {
+            return try publish(mean: takeWeights(), share: Self.staleShare(of: contributions), base: base)
+        }
         switch (rule, fold) {
         case (.maskByScores(let sparsity), .scores(let accumulator)):
             fold = .metrics

@@ -76,8 +76,7 @@ public actor CoordinatorService {
         machine = CoordinatorMachine(history: state.history)
         openContributions = state.history.openRound?.accepted ?? []
         let keys = try CoordinatorKeys.open(directory: options.state + "/keys")
-        let failures = feed
-        shared = SharedBlobs(blobs: state.blobs) { failures.yield(.event(.failed(reason: "\($0)", .diskFull))) }
+        shared = SharedBlobs(blobs: state.blobs)
         shared.publish(state.history)
         let allowList = keys.allowList
         server = try Server(
@@ -204,9 +203,15 @@ public actor CoordinatorService {
         case .blobArrived(let peer, let digest):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
             return [.blobArrived(digest, session: session)]
-        case .blobFailed(let peer, let digest, let reason):
+        case .blobProgress(let peer, let digest, _, _):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
-            return [.blobFailed(digest, session: session, .broken(reason: reason))]
+            return [.blobProgressed(digest, session: session)]
+        // Our own disk's failure is no worker's: the run stops, and goes on from here once it is mended.
+        case .blobFailed(_, _, .storage(let reason, let isDiskFull)):
+            return [.failed(reason: reason, isDiskFull ? .diskFull : .corruptState)]
+        case .blobFailed(let peer, let digest, let failure):
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobFailed(digest, session: session, BlobFault(failure))]
         case .turnedAway(let key, let address):
             sink(
                 LogEvent(
@@ -299,5 +304,15 @@ public actor CoordinatorService {
         let report = Report(history: machine.history)
         sink(report.finishedEvent)
         return CoordinatorOutcome(succeeded: true, reason: reason, report: report)
+    }
+}
+
+extension BlobFault {
+    /// What a failed transfer says about the worker it came from.
+    init(_ failure: BlobFailure) {
+        switch failure {
+        case .wrong(let reason): self = .wrong(reason: reason)
+        case .broken(let reason), .storage(let reason, _): self = .broken(reason: reason)
+        }
     }
 }

@@ -10,13 +10,7 @@ final class SharedBlobs: Sendable {
     private let blobs: BlobStore
     private let readable = Mutex<Set<Digest>>([])
 
-    /// Told when an arriving blob finds no space: that is our failure, not its sender's.
-    private let onDiskFull: @Sendable (LedgerError) -> Void
-
-    init(blobs: BlobStore, onDiskFull: @escaping @Sendable (LedgerError) -> Void) {
-        self.blobs = blobs
-        self.onDiskFull = onDiskFull
-    }
+    init(blobs: BlobStore) { self.blobs = blobs }
 
     /// Makes everything the history has published readable.
     func publish(_ history: RunHistory) {
@@ -40,24 +34,17 @@ final class SharedBlobs: Sendable {
                 guard let digest = Digest(bytes: bytes), readable.withLock({ $0.contains(digest) }) else { return nil }
                 return try? blobs.openForReading(digest).source
             },
-            receive: { [blobs, onDiskFull] bytes, byteCount in
-                guard let digest = Digest(bytes: bytes) else { throw CoordinatorError.state("a blob without a digest") }
-                @Sendable func noticing<Result>(_ body: () throws -> Result) throws -> Result {
-                    do {
-                        return try body()
-                    } catch let error as LedgerError where error.isDiskFull {
-                        onDiskFull(error)
-                        throw error
-                    }
-                }
+            receive: { [blobs] bytes, byteCount throws(BlobFailure) in
+                guard let digest = Digest(bytes: bytes) else { throw .wrong(reason: "a digest has 32 bytes") }
                 if let size = try? blobs.size(of: digest), size == byteCount {
                     // Here already, verified: a retry needs no second transfer.
                     return BlobSink(offset: byteCount, append: { _ in }, finish: {}, abandon: {})
                 }
-                let sink = try noticing { try blobs.receive(digest, byteCount: byteCount).sink }
-                return BlobSink(
-                    offset: sink.offset, append: { part in try noticing { try sink.append(part) } },
-                    finish: { try noticing { try sink.finish() } }, abandon: sink.abandon)
+                do throws(LedgerError) {
+                    return try blobs.receive(digest, byteCount: byteCount).sink
+                } catch {
+                    throw BlobFailure(error)
+                }
             })
     }
 }

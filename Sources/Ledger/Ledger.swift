@@ -66,7 +66,8 @@ public final class Ledger: Sendable {
             // The ledger is made before the first blob. SQLite takes what is left of a file cut to nothing for a new one.
             let blobs = (path as NSString).deletingLastPathComponent + "/blobs"
             guard access(blobs, F_OK) != 0 else {
-                throw LedgerError.notALedger(path: path, reason: "it is empty or missing, but there are blobs beside it")
+                throw LedgerError.notALedger(
+                    path: path, reason: "it is empty or missing, but there are blobs beside it")
             }
             try queue.write { try create(in: $0) }
         } else if version < schemaVersion {

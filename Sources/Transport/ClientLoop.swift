@@ -155,8 +155,8 @@ final class ClientLoop {
                 // What cannot go now is asked for again: after a reconnect at once, else after a silence.
                 if isConnected { _ = dealer.send([header.encoded]) }
             case .arrived(_, let digest): queue.push(.blobArrived(digest: digest))
-            case .failed(_, let digest, let reason): queue.push(.blobFailed(digest: digest, reason: reason))
-            case .progress(let digest, let received, let total):
+            case .failed(_, let digest, let failure): queue.push(.blobFailed(digest: digest, failure))
+            case .progress(_, let digest, let received, let total):
                 queue.push(.blobProgress(digest: digest, received: received, total: total))
             case .sent(_, let digest, let bytes): queue.push(.blobSent(digest: digest, bytes: bytes))
             case .violation(_, let reason): report(ProtocolViolation(reason))

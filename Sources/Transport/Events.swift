@@ -4,7 +4,9 @@ public enum ServerEvent: Sendable, Equatable {
     case message(PeerID, [UInt8])
     /// A fetched blob is complete and its sink has verified it.
     case blobArrived(PeerID, digest: [UInt8])
-    case blobFailed(PeerID, digest: [UInt8], reason: String)
+    /// At most one for every 32nd of a blob, in bytes, and each peer that offered it.
+    case blobProgress(PeerID, digest: [UInt8], received: Int, total: Int)
+    case blobFailed(PeerID, digest: [UInt8], BlobFailure)
     /// The last chunk of a blob the peer asked for was handed to the network; `bytes` were sent for this request.
     case blobSent(PeerID, digest: [UInt8], bytes: Int)
     /// The connection of a peer that had sent something is gone; its fetches have failed.
@@ -30,7 +32,7 @@ public enum ClientEvent: Sendable, Equatable {
     case blobArrived(digest: [UInt8])
     /// At most one for every 32nd of a blob, in bytes.
     case blobProgress(digest: [UInt8], received: Int, total: Int)
-    case blobFailed(digest: [UInt8], reason: String)
+    case blobFailed(digest: [UInt8], BlobFailure)
     /// The last chunk of a blob the server asked for was handed to the network.
     case blobSent(digest: [UInt8], bytes: Int)
     /// The server broke the protocol; what it sent was dropped.

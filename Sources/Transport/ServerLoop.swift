@@ -121,7 +121,7 @@ final class ServerLoop {
         case .send(let message, let peer): sendControl(message, to: peer)
         case .fetch(let digest, let byteCount, let peer):
             guard peers[peer.routingID]?.id == peer else {
-                return queue.push(.blobFailed(peer, digest: digest, reason: "the peer is not connected"))
+                return queue.push(.blobFailed(peer, digest: digest, .broken(reason: "the peer is not connected")))
             }
             exchange.fetch(digest, byteCount: byteCount, from: peer)
         case .forget(let peer): exchange.forget(peer, reason: nil)
@@ -160,11 +160,11 @@ final class ServerLoop {
             switch action {
             case .send(let peer, let header): _ = send([header.encoded], to: peer)
             case .arrived(let peer, let digest): queue.push(.blobArrived(peer, digest: digest))
-            case .failed(let peer, let digest, let reason):
-                queue.push(.blobFailed(peer, digest: digest, reason: reason))
+            case .failed(let peer, let digest, let failure): queue.push(.blobFailed(peer, digest: digest, failure))
             case .sent(let peer, let digest, let bytes): queue.push(.blobSent(peer, digest: digest, bytes: bytes))
             case .violation(let peer, let reason): report(ProtocolViolation(reason), by: peer)
-            case .progress: break
+            case .progress(let peer, let digest, let received, let total):
+                queue.push(.blobProgress(peer, digest: digest, received: received, total: total))
             }
         }
     }

@@ -41,7 +41,8 @@ struct HostileWorkerTests {
             connect: endpoint, keys: keys, serverKey: try KeyFile.readPublic(state + "/keys/server.key"),
             limits: Limits(),
             blobs: BlobAccess(
-                open: { box.source($0) }, receive: { _, _ in throw Timeout(description: "takes nothing") }))
+                open: { box.source($0) },
+                receive: { _, _ throws(BlobFailure) in throw .broken(reason: "takes nothing") }))
         defer { client.close() }
         for await event in client.events {
             switch event {

@@ -106,8 +106,8 @@ import Testing
 
     @Test func tellsWhenABlobCannotBeRead() {
         let access = BlobAccess(
-            open: { _ in BlobSource(byteCount: 100) { _, _ in throw Mismatch() } },
-            receive: { _, _ in throw Mismatch() })
+            open: { _ in BlobSource(byteCount: 100) { _, _ in throw Unreadable() } },
+            receive: takesNothing)
         var exchange = BlobExchange(limits: Limits(), blobs: access, isPaused: false)
         receive(&exchange, request(1), from: anna)
         #expect(drain(&exchange).isEmpty)

@@ -126,7 +126,7 @@ import Testing
             raw.send(header.encoded, [UInt8](repeating: 0, count: 10))
         }
         try await fixture.events.wait(
-            for: .blobFailed(peer, digest: digest, reason: "the peer sends the wrong chunks"))
+            for: .blobFailed(peer, digest: digest, .broken(reason: "the peer sends the wrong chunks")))
         #expect(fixture.server.counters.violations == 4)
         try await checkGoodPeer()
     }
@@ -143,7 +143,7 @@ import Testing
         client.fetch(digest: fingerprint(blob), byteCount: 99)
         try await events.first { if case .violation = $0 { () } else { nil } }
         let reason = "the peer's blob has 100 bytes instead of 99"
-        try await events.wait(for: .blobFailed(digest: fingerprint(blob), reason: reason))
+        try await events.wait(for: .blobFailed(digest: fingerprint(blob), .wrong(reason: reason)))
         #expect(client.counters.violations == 1)
     }
 }

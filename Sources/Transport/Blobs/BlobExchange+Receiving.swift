@@ -3,17 +3,17 @@ extension BlobExchange {
     /// Starts to fetch a blob, or queues it behind the peer's other fetches; a second call for the same is ignored.
     mutating func fetch(_ digest: [UInt8], byteCount: Int, from peer: PeerID) {
         guard digest.count == Header.digestBytes else {
-            return perform(.failed(peer, digest: digest, reason: "a digest has 32 bytes, not \(digest.count)"))
+            return perform(.failed(peer, digest: digest, .broken(reason: "a digest has 32 bytes, not \(digest.count)")))
         }
         guard byteCount >= 0, byteCount <= limits.maximumBlobBytes else {
             let reason = "its \(byteCount) bytes are not within the limit of \(limits.maximumBlobBytes)"
-            return perform(.failed(peer, digest: digest, reason: reason))
+            return perform(.failed(peer, digest: digest, .wrong(reason: reason)))
         }
         if waiting[peer]?.contains(where: { $0.digest == digest }) == true { return }
         if let running = fetches[digest] {
             guard running.byteCount == byteCount else {
                 let reason = "it is arriving with \(running.byteCount) bytes, not \(byteCount)"
-                return perform(.failed(peer, digest: digest, reason: reason))
+                return perform(.failed(peer, digest: digest, .wrong(reason: reason)))
             }
             if running.peer != peer, !running.waiters.contains(peer) { fetches[digest]?.waiters.append(peer) }
             return
@@ -23,22 +23,23 @@ extension BlobExchange {
             return start(wanted, from: peer)
         }
         guard waiting[peer, default: []].count < limits.maximumWaitingFetches else {
-            return perform(.failed(peer, digest: digest, reason: "too many fetches from this peer are waiting"))
+            let reason = "too many fetches from this peer are waiting"
+            return perform(.failed(peer, digest: digest, .broken(reason: reason)))
         }
         waiting[peer, default: []].append(wanted)
     }
 
     private mutating func start(_ wanted: Wanted, from peer: PeerID) {
         let sink: BlobSink
-        do {
+        do throws(BlobFailure) {
             sink = try blobs.receive(wanted.digest, wanted.byteCount)
         } catch {
-            return perform(.failed(peer, digest: wanted.digest, reason: "it cannot be stored: \(error)"))
+            return perform(.failed(peer, digest: wanted.digest, error))
         }
         guard sink.offset >= 0, sink.offset <= wanted.byteCount else {
             sink.abandon()
             let reason = "the stored part has \(sink.offset) bytes, the blob only \(wanted.byteCount)"
-            return perform(.failed(peer, digest: wanted.digest, reason: reason))
+            return perform(.failed(peer, digest: wanted.digest, .storage(reason: reason, isDiskFull: false)))
         }
         fetches[wanted.digest] = Fetch(
             peer: peer, digest: wanted.digest, byteCount: wanted.byteCount, sink: sink, offset: sink.offset,
@@ -76,7 +77,7 @@ extension BlobExchange {
         guard total == fetch.byteCount else {
             perform(.violation(peer, "a chunk of a blob of \(total) bytes instead of \(fetch.byteCount)"))
             cancel(fetch)
-            return fail(digest, reason: "the peer's blob has \(total) bytes instead of \(fetch.byteCount)")
+            return fail(digest, .wrong(reason: "the peer's blob has \(total) bytes instead of \(fetch.byteCount)"))
         }
         guard offset == fetch.offset, fetch.receivedChunks < fetch.allowedChunks else {
             let fault =
@@ -84,11 +85,11 @@ extension BlobExchange {
             perform(.violation(peer, fault))
             return restart(fetch)
         }
-        do {
+        do throws(BlobFailure) {
             try fetch.sink.append(payload)
         } catch {
             cancel(fetch)
-            return fail(digest, reason: "it cannot be stored: \(error)")
+            return fail(digest, error)
         }
         let step = max(1, fetch.byteCount / 32)
         let showsProgress = fetch.offset / step != (fetch.offset + payload.count) / step
@@ -104,14 +105,18 @@ extension BlobExchange {
             perform(.send(peer, .grant(digest: digest, attempt: attempt, allowedChunks: fetch.allowedChunks)))
         }
         fetches[digest] = fetch
-        if showsProgress { perform(.progress(digest: digest, received: fetch.offset, total: fetch.byteCount)) }
+        if showsProgress {
+            for peer in [peer] + fetch.waiters {
+                perform(.progress(peer, digest: digest, received: fetch.offset, total: fetch.byteCount))
+            }
+        }
         if fetch.offset == fetch.byteCount { finish(digest) }
     }
 
     private mutating func restart(_ fetch: Fetch) {
         guard fetch.restarts < Self.maximumRestarts else {
             cancel(fetch)
-            return fail(fetch.digest, reason: "the peer sends the wrong chunks")
+            return fail(fetch.digest, .broken(reason: "the peer sends the wrong chunks"))
         }
         fetches[fetch.digest]?.restarts += 1
         request(fetch.digest)
@@ -120,11 +125,11 @@ extension BlobExchange {
     private mutating func finish(_ digest: [UInt8]) {
         guard let fetch = fetches.removeValue(forKey: digest) else { return }
         release(fetch.peer)
-        do {
+        do throws(BlobFailure) {
             try fetch.sink.finish()
             for peer in [fetch.peer] + fetch.waiters { perform(.arrived(peer, digest: digest)) }
         } catch {
-            perform(.failed(fetch.peer, digest: digest, reason: "\(error)"))
+            perform(.failed(fetch.peer, digest: digest, error))
             // The other peers may have the right bytes; their turn comes from the start.
             for peer in fetch.waiters { self.fetch(digest, byteCount: fetch.byteCount, from: peer) }
         }
@@ -136,16 +141,16 @@ extension BlobExchange {
         perform(.send(fetch.peer, .cancel(digest: fetch.digest, attempt: fetch.attempt)))
     }
 
-    mutating func fail(_ digest: [UInt8], reason: String) {
+    mutating func fail(_ digest: [UInt8], _ failure: BlobFailure) {
         guard let fetch = fetches[digest] else { return }
-        handOver(fetch, reason: reason)
+        handOver(fetch, failure)
         startWaiting(fetch.peer)
     }
 
     /// Takes the blob away from its peer; the next waiting peer goes on from the same byte.
-    mutating func handOver(_ fetch: Fetch, reason: String?) {
+    mutating func handOver(_ fetch: Fetch, _ failure: BlobFailure?) {
         release(fetch.peer)
-        if let reason { perform(.failed(fetch.peer, digest: fetch.digest, reason: reason)) }
+        if let failure { perform(.failed(fetch.peer, digest: fetch.digest, failure)) }
         fetches[fetch.digest] = nil
         fetch.sink.abandon()
         guard !fetch.waiters.isEmpty else { return }

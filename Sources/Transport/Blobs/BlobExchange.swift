@@ -11,8 +11,8 @@ struct BlobExchange {
     enum Action: Equatable {
         case send(PeerID, Header)
         case arrived(PeerID, digest: [UInt8])
-        case failed(PeerID, digest: [UInt8], reason: String)
-        case progress(digest: [UInt8], received: Int, total: Int)
+        case failed(PeerID, digest: [UInt8], BlobFailure)
+        case progress(PeerID, digest: [UInt8], received: Int, total: Int)
         case sent(PeerID, digest: [UInt8], bytes: Int)
         case violation(PeerID, String)
     }
@@ -110,7 +110,7 @@ struct BlobExchange {
             if streams[key]?.attempt == attempt { end(key) }
         case .refusal(let digest, let attempt, let reason):
             guard let fetch = fetches[digest], fetch.peer == peer, fetch.attempt == attempt else { return }
-            fail(digest, reason: reason.text)
+            fail(digest, reason.failure)
         case .chunk(let digest, let attempt, let offset, let total, _):
             onChunk(digest, attempt, offset, total, payload, from: peer)
         case .control, .dismissal, .probe:
@@ -127,7 +127,7 @@ struct BlobExchange {
         for fetch in isPaused ? [] : silent.sorted(by: { $0.attempt < $1.attempt }) {
             if fetch.hasBeenSilent {
                 cancel(fetch)
-                fail(fetch.digest, reason: "nothing came for \(2 * limits.transferTimeoutSeconds) seconds")
+                fail(fetch.digest, .broken(reason: "nothing came for \(2 * limits.transferTimeoutSeconds) seconds"))
             } else {
                 fetches[fetch.digest]?.hasBeenSilent = true
                 request(fetch.digest)
@@ -155,19 +155,20 @@ struct BlobExchange {
 
     /// Drops all transfers of a peer. With a reason, its fetches fail with it; without, nothing more is heard of them.
     mutating func forget(_ peer: PeerID, reason: String?) {
+        let failure = reason.map { BlobFailure.broken(reason: $0) }
         for key in streams.keys where key.peer == peer { end(key) }
         let unstarted = waiting.removeValue(forKey: peer) ?? []
         for digest in fetches.values.filter({ $0.waiters.contains(peer) }).sorted(by: { $0.attempt < $1.attempt })
             .map(\.digest)
         {
             fetches[digest]?.waiters.removeAll { $0 == peer }
-            if let reason { perform(.failed(peer, digest: digest, reason: reason)) }
+            if let failure { perform(.failed(peer, digest: digest, failure)) }
         }
         for fetch in fetches.values.filter({ $0.peer == peer }).sorted(by: { $0.attempt < $1.attempt }) {
-            handOver(fetch, reason: reason)
+            handOver(fetch, failure)
         }
-        if let reason {
-            for wanted in unstarted { perform(.failed(peer, digest: wanted.digest, reason: reason)) }
+        if let failure {
+            for wanted in unstarted { perform(.failed(peer, digest: wanted.digest, failure)) }
         }
     }
 
@@ -180,13 +181,13 @@ struct BlobExchange {
 }
 
 extension Header.Refusal {
-    /// What the user reads.
-    var text: String {
+    /// What it means to the receiver, in words for the user.
+    var failure: BlobFailure {
         switch self {
-        case .missing: "the peer does not have it"
-        case .offsetOutOfRange: "the peer has fewer bytes than it declared"
-        case .unreadable: "the peer cannot read it"
-        case .tooManyTransfers: "the peer has too many transfers with us"
+        case .missing: .wrong(reason: "the peer does not have it")
+        case .offsetOutOfRange: .wrong(reason: "the peer has fewer bytes than it declared")
+        case .unreadable: .broken(reason: "the peer cannot read it")
+        case .tooManyTransfers: .broken(reason: "the peer has too many transfers with us")
         }
     }
 }
