@@ -174,10 +174,13 @@ final class ClientLoop {
                 if result == .sent { cell.update { $0.bytesSent += count } }
                 return result
             }
-            if !isPumping { break }
+            guard isPumping else {
+                perform()
+                return false
+            }
         }
         perform()
-        return !exchange.ready.isEmpty
+        return true
     }
 
     /// Reads up to `limit` messages; false when there may be more.

@@ -6,6 +6,12 @@ public struct Limits: Sendable, Equatable {
     public var chunkBytes: Int
     /// Chunks of one transfer that may be on the way at once.
     public var creditChunks: Int
+    /// Chunks on their way to us over all transfers: asked for and not yet arrived.
+    public var totalReceivingChunks: Int
+    /// Chunks on their way from us over all transfers: sent and not yet known to be taken.
+    public var totalSendingChunks: Int
+    /// Time without movement after which the chunks of a transfer no longer hold up others.
+    public var stallSeconds: Double
     /// Largest blob, in bytes.
     public var maximumBlobBytes: Int
     /// Peers a server serves at once.
@@ -23,6 +29,7 @@ public struct Limits: Sendable, Equatable {
 
     public init(
         maximumControlBytes: Int = 4 << 20, chunkBytes: Int = 1 << 20, creditChunks: Int = 4,
+        totalReceivingChunks: Int = 64, totalSendingChunks: Int = 64, stallSeconds: Double = 5,
         maximumBlobBytes: Int = 4 << 30, maximumPeers: Int = 1024, maximumTransfersPerPeer: Int = 8,
         maximumWaitingFetches: Int = 1024, transferTimeoutSeconds: Double = 30, maximumUnsentMessages: Int = 1024,
         maximumEventBytes: Int = 64 << 20
@@ -31,11 +38,16 @@ public struct Limits: Sendable, Equatable {
         precondition(chunkBytes > 0 && chunkBytes <= 1 << 30, "chunkBytes is 1 to 1 GiB")
         precondition(maximumBlobBytes > 0 && maximumBlobBytes / chunkBytes < 1 << 31, "a blob has under 2^31 chunks")
         precondition(creditChunks > 0 && creditChunks <= 256, "creditChunks is 1 to 256, not \(creditChunks)")
+        precondition(totalReceivingChunks > 0 && totalSendingChunks > 0, "windows have room for a chunk")
+        precondition(stallSeconds > 0, "stallSeconds is positive")
         precondition(maximumPeers > 0 && maximumTransfersPerPeer > 0, "peer limits are positive")
         precondition(transferTimeoutSeconds > 0, "transferTimeoutSeconds is positive")
         self.maximumControlBytes = maximumControlBytes
         self.chunkBytes = chunkBytes
         self.creditChunks = creditChunks
+        self.totalReceivingChunks = totalReceivingChunks
+        self.totalSendingChunks = totalSendingChunks
+        self.stallSeconds = stallSeconds
         self.maximumBlobBytes = maximumBlobBytes
         self.maximumPeers = maximumPeers
         self.maximumTransfersPerPeer = maximumTransfersPerPeer
@@ -50,5 +62,7 @@ public struct Limits: Sendable, Equatable {
 
     /// Messages ZeroMQ may queue to one peer: all chunks that credit permits and some control messages. It is the last
     /// bound on what a peer can make us hold that grants credit without reading.
-    var queuedMessages: Int { maximumTransfersPerPeer * creditChunks + 64 }
+    var queuedMessages: Int {
+        min(maximumTransfersPerPeer * creditChunks, max(totalReceivingChunks, totalSendingChunks)) + 64
+    }
 }

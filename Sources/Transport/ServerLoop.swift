@@ -179,10 +179,13 @@ final class ServerLoop {
                 if result == .sent { cell.update { $0.bytesSent += count } }
                 return result
             }
-            if !isPumping { break }
+            guard isPumping else {
+                perform()
+                return false
+            }
         }
         perform()
-        return !exchange.ready.isEmpty
+        return true
     }
 
     func report(_ violation: ProtocolViolation, by peer: PeerID) {

@@ -29,21 +29,21 @@ import Testing
         .request(digest: Self.digest, attempt: attempt, offset: offset, allowedChunks: 2)
     }
 
-    private func grant(_ attempt: UInt32, _ allowed: UInt32) -> Header {
-        .grant(digest: Self.digest, attempt: attempt, allowedChunks: allowed)
+    private func grant(_ attempt: UInt32, _ allowed: UInt32, taken: UInt32) -> Header {
+        .grant(digest: Self.digest, attempt: attempt, allowedChunks: allowed, takenChunks: taken)
     }
 
     @Test func requestsGrantsAndFinishes() {
         var exchange = exchange()
         exchange.fetch(Self.digest, byteCount: 100, from: anna)
         #expect(exchange.takeActions() == [.send(anna, request(1))])
-        for index in 0..<9 {
-            let actions = deliver(&exchange, from: anna, attempt: 1, offset: 10 * index)
-            #expect(actions.first == .send(anna, grant(1, UInt32(index) + 3)))
+        for taken: UInt32 in 1...10 {
+            let actions = deliver(&exchange, from: anna, attempt: 1, offset: 10 * Int(taken - 1))
+            // Never more than the blob has chunks; the last one is confirmed as well.
+            #expect(actions.first == .send(anna, grant(1, min(10, taken + 2), taken: taken)))
+            #expect(actions[1] == .progress(anna, digest: Self.digest, received: 10 * Int(taken), total: 100))
+            #expect(actions.dropFirst(2) == (taken == 10 ? [.arrived(anna, digest: Self.digest)] : []))
         }
-        let last = deliver(&exchange, from: anna, attempt: 1, offset: 90)
-        #expect(last.last == .arrived(anna, digest: Self.digest))
-        #expect(!last.contains { if case .send = $0 { true } else { false } })
         #expect(store[Self.digest] == Self.blob)
         #expect(!exchange.isActive && exchange.runningFetches.isEmpty)
     }

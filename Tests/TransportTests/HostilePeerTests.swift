@@ -52,7 +52,8 @@ import Testing
         let digest = fingerprint(blob)
         let headers: [Header] = [
             .request(digest: digest, attempt: 1, offset: 0, allowedChunks: 1),
-            .grant(digest: digest, attempt: 1, allowedChunks: 1), .refusal(digest: digest, attempt: 1, .missing),
+            .grant(digest: digest, attempt: 1, allowedChunks: 1, takenChunks: 0),
+            .refusal(digest: digest, attempt: 1, .missing),
             .cancel(digest: digest, attempt: 1), .chunk(digest: digest, attempt: 1, offset: 0, total: 100, length: 5),
         ]
         for header in headers {
@@ -96,12 +97,14 @@ import Testing
         try await expectChunks([0], attempt: 1)
         raw.send(.request(digest: digest, attempt: 2, offset: 20, allowedChunks: .max))
         try await expectChunks([20, 30], attempt: 2)
-        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: 3))
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max, takenChunks: 0))
+        try await expectChunks([], attempt: 2)
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: 3, takenChunks: 1))
         try await expectChunks([40], attempt: 2)
-        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max))
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max, takenChunks: 3))
         try await expectChunks([50, 60], attempt: 2)
         raw.send(.cancel(digest: digest, attempt: 2))
-        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max))
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max, takenChunks: 5))
         try await expectChunks([], attempt: 2)
         raw.send(.request(digest: digest, attempt: 3, offset: 100, allowedChunks: 1))
         #expect(raw.receive()?.header == .refusal(digest: digest, attempt: 3, .offsetOutOfRange))

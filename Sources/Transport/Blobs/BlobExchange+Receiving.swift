@@ -42,27 +42,11 @@ extension BlobExchange {
             return perform(.failed(peer, digest: wanted.digest, .storage(reason: reason, isDiskFull: false)))
         }
         fetches[wanted.digest] = Fetch(
-            peer: peer, digest: wanted.digest, byteCount: wanted.byteCount, sink: sink, offset: sink.offset,
-            attempt: 0, allowedChunks: 0, receivedChunks: 0, lastHeardSeconds: now)
+            peer: peer, digest: wanted.digest, byteCount: wanted.byteCount, sink: sink, number: nextFetchNumber,
+            offset: sink.offset, lastHeardSeconds: now)
+        nextFetchNumber += 1
         runningFetches[peer, default: 0] += 1
         if sink.offset == wanted.byteCount { finish(wanted.digest) } else { request(wanted.digest) }
-    }
-
-    /// Begins a new attempt from where the blob stands.
-    mutating func request(_ digest: [UInt8]) {
-        guard !isPaused, var fetch = fetches[digest] else { return }
-        fetch.attempt = nextAttempt
-        // Four thousand million attempts are more than a process lives to see; zero stays "never asked".
-        nextAttempt = nextAttempt == .max ? 1 : nextAttempt + 1
-        fetch.allowedChunks = UInt32(limits.creditChunks)
-        fetch.receivedChunks = 0
-        fetch.lastHeardSeconds = now
-        fetches[digest] = fetch
-        perform(
-            .send(
-                fetch.peer,
-                .request(
-                    digest: digest, attempt: fetch.attempt, offset: fetch.offset, allowedChunks: fetch.allowedChunks)))
     }
 
     mutating func onChunk(
@@ -98,13 +82,11 @@ extension BlobExchange {
         fetch.lastHeardSeconds = now
         fetch.hasBeenSilent = false
         fetch.restarts = 0
-        if fetch.offset < fetch.byteCount {
-            // One for one: a sender with less credit than ours never waits for a grant that we hold back.
-            // (Only tiny chunks could exhaust the number: then nothing more comes, and silence begins a new attempt.)
-            fetch.allowedChunks += fetch.allowedChunks == .max ? 0 : 1
-            perform(.send(peer, .grant(digest: digest, attempt: attempt, allowedChunks: fetch.allowedChunks)))
-        }
         fetches[digest] = fetch
+        incoming.giveBack(1, by: digest, at: now)
+        want(digest)
+        // Whether it may send more or not, the sender hears that this chunk is taken.
+        shareOut(telling: digest)
         if showsProgress {
             for peer in [peer] + fetch.waiters {
                 perform(.progress(peer, digest: digest, received: fetch.offset, total: fetch.byteCount))
@@ -123,8 +105,8 @@ extension BlobExchange {
     }
 
     private mutating func finish(_ digest: [UInt8]) {
-        guard let fetch = fetches.removeValue(forKey: digest) else { return }
-        release(fetch.peer)
+        guard let fetch = fetches[digest] else { return }
+        remove(fetch)
         do throws(BlobFailure) {
             try fetch.sink.finish()
             for peer in [fetch.peer] + fetch.waiters { perform(.arrived(peer, digest: digest)) }
@@ -137,7 +119,7 @@ extension BlobExchange {
     }
 
     mutating func cancel(_ fetch: Fetch) {
-        guard !isPaused, fetch.attempt > 0 else { return }
+        guard fetch.attempt > 0 else { return }
         perform(.send(fetch.peer, .cancel(digest: fetch.digest, attempt: fetch.attempt)))
     }
 
@@ -149,17 +131,19 @@ extension BlobExchange {
 
     /// Takes the blob away from its peer; the next waiting peer goes on from the same byte.
     mutating func handOver(_ fetch: Fetch, _ failure: BlobFailure?) {
-        release(fetch.peer)
+        remove(fetch)
         if let failure { perform(.failed(fetch.peer, digest: fetch.digest, failure)) }
-        fetches[fetch.digest] = nil
         fetch.sink.abandon()
         guard !fetch.waiters.isEmpty else { return }
         for peer in fetch.waiters { self.fetch(fetch.digest, byteCount: fetch.byteCount, from: peer) }
     }
 
-    private mutating func release(_ peer: PeerID) {
-        let left = runningFetches[peer, default: 1] - 1
-        runningFetches[peer] = left > 0 ? left : nil
+    private mutating func remove(_ fetch: Fetch) {
+        fetches[fetch.digest] = nil
+        let left = runningFetches[fetch.peer, default: 1] - 1
+        runningFetches[fetch.peer] = left > 0 ? left : nil
+        withdraw(fetch.digest)
+        shareOut()
     }
 
     private mutating func startWaiting(_ peer: PeerID) {
