@@ -223,11 +223,12 @@ public actor CoordinatorService {
                         ),
                     ]))
             return []
-        case .violation(let peer, let what):
+        case .violation(let peer, let what, let count):
+            let message = count == 1 ? what : "\(what) (\(count) violations since the last that was told)"
             sink(
                 LogEvent(
                     "diagnostic", level: .warning,
-                    ["worker": .string(peer.name ?? "unknown"), "message": .string(what)]))
+                    ["worker": .string(peer.name ?? "unknown"), "message": .string(message)]))
             return []
         // A peer that does not read loses its messages; its lease runs out by itself. The run is not its to end.
         case .failed(.unsentMessages(let count, _)):

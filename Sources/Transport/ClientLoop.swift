@@ -29,6 +29,7 @@ final class ClientLoop {
     var reconnectDelaySeconds = 0.1
     private var unsent: [[UInt8]] = []
     private var droppedMessages = 0
+    private var violations = ViolationTally()
     private var closeAtSeconds: Double?
     private var tickAtSeconds: Double = 0
 
@@ -90,6 +91,7 @@ final class ClientLoop {
             if isDrained, !isFull { reconnectIfDue(at: now) }
             if now >= tickAtSeconds {
                 exchange.tick()
+                tellViolations()
                 tickAtSeconds = now + tickSeconds
             }
             perform()
@@ -106,7 +108,7 @@ final class ClientLoop {
 
     private func wait(isBusy: Bool, at now: Double) {
         var timeout = -1
-        if exchange.isActive, isConnected { timeout = Int(tickSeconds * 1000) }
+        if (exchange.isActive && isConnected) || violations.isOpen { timeout = Int(tickSeconds * 1000) }
         if let reconnectAtSeconds { timeout = max(1, Int((reconnectAtSeconds - now) * 1000)) }
         if (isConnected && !unsent.isEmpty) || !exchange.blocked.isEmpty || closeAtSeconds != nil { timeout = 20 }
         if isBusy { timeout = 0 }
@@ -228,7 +230,13 @@ final class ClientLoop {
 
     private func report(_ violation: ProtocolViolation) {
         cell.update { $0.violations += 1 }
-        queue.push(.violation(violation.reason))
+        violations.note(violation.reason)
+        tellViolations()
+    }
+
+    private func tellViolations() {
+        let due = violations.due(at: exchange.now, every: limits.violationReportSeconds)
+        if let (reason, count) = due { queue.push(.violation(reason, count: count)) }
     }
 
     /// Messages that gave way while there was no connection are told once, when there is one again.

@@ -13,8 +13,9 @@ public enum ServerEvent: Sendable, Equatable {
     case departed(PeerID)
     /// A peer's key (Z85) is not allowed, or no longer.
     case turnedAway(key: String, address: String)
-    /// A peer broke the protocol; what it sent was dropped.
-    case violation(PeerID, String)
+    /// A peer broke the protocol `count` times since this was last told (at most once a second); what it sent was
+    /// dropped. The text is that of the last time.
+    case violation(PeerID, String, count: Int)
     case failed(TransportError)
 }
 
@@ -35,8 +36,9 @@ public enum ClientEvent: Sendable, Equatable {
     case blobFailed(digest: [UInt8], BlobFailure)
     /// The last chunk of a blob the server asked for was handed to the network.
     case blobSent(digest: [UInt8], bytes: Int)
-    /// The server broke the protocol; what it sent was dropped.
-    case violation(String)
+    /// The server broke the protocol `count` times since this was last told (at most once a second); what it sent was
+    /// dropped. The text is that of the last time.
+    case violation(String, count: Int)
     case failed(TransportError)
 }
 

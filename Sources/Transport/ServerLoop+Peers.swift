@@ -38,6 +38,7 @@ extension ServerLoop {
         }
         guard hasMore, var payload = router.receive() else {
             if header.isForExchange {
+                try checkBudget(header, of: peer)
                 exchange.receive(header, UnsafeRawBufferPointer(start: nil, count: 0), from: peer)
             }
             return
@@ -48,6 +49,7 @@ extension ServerLoop {
             throw ProtocolViolation("a frame too many")
         }
         try header.check(payloadBytes: count, limits: limits)
+        try checkBudget(header, of: peer)
         cell.update { $0.bytesReceived += count }
         if header == .control { return queue.push(.message(peer, payload.bytes)) }
         payload.withBytes { exchange.receive(header, $0, from: peer) }
@@ -74,7 +76,10 @@ extension ServerLoop {
             return nil
         }
         let descriptor = frame.descriptor
-        peers[routingID] = Peer(id: peer, address: address, descriptor: descriptor)
+        peers[routingID] = Peer(
+            id: peer, address: address, descriptor: descriptor, number: nextPeerNumber,
+            budget: MessageBudget(limits, at: exchange.now))
+        nextPeerNumber += 1
         // The system gives a closed connection's descriptor to the next one.
         if let earlier = peersByDescriptor.updateValue(peer, forKey: descriptor) {
             suspects.append(Suspect(peer: earlier, probeAtSeconds: 0, probesLeft: 2))
@@ -108,7 +113,8 @@ extension ServerLoop {
     }
 
     func depart(_ peer: PeerID, reason: String) {
-        guard let known = peers.removeValue(forKey: peer.routingID) else { return }
+        guard var known = peers.removeValue(forKey: peer.routingID) else { return }
+        if let (reason, count) = known.violations.dueAtLast() { queue.push(.violation(peer, reason, count: count)) }
         if peersByDescriptor[known.descriptor] == peer { peersByDescriptor[known.descriptor] = nil }
         exchange.forget(peer, reason: reason)
         perform()

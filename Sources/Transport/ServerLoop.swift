@@ -10,6 +10,10 @@ final class ServerLoop {
         let id: PeerID
         let address: String
         var descriptor: Int32
+        /// Counts up from peer to peer: the oldest has the lowest.
+        let number: Int
+        var budget: MessageBudget
+        var violations = ViolationTally()
     }
 
     /// A connection that may be gone: ZeroMQ tells it by descriptor, a probe makes it certain.
@@ -33,7 +37,10 @@ final class ServerLoop {
     var exchange: BlobExchange
     var peers: [[UInt8]: Peer] = [:]
     var peersByDescriptor: [Int32: PeerID] = [:]
+    var nextPeerNumber = 0
     var suspects: [Suspect] = []
+    /// Peers with violations that are still to be told.
+    var offenders: [PeerID] = []
     /// Keys turned away and when that was told last, in seconds.
     var turnedAway: [String: Double] = [:]
     var isClosing = false
@@ -85,6 +92,7 @@ final class ServerLoop {
             probeSuspects(at: now)
             if now >= tickAtSeconds {
                 exchange.tick()
+                tellViolations(at: now)
                 tickAtSeconds = now + tickSeconds
             }
             perform()
@@ -105,7 +113,7 @@ final class ServerLoop {
     private func wait(isBusy: Bool) {
         let readable = Int32(ZMQ_POLLIN)
         var timeout = -1
-        if exchange.isActive { timeout = Int(tickSeconds * 1000) }
+        if exchange.isActive || !offenders.isEmpty { timeout = Int(tickSeconds * 1000) }
         if !exchange.blocked.isEmpty || !suspects.isEmpty || !suspectsLater.isEmpty { timeout = 20 }
         if isBusy { timeout = 0 }
         waitForSockets(
@@ -186,11 +194,6 @@ final class ServerLoop {
         }
         perform()
         return true
-    }
-
-    func report(_ violation: ProtocolViolation, by peer: PeerID) {
-        cell.update { $0.violations += 1 }
-        queue.push(.violation(peer, violation.reason))
     }
 
     private func lostDescriptors() -> [Int32] {

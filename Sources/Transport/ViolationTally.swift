@@ -15,9 +15,15 @@ struct ViolationTally {
 
     /// What is to be told now, if anything: the latest reason and the number of violations since the last telling.
     mutating func due(at now: Double, every seconds: Double) -> (reason: String, count: Int)? {
-        guard count > 0, now - toldAtSeconds >= seconds else { return nil }
-        defer { count = 0 }
+        guard now - toldAtSeconds >= seconds, let due = dueAtLast() else { return nil }
         toldAtSeconds = now
+        return due
+    }
+
+    /// What has not been told when the peer goes.
+    mutating func dueAtLast() -> (reason: String, count: Int)? {
+        guard count > 0 else { return nil }
+        defer { count = 0 }
         return (lastReason, count)
     }
 }

@@ -205,7 +205,8 @@ import Testing
 
     @Test func aConsumerThatIsBehindLosesNothingAndHoldsTheSenderUp() async throws {
         let keys = try KeyPair.generate()
-        let fixture = try Fixture(names: [keys.publicKey: "anna"], limits: Limits(maximumEventBytes: 64 << 10))
+        let fixture = try Fixture(
+            names: [keys.publicKey: "anna"], limits: Limits(messagesPerSecond: 100_000, maximumEventBytes: 64 << 10))
         let client = try fixture.client(keys, limits: Limits(maximumUnsentMessages: 5000))
         for index in 0..<3000 { client.send([UInt8](repeating: UInt8(index & 255), count: 1000)) }
         for index in 0..<3000 {

@@ -153,7 +153,7 @@ extension Events<ServerEvent> {
     }
 
     func violation(isolation: isolated (any Actor)? = #isolation) async throws -> String {
-        try await first { if case .violation(_, let reason) = $0 { reason } else { nil } }
+        try await first { if case .violation(_, let reason, _) = $0 { reason } else { nil } }
     }
 }
 

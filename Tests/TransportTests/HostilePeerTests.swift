@@ -9,7 +9,7 @@ import Testing
     let blob = pattern(100, seed: 40)
     let fixture: Fixture
     let raw: RawDealer
-    static let limits = Limits(chunkBytes: 10, creditChunks: 2)
+    static let limits = Limits(chunkBytes: 10, creditChunks: 2, violationReportSeconds: 0)
 
     init() throws {
         keys = try KeyPair.generate()

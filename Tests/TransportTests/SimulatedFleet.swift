@@ -36,12 +36,15 @@ struct SimulatedFleet {
     var peerEvents: [[BlobExchange.Action]]
     private let delaySeconds: Double
 
-    init(seed: UInt64, limits: Limits, peers count: Int, hubBlobs: MemoryBlobs, peerBlobs: [MemoryBlobs], delay: Double) {
+    init(seed: UInt64, limits: Limits, peers count: Int, hubBlobs: MemoryBlobs, peerBlobs: [MemoryBlobs], delay: Double)
+    {
         random = SeededRandom(state: seed)
         delaySeconds = delay
         hub = BlobExchange(limits: limits, blobs: hubBlobs.access, isPaused: false)
         peers = peerBlobs.map { BlobExchange(limits: limits, blobs: $0.access, isPaused: false) }
-        identities = (0..<count).map { PeerID(routingID: [1, UInt8($0 >> 8), UInt8($0 & 255)], name: nil, publicKey: nil) }
+        identities = (0..<count).map {
+            PeerID(routingID: [1, UInt8($0 >> 8), UInt8($0 & 255)], name: nil, publicKey: nil)
+        }
         toPeers = Array(repeating: Line(), count: count)
         toHub = toPeers
         peerEvents = Array(repeating: [], count: count)
@@ -80,7 +83,9 @@ struct SimulatedFleet {
         return Array(frames.prefix(count))
     }
 
-    private mutating func send(_ header: Header, _ payload: [UInt8] = [], on lines: WritableKeyPath<Self, [Line]>, _ index: Int) {
+    private mutating func send(
+        _ header: Header, _ payload: [UInt8] = [], on lines: WritableKeyPath<Self, [Line]>, _ index: Int
+    ) {
         let due = now + Double.random(in: 0...delaySeconds, using: &random)
         let last = self[keyPath: lines][index].frames.last?.due ?? 0
         self[keyPath: lines][index].frames.append((header, payload, max(due, last)))

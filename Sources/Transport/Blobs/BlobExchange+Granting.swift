@@ -38,8 +38,7 @@ extension BlobExchange {
         var index = 0
         while !incoming.isFull, index < wanting.count {
             let digest = wanting[index]
-            // Who has fallen silent gets nothing more before something has come.
-            guard incoming.mayTake(digest), incoming.lent(by: digest) == 0, var fetch = fetches[digest] else {
+            guard incoming.mayTake(digest), var fetch = fetches[digest] else {
                 index += 1
                 continue
             }

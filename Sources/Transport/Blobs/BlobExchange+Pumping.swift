@@ -49,13 +49,8 @@ extension BlobExchange {
         return true
     }
 
-    /// A peer that ZeroMQ takes nothing for waits with all its streams. One whose chunks are lent gets another only for
-    /// a stream that owes nothing: its confirmation is also that of the lent ones before it.
-    private func maySend(_ key: StreamKey) -> Bool {
-        guard unsent[key.peer] == nil, outgoing.mayTake(key.peer) else { return false }
-        guard outgoing.lent(by: key.peer) > 0 else { return true }
-        return streams[key].map { $0.sentChunks == $0.takenChunks } ?? true
-    }
+    /// A peer that ZeroMQ takes nothing for waits with all its streams.
+    private func maySend(_ key: StreamKey) -> Bool { unsent[key.peer] == nil && outgoing.mayTake(key.peer) }
 
     /// The chunk that was taken from the window is sent, or its peer is gone.
     private mutating func settle(_ key: StreamKey, byteCount: Int, isSent: Bool) {

@@ -3,6 +3,7 @@ extension BlobExchange {
     mutating func onRequest(
         _ key: StreamKey, _ attempt: UInt32, _ offset: Int, _ allowedChunks: UInt32
     ) {
+        outgoing.revive(key.peer)
         // A repeated request for the same blob replaces the first: the peer has a newer idea of where it stands.
         end(key)
         func refuse(_ reason: Header.Refusal) {
@@ -21,6 +22,7 @@ extension BlobExchange {
     }
 
     mutating func onGrant(_ key: StreamKey, _ attempt: UInt32, _ allowedChunks: UInt32, taken: UInt32) {
+        outgoing.revive(key.peer)
         // The last grants of a finished stream come when it is gone.
         let confirmed = unconfirmed[key.peer]?.confirm(key.digest, attempt: attempt, taken: taken) ?? 0
         if unconfirmed[key.peer]?.count == 0 { unconfirmed[key.peer] = nil }

@@ -4,12 +4,14 @@
 /// holds fewer than are free: whoever comes new finds something left, and nobody is crowded out by the quick ones
 /// (dynamic thresholds: Choudhury and Hahne 1998). The owner asks its transfers in turn.
 ///
-/// The chunks of a holder that has not moved for some seconds can be *lent*: they no longer count, so that others go on.
-/// They have the same total as a bound of their own, so that never more than twice the total is on its way.
+/// The chunks of a holder that has not moved for some seconds can be *lent*: they no longer count, so that others go on,
+/// and it gets no more before it has shown that it lives. They have the same total as a bound of their own, so that
+/// never more than twice the total is on its way.
 struct ChunkWindow<Holder: Hashable> {
     private struct Share {
         var held = 0
         var lent = 0
+        var isStalled = false
         /// When the holder last took its first chunk or gave one back.
         var movedAtSeconds: Double
     }
@@ -27,11 +29,14 @@ struct ChunkWindow<Holder: Hashable> {
 
     func lent(by holder: Holder) -> Int { shares[holder]?.lent ?? 0 }
 
+    /// The holder whose chunks were lent is there after all.
+    mutating func revive(_ holder: Holder) { shares[holder]?.isStalled = false }
+
     /// Whether the holder may have one more chunk.
     func mayTake(_ holder: Holder) -> Bool {
         guard held < total else { return false }
-        guard let share = shares[holder], share.held > 0 else { return true }
-        return share.held < total - held
+        guard let share = shares[holder] else { return true }
+        return !share.isStalled && (share.held == 0 || share.held < total - held)
     }
 
     mutating func take(_ holder: Holder, at now: Double) {
@@ -53,6 +58,7 @@ struct ChunkWindow<Holder: Hashable> {
         share.held -= count - fromLent
         held -= count - fromLent
         share.movedAtSeconds = now
+        share.isStalled = false
         shares[holder] = share.held + share.lent > 0 ? share : nil
     }
 
@@ -73,6 +79,7 @@ struct ChunkWindow<Holder: Hashable> {
             lent += share.held
             share.lent += share.held
             share.held = 0
+            share.isStalled = true
             shares[holder] = share
         }
     }
