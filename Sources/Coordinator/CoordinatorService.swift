@@ -212,15 +212,13 @@ public actor CoordinatorService {
         case .blobFailed(let peer, let digest, let failure):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
             return [.blobFailed(digest, session: session, BlobFault(failure))]
-        case .turnedAway(let key, let address):
+        case .turnedAway(let key, let address, let reason):
             sink(
                 LogEvent(
                     "worker.refused", level: .warning,
                     [
                         "key": .string(key), "address": .string(address),
-                        "reason": .string(
-                            "key is not allowed; to allow it: pleach keys allow \(options.state)/keys '\(key)' --name NAME"
-                        ),
+                        "reason": .string(reason.advice(key: key, options)),
                     ]))
             return []
         case .violation(let peer, let what, let count):
@@ -305,15 +303,5 @@ public actor CoordinatorService {
         let report = Report(history: machine.history)
         sink(report.finishedEvent)
         return CoordinatorOutcome(succeeded: true, reason: reason, report: report)
-    }
-}
-
-extension BlobFault {
-    /// What a failed transfer says about the worker it came from.
-    init(_ failure: BlobFailure) {
-        switch failure {
-        case .wrong(let reason): self = .wrong(reason: reason)
-        case .broken(let reason), .storage(let reason, _): self = .broken(reason: reason)
-        }
     }
 }

@@ -85,17 +85,16 @@ final class ClientLoop {
             for command in mailbox.take() { perform(command, at: now) }
             while let event = SocketEvent.next(at: monitor) { onSocketEvent(event, at: now) }
             sendUnsent()
-            let isFull = queue.isFull
-            let isDrained = isFull || receiveMessages(limit: 64)
+            let isDrained = receiveMessages(limit: 64)
             // What had arrived before the connection broke is read first.
-            if isDrained, !isFull { reconnectIfDue(at: now) }
+            if isDrained { reconnectIfDue(at: now) }
             if now >= tickAtSeconds {
                 exchange.tick()
                 tellViolations()
                 tickAtSeconds = now + tickSeconds
             }
             perform()
-            let isBusy = pump() || !isDrained
+            let isBusy = pump() || (!isDrained && !queue.isFull)
             if let closeAtSeconds, unsent.isEmpty || now >= closeAtSeconds { break }
             wait(isBusy: isBusy, at: now)
         }
@@ -185,9 +184,10 @@ final class ClientLoop {
         return true
     }
 
-    /// Reads up to `limit` messages; false when there may be more.
+    /// Reads up to `limit` messages, as long as the queue takes what comes of them; false when there may be more.
     private func receiveMessages(limit: Int) -> Bool {
         for _ in 0..<limit {
+            guard !queue.isFull else { return false }
             guard var first = dealer.receive() else { return true }
             do throws(ProtocolViolation) {
                 try receive(&first)

@@ -11,12 +11,20 @@ public enum ServerEvent: Sendable, Equatable {
     case blobSent(PeerID, digest: [UInt8], bytes: Int)
     /// The connection of a peer that had sent something is gone; its fetches have failed.
     case departed(PeerID)
-    /// A peer's key (Z85) is not allowed, or no longer.
-    case turnedAway(key: String, address: String)
+    /// A connection with this key (Z85) is not served; told at most once in half a minute for each key.
+    case turnedAway(key: String, address: String, TurnAwayReason)
     /// A peer broke the protocol `count` times since this was last told (at most once a second); what it sent was
     /// dropped. The text is that of the last time.
     case violation(PeerID, String, count: Int)
     case failed(TransportError)
+}
+
+/// Why a connection is not served.
+public enum TurnAwayReason: Sendable, Equatable {
+    case keyNotAllowed
+    /// The key has as many connections as it may have.
+    case tooManyConnections
+    case serverFull
 }
 
 /// What happens at a client.

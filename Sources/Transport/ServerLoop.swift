@@ -10,8 +10,6 @@ final class ServerLoop {
         let id: PeerID
         let address: String
         var descriptor: Int32
-        /// Counts up from peer to peer: the oldest has the lowest.
-        let number: Int
         var budget: MessageBudget
         var violations = ViolationTally()
     }
@@ -37,7 +35,11 @@ final class ServerLoop {
     var exchange: BlobExchange
     var peers: [[UInt8]: Peer] = [:]
     var peersByDescriptor: [Int32: PeerID] = [:]
-    var nextPeerNumber = 0
+    /// Admitted peers of each key, the oldest first; and connections that have not said anything yet.
+    var peersByKey: [String: [PeerID]] = [:]
+    var handshakes: [Handshake] = []
+    /// Routing ids, with descriptors, of connections that are still there but have departed for us.
+    var dismissed: [[UInt8]: Int32] = [:]
     var suspects: [Suspect] = []
     /// Peers with violations that are still to be told.
     var offenders: [PeerID] = []
@@ -81,15 +83,14 @@ final class ServerLoop {
             for command in mailbox.take() { perform(command) }
             while let request = authenticator.receiveParts(limit: 8) { authenticate(request) }
             let lost = lostDescriptors()
-            var isDrained = true
-            if !queue.isFull {
-                isDrained = receiveMessages(limit: 64)
-                // Only after all that the lost connections had sent, lest they rise again.
-                if isDrained { suspect(lost, at: now) } else { suspectsLater += lost }
+            let isDrained = receiveMessages(limit: 64)
+            // Only after all that the lost connections had sent, lest they rise again.
+            if isDrained {
+                suspect(lost, at: now)
+                probeSuspects(at: now)
             } else {
                 suspectsLater += lost
             }
-            probeSuspects(at: now)
             if now >= tickAtSeconds {
                 exchange.tick()
                 tellViolations(at: now)
@@ -98,7 +99,7 @@ final class ServerLoop {
             perform()
             let isBusy = pump()
             if isClosing { break }
-            wait(isBusy: isBusy || !isDrained)
+            wait(isBusy: isBusy || (!isDrained && !queue.isFull))
         }
         exchange.abandonAll()
         router.linger(milliseconds: 1_000)

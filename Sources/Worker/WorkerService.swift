@@ -160,6 +160,8 @@ extension WorkerEvent {
         switch event {
         case .connected: self = .connected
         case .disconnected(let reason): self = .disconnected(reason: reason)
+        // No fault of the key's: there may be room later.
+        case .refused(let error) where error.isServerFull: self = .disconnected(reason: "\(error)")
         case .refused(let error): self = .turnedAway(reason: "\(error)")
         case .message(let bytes):
             do {
