@@ -38,11 +38,9 @@ extension ServerLoop {
             throw ProtocolViolation(hasMore ? "a frame too many" : "a header without its payload")
         }
         guard hasMore, var payload = router.receive() else {
-            if header.isForExchange {
-                try checkBudget(header, of: peer)
-                exchange.receive(header, UnsafeRawBufferPointer(start: nil, count: 0), from: peer)
-            }
-            return
+            guard header.isForExchange else { throw ProtocolViolation("a frame that only a server sends") }
+            try checkBudget(header, of: peer)
+            return exchange.receive(header, UnsafeRawBufferPointer(start: nil, count: 0), from: peer)
         }
         let count = payload.count
         guard !payload.hasMore else {

@@ -72,6 +72,10 @@ import Testing
         }
         for reason in expected { #expect(try await fixture.events.violation() == reason) }
         #expect(fixture.server.counters.violations == count)
+        for header in [Header.dismissal, .probe] {
+            raw.send(header)
+            #expect(try await fixture.events.violation() == "a frame that only a server sends")
+        }
         // The connection itself still works.
         raw.send(Header.control.encoded, [42])
         #expect(try await fixture.events.message().1 == [42])
