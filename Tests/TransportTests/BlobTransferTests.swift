@@ -153,7 +153,8 @@ import Testing
         let serverBlobs = MemoryBlobs([blob], hidden: [fingerprint(blob)])
         serverBlobs.state.withLock { $0.whole[forged] = blob }
         let fixture = try Fixture(names: [keys.publicKey: "a"], blobs: serverBlobs)
-        let client = try fixture.client(keys)
+        let clientBlobs = MemoryBlobs()
+        let client = try fixture.client(keys, blobs: clientBlobs)
         let events = Events(client.events)
         client.fetch(digest: fingerprint([7]), byteCount: 1)
         try await events.wait(for: .blobFailed(digest: fingerprint([7]), .wrong(reason: "the peer does not have it")))
@@ -161,6 +162,7 @@ import Testing
         try await events.wait(for: .blobFailed(digest: fingerprint(blob), .wrong(reason: "the peer does not have it")))
         client.fetch(digest: forged, byteCount: blob.count)
         try await events.wait(for: .blobFailed(digest: forged, .wrong(reason: "its digest does not match")))
+        #expect(clientBlobs[forged] == nil && clientBlobs.partialCount(forged) == 0)
         client.fetch(digest: forged, byteCount: 5 << 30)
         let limit = 4 << 30
         try await events.wait(
