@@ -40,7 +40,7 @@ extension ServerLoop {
             return nil
         }
         if let key {
-            guard peersByKey[key, default: []].count < limits.connectionsPerKey else {
+            guard hasRoom(for: key, besides: 0) else {
                 turnAway(key: key, address: address, .tooManyConnections)
                 return nil
             }
@@ -89,7 +89,7 @@ extension ServerLoop {
             turnAway(key: key, address: address, .serverFull)
             return reply("500", "full")
         }
-        guard hasRoom(for: key) else {
+        guard hasRoom(for: key, besides: handshakes.count { $0.key == key }) else {
             turnAway(key: key, address: address, .tooManyConnections)
             return reply("500", "too many connections with this key")
         }
@@ -98,11 +98,12 @@ extension ServerLoop {
         reply("200", "OK", user: key)
     }
 
-    /// Whether a key may have one more connection. A worker that was killed leaves one behind, so at the limit the old
-    /// ones are probed, the oldest first; what turns out to be gone does not count.
-    private func hasRoom(for key: String) -> Bool {
+    /// Whether a key may have one more connection than its admitted and its `silent` ones. A worker that was killed
+    /// leaves one behind, so at the limit the admitted ones are probed, the oldest first; what turns out to be gone does
+    /// not count.
+    private func hasRoom(for key: String, besides silent: Int) -> Bool {
         let known = peersByKey[key, default: []]
-        var count = known.count + handshakes.count { $0.key == key }
+        var count = known.count + silent
         guard count >= limits.connectionsPerKey else { return true }
         router.processCommands()
         for peer in known {

@@ -67,6 +67,34 @@ import Testing
         #expect(fixture.server.counters.violations == told)
     }
 
+    @Test func whoNeverReadsCostsNoMoreThanTheWindow() async throws {
+        let keys = try (0..<12).map { _ in try KeyPair.generate() }
+        let names = Dictionary(uniqueKeysWithValues: keys.enumerated().map { ($1.publicKey, "worker-\($0)") })
+        let blob = pattern(100, seed: 70)
+        let digest = fingerprint(blob)
+        // No stall ends while the test lasts.
+        let fixture = try Fixture(
+            names: names,
+            limits: Limits(chunkBytes: 10, creditChunks: 4, totalSendingChunks: 8, stallSeconds: 1000),
+            blobs: MemoryBlobs([blob]))
+        let silent = keys.dropLast(2).map {
+            RawDealer(fixture.server.endpoint, keys: $0, serverKey: fixture.serverKeys.publicKey)
+        }
+        for dealer in silent {
+            dealer.send(.request(digest: digest, attempt: 1, offset: 0, allowedChunks: 4))
+            dealer.send(Header.control.encoded, [1])
+            _ = try await fixture.events.message()
+        }
+        #expect(fixture.server.counters.bytesSent == 80)
+        // Once one of them confirms, the others get what it had.
+        silent[0].send(.grant(digest: digest, attempt: 1, allowedChunks: 4, takenChunks: 1))
+        silent[0].send(.cancel(digest: digest, attempt: 1))
+        silent[0].send(Header.control.encoded, [2])
+        _ = try await fixture.events.message()
+        let chunks = fixture.server.counters.bytesSent / 10
+        #expect(chunks >= 8 && chunks <= 9)
+    }
+
     @Test func aKeyHasOnlySoManyConnections() async throws {
         let (keys, other) = (try KeyPair.generate(), try KeyPair.generate())
         let fixture = try Fixture(
@@ -99,9 +127,9 @@ import Testing
         var departed: [PeerID] = []
         var last: PeerID?
         for index: UInt8 in 0..<5 {
-            // Goes without a word, as one that is killed.
-            let raw = RawDealer(fixture.server.endpoint, keys: keys, serverKey: fixture.serverKeys.publicKey)
-            raw.send(Header.control.encoded, [index])
+            // The one before has only just gone; at worst this one is refused and comes again.
+            let client = try fixture.client(keys)
+            client.send([index])
             let peer = try await fixture.events.first { event -> PeerID? in
                 switch event {
                 case .departed(let peer):
@@ -113,6 +141,7 @@ import Testing
             }
             #expect(peer != last)
             last = peer
+            client.close()
         }
         while departed.count < 5 {
             departed.append(try await fixture.events.first { if case .departed(let peer) = $0 { peer } else { nil } })
