@@ -78,6 +78,16 @@ import Testing
         #expect(exchange.streams.count == 1 && exchange.streamCounts[anna] == 1)
     }
 
+    @Test func whoAsksAgainKeepsItsTurn() {
+        var exchange = exchange()
+        receive(&exchange, request(1), from: anna)
+        receive(&exchange, request(1), from: ben)
+        receive(&exchange, request(2, offset: 50), from: anna)
+        let sent = drain(&exchange)
+        #expect(sent.map(\.0) == [anna, ben, anna, ben])
+        #expect(sent[0].1 == Array(Self.blob[50..<60]))
+    }
+
     @Test func takesTurnsBetweenPeers() {
         var exchange = exchange()
         receive(&exchange, request(1), from: anna)

@@ -4,7 +4,9 @@ extension BlobExchange {
         _ key: StreamKey, _ attempt: UInt32, _ offset: Int, _ allowedChunks: UInt32
     ) {
         outgoing.revive(key.peer)
-        // A repeated request for the same blob replaces the first: the peer has a newer idea of where it stands.
+        // A repeated request for the same blob replaces the first: the peer has a newer idea of where it stands. It keeps
+        // its turn, lest who waits longer than its patience waits for ever.
+        let turn = ready.firstIndex(of: key)
         end(key)
         func refuse(_ reason: Header.Refusal) {
             perform(.send(key.peer, .refusal(digest: key.digest, attempt: attempt, reason)))
@@ -18,7 +20,9 @@ extension BlobExchange {
         streams[key] = Stream(
             source: source, attempt: attempt, offset: offset, allowedChunks: allowedChunks, lastHeardSeconds: now)
         streamCounts[key.peer, default: 0] += 1
-        enqueue(key)
+        guard let turn else { return enqueue(key) }
+        streams[key]?.isQueued = true
+        ready.insert(key, at: turn)
     }
 
     mutating func onGrant(_ key: StreamKey, _ attempt: UInt32, _ allowedChunks: UInt32, taken: UInt32) {
