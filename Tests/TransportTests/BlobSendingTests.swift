@@ -88,6 +88,29 @@ import Testing
         #expect(sent[0].1 == Array(Self.blob[50..<60]))
     }
 
+    @Test func aPeerThatWasGivenUpIsServedWhenItAsksAgain() {
+        var exchange = exchange(Limits(chunkBytes: 10, creditChunks: 2, totalSendingChunks: 1))
+        receive(&exchange, request(1), from: anna)
+        #expect(drain(&exchange).map(\.0) == [anna])
+        receive(&exchange, request(1), from: ben)
+        #expect(drain(&exchange).isEmpty)
+        exchange.now = 4.9
+        exchange.tick()
+        #expect(drain(&exchange).isEmpty)
+        exchange.now = 5
+        exchange.tick()
+        // Anna has credit left, but nothing has come from her.
+        #expect(drain(&exchange).map(\.0) == [ben])
+        exchange.forget(ben, reason: "gone")
+        #expect(drain(&exchange).isEmpty)
+        receive(&exchange, request(2, offset: 10), from: anna)
+        #expect(drain(&exchange).map(\.1) == [Array(Self.blob[10..<20])])
+        #expect(exchange.outgoing.held == 1 && exchange.outgoing.lent == 1)
+        // What confirms the later chunk confirms the one before it.
+        receive(&exchange, .grant(digest: Self.digest, attempt: 2, allowedChunks: 1, takenChunks: 1), from: anna)
+        #expect(exchange.outgoing.held == 0 && exchange.outgoing.lent == 0)
+    }
+
     @Test func takesTurnsBetweenPeers() {
         var exchange = exchange()
         receive(&exchange, request(1), from: anna)

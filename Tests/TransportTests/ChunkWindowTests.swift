@@ -106,6 +106,27 @@ import Testing
         #expect(fleet.hub.incoming.isEmpty && fleet.hub.outgoing.isEmpty && fleet.hub.unconfirmed.isEmpty)
     }
 
+    /// The window is one chunk, and a mute peer has it, in both directions.
+    @Test func whoIsMuteLosesTheLastChunkToOthers() {
+        let (blob, mute, good) = (pattern(40, seed: 1), pattern(40, seed: 2), pattern(40, seed: 3))
+        let limits = Limits(chunkBytes: 10, totalReceivingChunks: 1, totalSendingChunks: 1)
+        let stores = [MemoryBlobs([mute]), MemoryBlobs([good])]
+        let hubBlobs = MemoryBlobs([blob])
+        var fleet = SimulatedFleet(seed: 1, limits: limits, peers: 2, hubBlobs: hubBlobs, peerBlobs: stores, delay: 0)
+        fleet.peers[0].fetch(fingerprint(blob), byteCount: 40, from: SimulatedFleet.server)
+        // The request leaves, and is answered with the only chunk there is.
+        for _ in 0..<2 { fleet.step() }
+        fleet.stalled = [0]
+        fleet.hub.fetch(fingerprint(mute), byteCount: 40, from: fleet.identities[0])
+        fleet.hub.fetch(fingerprint(good), byteCount: 40, from: fleet.identities[1])
+        fleet.peers[1].fetch(fingerprint(blob), byteCount: 40, from: SimulatedFleet.server)
+        while stores[1][fingerprint(blob)] == nil || hubBlobs[fingerprint(good)] == nil, fleet.now < 100 {
+            #expect(fleet.hub.outgoing.held <= 1 && fleet.hub.incoming.held <= 1)
+            fleet.step()
+        }
+        #expect(fleet.now > 5 && fleet.now < 8)
+    }
+
     @Test func aStalledPeerHoldsOthersUpOnlyForAMoment() {
         let blobs = (0..<8).map { pattern(100, seed: UInt64($0)) }
         let limits = Limits(chunkBytes: 10, creditChunks: 4, totalReceivingChunks: 4, totalSendingChunks: 4)
