@@ -122,7 +122,8 @@ let package = Package(
         .testTarget(name: "FederationTests", dependencies: ["Federation", "Simulation"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport"]),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
-        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "Worker"]),
+        .testTarget(
+            name: "CoordinatorTests", dependencies: ["Coordinator", "Worker", "Federation", "Ledger", "Transport"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
         .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
         .testTarget(

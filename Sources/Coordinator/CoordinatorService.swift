@@ -75,7 +75,7 @@ public actor CoordinatorService {
         publicKey = keys.pair.publicKey
         (inputs, feed) = AsyncStream.makeStream(of: ShellInput.self)
         let feed = feed
-        shared = SharedBlobs { feed.yield(.event(.failed(reason: "\($0)", .diskFull))) }
+        shared = SharedBlobs()
         let allowList = keys.allowList
         server = try Server(
             bind: options.bind, keys: keys.pair, allow: { allowList.lookup($0) }, limits: Limits(options.plan.limits),
@@ -212,26 +212,30 @@ public actor CoordinatorService {
         case .blobArrived(let peer, let digest):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
             return [.blobArrived(digest, session: session)]
-        case .blobFailed(let peer, let digest, let reason):
-            guard let digest = Digest(bytes: digest) else { return [] }
-            let fault = shared.fault(digest, reason: reason)
-            return peers.session(of: peer).map { [.blobFailed(digest, session: $0, fault)] } ?? []
-        case .turnedAway(let key, let address):
+        case .blobProgress(let peer, let digest, _, _):
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobProgressed(digest, session: session)]
+        // Our own disk's failure is no worker's: the run stops, and goes on from here once it is mended.
+        case .blobFailed(_, _, .storage(let reason, let isDiskFull)):
+            return [.failed(reason: reason, isDiskFull ? .diskFull : .corruptState)]
+        case .blobFailed(let peer, let digest, let failure):
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobFailed(digest, session: session, BlobFault(failure))]
+        case .turnedAway(let key, let address, let reason):
             sink(
                 LogEvent(
                     "worker.refused", level: .warning,
                     [
                         "key": .string(key), "address": .string(address),
-                        "reason": .string(
-                            "key is not allowed; to allow it: pleach keys allow \(options.state)/keys '\(key)' --name NAME"
-                        ),
+                        "reason": .string(reason.advice(key: key, options)),
                     ]))
             return []
-        case .violation(let peer, let what):
+        case .violation(let peer, let what, let count):
+            let message = count == 1 ? what : "\(what) (\(count) violations since the last that was told)"
             sink(
                 LogEvent(
                     "diagnostic", level: .warning,
-                    ["worker": .string(peer.name ?? "unknown"), "message": .string(what)]))
+                    ["worker": .string(peer.name ?? "unknown"), "message": .string(message)]))
             return []
         // A peer that does not read loses its messages; its lease runs out by itself. The run is not its to end.
         case .failed(.unsentMessages(let count, _)):

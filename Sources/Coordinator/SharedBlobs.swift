@@ -12,13 +12,6 @@ import Transport
 final class SharedBlobs: Sendable {
     private let store = StoreGate()
     private let readable = Mutex<Set<Digest>>([])
-    /// Blobs that came to an end and are not what was declared, with the reason that the transport passes on.
-    private let wrong = Mutex<[Digest: String]>([:])
-
-    /// Told when an arriving blob finds no space: that is our failure, not its sender's.
-    private let onDiskFull: @Sendable (LedgerError) -> Void
-
-    init(onDiskFull: @escaping @Sendable (LedgerError) -> Void) { self.onDiskFull = onDiskFull }
 
     /// Serves whoever waits, and all that come, from `blobs`; nil when there will be none.
     func open(_ blobs: BlobStore?) { store.open(blobs) }
@@ -39,16 +32,6 @@ final class SharedBlobs: Sendable {
         readable.withLock { $0 = digests }
     }
 
-    /// What the failure of a fetch says about its sender. Each failure is asked about once.
-    func fault(_ digest: Digest, reason: String) -> BlobFault {
-        let isWrong = wrong.withLock { wrong in
-            guard wrong[digest] == reason else { return false }
-            wrong[digest] = nil
-            return true
-        }
-        return isWrong ? .wrong(reason: reason) : .broken(reason: reason)
-    }
-
     var access: BlobAccess {
         BlobAccess(
             open: { [self] bytes in
@@ -57,37 +40,31 @@ final class SharedBlobs: Sendable {
                 else { return nil }
                 return try? blobs.openForReading(digest).source
             },
-            receive: { [self] bytes, byteCount in
-                guard let blobs = store.wait() else { throw CoordinatorError.state("the run cannot be opened") }
-                guard let digest = Digest(bytes: bytes) else { throw CoordinatorError.state("a blob without a digest") }
+            receive: { [self] bytes, byteCount throws(BlobFailure) in
+                guard let blobs = store.wait() else { throw .broken(reason: "the run cannot be opened") }
+                guard let digest = Digest(bytes: bytes) else { throw .wrong(reason: "a digest has 32 bytes") }
                 if let size = try? blobs.size(of: digest), size == byteCount {
                     // Here already, verified: a retry needs no second transfer.
                     return BlobSink(offset: byteCount, append: { _ in }, finish: {}, abandon: {})
                 }
-                let sink = try noticing { try blobs.receive(digest, byteCount: byteCount).sink }
+                let sink: BlobSink
+                do throws(LedgerError) {
+                    sink = try blobs.receive(digest, byteCount: byteCount).sink
+                } catch {
+                    throw BlobFailure(error)
+                }
                 return BlobSink(
-                    offset: sink.offset, append: { [self] part in try noticing { try sink.append(part) } },
-                    finish: { [self] in
-                        do {
-                            try noticing { try sink.finish() }
-                        } catch let error as LedgerError {
+                    offset: sink.offset, append: sink.append,
+                    finish: { () throws(BlobFailure) in
+                        do throws(BlobFailure) {
+                            try sink.finish()
+                        } catch {
                             // Of a blob that goes on from an earlier attempt, some bytes may be another sender's, or torn.
-                            if case .wrongBlob = error, sink.offset == 0 {
-                                wrong.withLock { $0[digest] = "\(error)" }
-                            }
+                            if case .wrong(let reason) = error, sink.offset > 0 { throw .broken(reason: reason) }
                             throw error
                         }
                     }, abandon: sink.abandon)
             })
-    }
-
-    private func noticing<Result>(_ body: () throws -> Result) throws -> Result {
-        do {
-            return try body()
-        } catch let error as LedgerError where error.isDiskFull {
-            onDiskFull(error)
-            throw error
-        }
     }
 }
 

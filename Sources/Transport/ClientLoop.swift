@@ -29,6 +29,7 @@ final class ClientLoop {
     var reconnectDelaySeconds = 0.1
     private var unsent: [[UInt8]] = []
     private var droppedMessages = 0
+    private var violations = ViolationTally()
     private var closeAtSeconds: Double?
     private var tickAtSeconds: Double = 0
 
@@ -84,16 +85,16 @@ final class ClientLoop {
             for command in mailbox.take() { perform(command, at: now) }
             while let event = SocketEvent.next(at: monitor) { onSocketEvent(event, at: now) }
             sendUnsent()
-            let isFull = queue.isFull
-            let isDrained = isFull || receiveMessages(limit: 64)
+            let isDrained = receiveMessages(limit: 64)
             // What had arrived before the connection broke is read first.
-            if isDrained, !isFull { reconnectIfDue(at: now) }
+            if isDrained { reconnectIfDue(at: now) }
             if now >= tickAtSeconds {
                 exchange.tick()
+                tellViolations()
                 tickAtSeconds = now + tickSeconds
             }
             perform()
-            let isBusy = pump() || !isDrained
+            let isBusy = pump() || (!isDrained && !queue.isFull)
             if let closeAtSeconds, unsent.isEmpty || now >= closeAtSeconds { break }
             wait(isBusy: isBusy, at: now)
         }
@@ -106,7 +107,7 @@ final class ClientLoop {
 
     private func wait(isBusy: Bool, at now: Double) {
         var timeout = -1
-        if exchange.isActive, isConnected { timeout = Int(tickSeconds * 1000) }
+        if (exchange.isActive && isConnected) || violations.isOpen { timeout = Int(tickSeconds * 1000) }
         if let reconnectAtSeconds { timeout = max(1, Int((reconnectAtSeconds - now) * 1000)) }
         if (isConnected && !unsent.isEmpty) || !exchange.blocked.isEmpty || closeAtSeconds != nil { timeout = 20 }
         if isBusy { timeout = 0 }
@@ -155,8 +156,8 @@ final class ClientLoop {
                 // What cannot go now is asked for again: after a reconnect at once, else after a silence.
                 if isConnected { _ = dealer.send([header.encoded]) }
             case .arrived(_, let digest): queue.push(.blobArrived(digest: digest))
-            case .failed(_, let digest, let reason): queue.push(.blobFailed(digest: digest, reason: reason))
-            case .progress(let digest, let received, let total):
+            case .failed(_, let digest, let failure): queue.push(.blobFailed(digest: digest, failure))
+            case .progress(_, let digest, let received, let total):
                 queue.push(.blobProgress(digest: digest, received: received, total: total))
             case .sent(_, let digest, let bytes): queue.push(.blobSent(digest: digest, bytes: bytes))
             case .violation(_, let reason): report(ProtocolViolation(reason))
@@ -174,15 +175,19 @@ final class ClientLoop {
                 if result == .sent { cell.update { $0.bytesSent += count } }
                 return result
             }
-            if !isPumping { break }
+            guard isPumping else {
+                perform()
+                return false
+            }
         }
         perform()
-        return !exchange.ready.isEmpty
+        return true
     }
 
-    /// Reads up to `limit` messages; false when there may be more.
+    /// Reads up to `limit` messages, as long as the queue takes what comes of them; false when there may be more.
     private func receiveMessages(limit: Int) -> Bool {
         for _ in 0..<limit {
+            guard !queue.isFull else { return false }
             guard var first = dealer.receive() else { return true }
             do throws(ProtocolViolation) {
                 try receive(&first)
@@ -225,7 +230,13 @@ final class ClientLoop {
 
     private func report(_ violation: ProtocolViolation) {
         cell.update { $0.violations += 1 }
-        queue.push(.violation(violation.reason))
+        violations.note(violation.reason)
+        tellViolations()
+    }
+
+    private func tellViolations() {
+        let due = violations.due(at: exchange.now, every: limits.violationReportSeconds)
+        if let (reason, count) = due { queue.push(.violation(reason, count: count)) }
     }
 
     /// Messages that gave way while there was no connection are told once, when there is one again.

@@ -4,8 +4,8 @@ enum Header: Equatable {
     case control
     /// The receiver wants a blob from `offset` on and takes `allowedChunks` chunks for now.
     case request(digest: [UInt8], attempt: UInt32, offset: Int, allowedChunks: UInt32)
-    /// The receiver now takes `allowedChunks` chunks in all, counted from its request.
-    case grant(digest: [UInt8], attempt: UInt32, allowedChunks: UInt32)
+    /// The receiver has taken `takenChunks` chunks since its request and takes `allowedChunks` in all.
+    case grant(digest: [UInt8], attempt: UInt32, allowedChunks: UInt32, takenChunks: UInt32)
     /// `length` bytes of the blob at `offset` follow as the second frame.
     case chunk(digest: [UInt8], attempt: UInt32, offset: Int, total: Int, length: Int)
     /// The sender does not serve the request.
@@ -60,9 +60,10 @@ enum Header: Equatable {
             begin(.request, digest, attempt)
             put(UInt64(offset))
             put(allowedChunks)
-        case .grant(let digest, let attempt, let allowedChunks):
+        case .grant(let digest, let attempt, let allowedChunks, let takenChunks):
             begin(.grant, digest, attempt)
             put(allowedChunks)
+            put(takenChunks)
         case .chunk(let digest, let attempt, let offset, let total, let length):
             begin(.chunk, digest, attempt)
             put(UInt64(offset))
@@ -105,7 +106,9 @@ enum Header: Equatable {
         case .request:
             guard word(46) > 0 else { throw ProtocolViolation("a request without credit") }
             self = .request(digest: digest(), attempt: word(34), offset: try size(38), allowedChunks: word(46))
-        case .grant: self = .grant(digest: digest(), attempt: word(34), allowedChunks: word(38))
+        case .grant:
+            guard word(42) <= word(38) else { throw ProtocolViolation("a grant of fewer chunks than were taken") }
+            self = .grant(digest: digest(), attempt: word(34), allowedChunks: word(38), takenChunks: word(42))
         case .cancel: self = .cancel(digest: digest(), attempt: word(34))
         case .refusal:
             guard let reason = Refusal(rawValue: bytes[38]) else {
@@ -130,7 +133,7 @@ enum Header: Equatable {
         case .control, .dismissal, .probe: 2
         case .cancel: 38
         case .refusal: 39
-        case .grant: 42
+        case .grant: 46
         case .request: 50
         case .chunk: 58
         }

@@ -26,7 +26,7 @@ public struct TransportCounters: Sendable, Equatable {
     public var bytesReceived = 0
     /// Frames that broke the protocol.
     public var violations = 0
-    /// Connections and messages refused because of their key.
+    /// Connections and messages not served: their key is not allowed, or there are too many.
     public var turnedAway = 0
 
     public init() {}

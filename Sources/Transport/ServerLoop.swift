@@ -10,6 +10,8 @@ final class ServerLoop {
         let id: PeerID
         let address: String
         var descriptor: Int32
+        var budget: MessageBudget
+        var violations = ViolationTally()
     }
 
     /// A connection that may be gone: ZeroMQ tells it by descriptor, a probe makes it certain.
@@ -33,7 +35,14 @@ final class ServerLoop {
     var exchange: BlobExchange
     var peers: [[UInt8]: Peer] = [:]
     var peersByDescriptor: [Int32: PeerID] = [:]
+    /// Admitted peers of each key, the oldest first; and connections that have not said anything yet.
+    var peersByKey: [String: [PeerID]] = [:]
+    var handshakes: [Handshake] = []
+    /// Routing ids, with descriptors, of connections that are still there but have departed for us.
+    var dismissed: [[UInt8]: Int32] = [:]
     var suspects: [Suspect] = []
+    /// Peers with violations that are still to be told.
+    var offenders: [PeerID] = []
     /// Keys turned away and when that was told last, in seconds.
     var turnedAway: [String: Double] = [:]
     var isClosing = false
@@ -74,23 +83,23 @@ final class ServerLoop {
             for command in mailbox.take() { perform(command) }
             while let request = authenticator.receiveParts(limit: 8) { authenticate(request) }
             let lost = lostDescriptors()
-            var isDrained = true
-            if !queue.isFull {
-                isDrained = receiveMessages(limit: 64)
-                // Only after all that the lost connections had sent, lest they rise again.
-                if isDrained { suspect(lost, at: now) } else { suspectsLater += lost }
+            let isDrained = receiveMessages(limit: 64)
+            // Only after all that the lost connections had sent, lest they rise again.
+            if isDrained {
+                suspect(lost, at: now)
+                probeSuspects(at: now)
             } else {
                 suspectsLater += lost
             }
-            probeSuspects(at: now)
             if now >= tickAtSeconds {
                 exchange.tick()
+                tellViolations(at: now)
                 tickAtSeconds = now + tickSeconds
             }
             perform()
             let isBusy = pump()
             if isClosing { break }
-            wait(isBusy: isBusy || !isDrained)
+            wait(isBusy: isBusy || (!isDrained && !queue.isFull))
         }
         exchange.abandonAll()
         router.linger(milliseconds: 1_000)
@@ -105,7 +114,7 @@ final class ServerLoop {
     private func wait(isBusy: Bool) {
         let readable = Int32(ZMQ_POLLIN)
         var timeout = -1
-        if exchange.isActive { timeout = Int(tickSeconds * 1000) }
+        if exchange.isActive || !offenders.isEmpty { timeout = Int(tickSeconds * 1000) }
         if !exchange.blocked.isEmpty || !suspects.isEmpty || !suspectsLater.isEmpty { timeout = 20 }
         if isBusy { timeout = 0 }
         waitForSockets(
@@ -121,7 +130,7 @@ final class ServerLoop {
         case .send(let message, let peer): sendControl(message, to: peer)
         case .fetch(let digest, let byteCount, let peer):
             guard peers[peer.routingID]?.id == peer else {
-                return queue.push(.blobFailed(peer, digest: digest, reason: "the peer is not connected"))
+                return queue.push(.blobFailed(peer, digest: digest, .broken(reason: "the peer is not connected")))
             }
             exchange.fetch(digest, byteCount: byteCount, from: peer)
         case .forget(let peer): exchange.forget(peer, reason: nil)
@@ -160,11 +169,11 @@ final class ServerLoop {
             switch action {
             case .send(let peer, let header): _ = send([header.encoded], to: peer)
             case .arrived(let peer, let digest): queue.push(.blobArrived(peer, digest: digest))
-            case .failed(let peer, let digest, let reason):
-                queue.push(.blobFailed(peer, digest: digest, reason: reason))
+            case .failed(let peer, let digest, let failure): queue.push(.blobFailed(peer, digest: digest, failure))
             case .sent(let peer, let digest, let bytes): queue.push(.blobSent(peer, digest: digest, bytes: bytes))
             case .violation(let peer, let reason): report(ProtocolViolation(reason), by: peer)
-            case .progress: break
+            case .progress(let peer, let digest, let received, let total):
+                queue.push(.blobProgress(peer, digest: digest, received: received, total: total))
             }
         }
     }
@@ -179,15 +188,13 @@ final class ServerLoop {
                 if result == .sent { cell.update { $0.bytesSent += count } }
                 return result
             }
-            if !isPumping { break }
+            guard isPumping else {
+                perform()
+                return false
+            }
         }
         perform()
-        return !exchange.ready.isEmpty
-    }
-
-    func report(_ violation: ProtocolViolation, by peer: PeerID) {
-        cell.update { $0.violations += 1 }
-        queue.push(.violation(peer, violation.reason))
+        return true
     }
 
     private func lostDescriptors() -> [Int32] {

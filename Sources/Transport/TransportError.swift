@@ -23,7 +23,7 @@ public enum TransportError: Error, Sendable, Equatable, CustomStringConvertible 
     case wrongServerKey(endpoint: String)
     /// One side uses CURVE, the other does not; or the peer is no Pleach node.
     case mechanismMismatch(endpoint: String)
-    /// The server has as many peers as its limit.
+    /// The server has as many peers as its limit, in all or with our key.
     case serverFull(endpoint: String)
     /// A control message is larger than the limit; it was not sent.
     case messageTooLarge(byteCount: Int, limit: Int)
@@ -31,6 +31,9 @@ public enum TransportError: Error, Sendable, Equatable, CustomStringConvertible 
     case unsentMessages(count: Int, endpoint: String)
     /// ZeroMQ or the system refused an operation.
     case system(operation: String, reason: String)
+
+    /// Whether a server has no room for us now but may have later.
+    public var isServerFull: Bool { if case .serverFull = self { true } else { false } }
 
     public var description: String {
         switch self {
@@ -60,7 +63,8 @@ public enum TransportError: Error, Sendable, Equatable, CustomStringConvertible 
         case .mechanismMismatch(let endpoint):
             "the peer at \(endpoint) does not speak our security mechanism: use CURVE keys on both sides, or on neither"
         case .serverFull(let endpoint):
-            "the server at \(endpoint) takes no more peers: raise its limit or stop other workers"
+            "the server at \(endpoint) takes no more connections, or no more with our key: stop other workers, or raise "
+                + "'peers' or 'connectionsPerKey' in its limits"
         case .messageTooLarge(let byteCount, let limit):
             "a control message of \(byteCount) bytes exceeds the limit of \(limit): it was not sent"
         case .unsentMessages(let count, let endpoint):

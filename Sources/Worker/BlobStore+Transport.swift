@@ -12,6 +12,23 @@ extension IncomingBlob {
     /// How the transport writes this blob.
     var sink: BlobSink {
         BlobSink(
-            offset: offset, append: { try self.append($0) }, finish: { try self.finish() }, abandon: { self.abandon() })
+            offset: offset,
+            append: { bytes throws(BlobFailure) in
+                do throws(LedgerError) { try self.append(bytes) } catch { throw BlobFailure(error) }
+            },
+            finish: { () throws(BlobFailure) in
+                do throws(LedgerError) { try self.finish() } catch { throw BlobFailure(error) }
+            },
+            abandon: { self.abandon() })
+    }
+}
+
+extension BlobFailure {
+    /// Whose fault it is that a blob could not be stored.
+    init(_ error: LedgerError) {
+        switch error {
+        case .wrongBlob, .blobTooLong: self = .wrong(reason: "\(error)")
+        default: self = .storage(reason: "\(error)", isDiskFull: error.isDiskFull)
+        }
     }
 }

@@ -182,7 +182,10 @@ final class TaskRunner {
             graph = { try self.shelf.open(reference).graph }
         case .model(let blob):
             key = blob.digest
-            graph = { try Graph.load(self.blobs.get(blob.digest), path: "teacher \(blob.digest)") }
+            // A teacher carries its values: whatever it leaves out is not for us to make.
+            graph = {
+                try Graph.load(self.blobs.get(blob.digest), path: "teacher \(blob.digest)", skeletonByteLimit: 0)
+            }
         }
         if let teacherCache, teacherCache.key == key { return teacherCache.cache }
         let cache = TeacherCache(teacher: try Executable(graph()), dataset: data.training)

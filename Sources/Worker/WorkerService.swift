@@ -161,6 +161,8 @@ extension WorkerEvent {
         switch event {
         case .connected: self = .connected
         case .disconnected(let reason): self = .disconnected(reason: reason)
+        // No fault of the key's: there may be room later.
+        case .refused(let error) where error.isServerFull: self = .disconnected(reason: "\(error)")
         case .refused(let error): self = .turnedAway(reason: "\(error)")
         case .message(let bytes):
             do {
@@ -171,9 +173,10 @@ extension WorkerEvent {
         case .blobArrived(let digest):
             guard let digest = Digest(bytes: digest) else { return nil }
             self = .blobArrived(digest)
-        case .blobFailed(let digest, let reason):
+        case .blobFailed(_, .storage(let reason, isDiskFull: true)): self = .diskFull(reason: reason)
+        case .blobFailed(let digest, let failure):
             guard let digest = Digest(bytes: digest) else { return nil }
-            self = .blobFailed(digest, reason: reason)
+            self = .blobFailed(digest, reason: failure.reason)
         case .blobProgress(_, let received, let total):
             self = .blobProgressed(share: total > 0 ? Double(received) / Double(total) : 1)
         default: return nil

@@ -107,9 +107,13 @@ public struct WorkerStore: Sendable {
                 guard let digest = Digest(bytes: digest) else { return nil }
                 return try? blobs.openForReading(digest).source
             },
-            receive: { digest, byteCount in
-                guard let digest = Digest(bytes: digest) else { throw WorkerError.network("a blob without a digest") }
-                return try blobs.receive(digest, byteCount: byteCount, .cache).sink
+            receive: { digest, byteCount throws(BlobFailure) in
+                guard let digest = Digest(bytes: digest) else { throw .wrong(reason: "a digest has 32 bytes") }
+                do throws(LedgerError) {
+                    return try blobs.receive(digest, byteCount: byteCount, .cache).sink
+                } catch {
+                    throw BlobFailure(error)
+                }
             })
     }
 }

@@ -29,21 +29,21 @@ import Testing
         .request(digest: Self.digest, attempt: attempt, offset: offset, allowedChunks: 2)
     }
 
-    private func grant(_ attempt: UInt32, _ allowed: UInt32) -> Header {
-        .grant(digest: Self.digest, attempt: attempt, allowedChunks: allowed)
+    private func grant(_ attempt: UInt32, _ allowed: UInt32, taken: UInt32) -> Header {
+        .grant(digest: Self.digest, attempt: attempt, allowedChunks: allowed, takenChunks: taken)
     }
 
     @Test func requestsGrantsAndFinishes() {
         var exchange = exchange()
         exchange.fetch(Self.digest, byteCount: 100, from: anna)
         #expect(exchange.takeActions() == [.send(anna, request(1))])
-        for index in 0..<9 {
-            let actions = deliver(&exchange, from: anna, attempt: 1, offset: 10 * index)
-            #expect(actions.first == .send(anna, grant(1, UInt32(index) + 3)))
+        for taken: UInt32 in 1...10 {
+            let actions = deliver(&exchange, from: anna, attempt: 1, offset: 10 * Int(taken - 1))
+            // Never more than the blob has chunks; the last one is confirmed as well.
+            #expect(actions.first == .send(anna, grant(1, min(10, taken + 2), taken: taken)))
+            #expect(actions[1] == .progress(anna, digest: Self.digest, received: 10 * Int(taken), total: 100))
+            #expect(actions.dropFirst(2) == (taken == 10 ? [.arrived(anna, digest: Self.digest)] : []))
         }
-        let last = deliver(&exchange, from: anna, attempt: 1, offset: 90)
-        #expect(last.last == .arrived(anna, digest: Self.digest))
-        #expect(!last.contains { if case .send = $0 { true } else { false } })
         #expect(store[Self.digest] == Self.blob)
         #expect(!exchange.isActive && exchange.runningFetches.isEmpty)
     }
@@ -65,7 +65,7 @@ import Testing
         let actions = exchange.takeActions()
         #expect(actions.first == .send(anna, .cancel(digest: Self.digest, attempt: 2)))
         #expect(
-            actions.last == .failed(anna, digest: Self.digest, reason: "nothing came for 60.0 seconds"))
+            actions.last == .failed(anna, digest: Self.digest, .broken(reason: "nothing came for 60.0 seconds")))
         #expect(store.partialCount(Self.digest) == 10)
         #expect(store.state.withLock { $0.abandoned } == 1)
     }
@@ -81,7 +81,7 @@ import Testing
                 ])
         }
         let actions = deliver(&exchange, from: anna, attempt: 4, offset: 50)
-        #expect(actions.last == .failed(anna, digest: Self.digest, reason: "the peer sends the wrong chunks"))
+        #expect(actions.last == .failed(anna, digest: Self.digest, .broken(reason: "the peer sends the wrong chunks")))
     }
 
     @Test func refusesChunksBeyondCreditAndChunksNobodyAskedFor() {
@@ -109,7 +109,7 @@ import Testing
         #expect(actions.first == .violation(anna, "a chunk of a blob of 101 bytes instead of 100"))
         #expect(
             actions.last
-                == .failed(anna, digest: Self.digest, reason: "the peer's blob has 101 bytes instead of 100"))
+                == .failed(anna, digest: Self.digest, .wrong(reason: "the peer's blob has 101 bytes instead of 100")))
     }
 
     @Test func failsWhenTheDigestDoesNotMatch() {
@@ -118,7 +118,7 @@ import Testing
         _ = exchange.takeActions()
         let actions = deliver(
             &exchange, from: anna, attempt: 1, offset: 0, bytes: [UInt8](repeating: 0, count: 100))
-        #expect(actions.last == .failed(anna, digest: Self.digest, reason: "its digest does not match"))
+        #expect(actions.last == .failed(anna, digest: Self.digest, .wrong(reason: "its digest does not match")))
         #expect(store[Self.digest] == nil)
     }
 
@@ -132,7 +132,7 @@ import Testing
         exchange.forget(anna, reason: "gone")
         #expect(
             exchange.takeActions() == [
-                .failed(anna, digest: Self.digest, reason: "gone"), .send(ben, request(2, offset: 10)),
+                .failed(anna, digest: Self.digest, .broken(reason: "gone")), .send(ben, request(2, offset: 10)),
             ])
     }
 
@@ -153,10 +153,10 @@ import Testing
         #expect(exchange.fetches.count == 2)
         #expect(
             exchange.takeActions().last
-                == .failed(anna, digest: digests[4], reason: "too many fetches from this peer are waiting"))
+                == .failed(anna, digest: digests[4], .broken(reason: "too many fetches from this peer are waiting")))
         exchange.receive(.refusal(digest: digests[0], attempt: 1, .missing), .init(start: nil, count: 0), from: anna)
         let actions = exchange.takeActions()
-        #expect(actions.first == .failed(anna, digest: digests[0], reason: "the peer does not have it"))
+        #expect(actions.first == .failed(anna, digest: digests[0], .wrong(reason: "the peer does not have it")))
         #expect(exchange.fetches[digests[2]]?.attempt == 3)
         exchange.forget(anna, reason: nil)
         #expect(!exchange.isActive && exchange.waiting.isEmpty && exchange.runningFetches.isEmpty)
@@ -200,7 +200,9 @@ import Testing
         exchange.fetch(Self.digest, byteCount: 100, from: anna)
         #expect(
             exchange.takeActions() == [
-                .failed(anna, digest: Self.digest, reason: "the stored part has 101 bytes, the blob only 100")
+                .failed(
+                    anna, digest: Self.digest,
+                    .storage(reason: "the stored part has 101 bytes, the blob only 100", isDiskFull: false))
             ])
     }
 }

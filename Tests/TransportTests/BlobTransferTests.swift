@@ -62,7 +62,7 @@ import Testing
                     if offset == 1 << 20 { gate.wait() }
                     target.copyBytes(from: blob[offset..<offset + target.count])
                 }
-            }, receive: { _, _ in throw Mismatch() })
+            }, receive: takesNothing)
         let serverKeys = try KeyPair.generate()
         let server = try Server(bind: "tcp://127.0.0.1:*", keys: serverKeys, limits: limits, blobs: source)
         let store = MemoryBlobs()
@@ -118,10 +118,10 @@ import Testing
         let source = BlobAccess(
             open: { _ in
                 BlobSource(byteCount: blob.count) { offset, target in
-                    if offset >= blob.count / 2 { throw Mismatch() }
+                    if offset >= blob.count / 2 { throw Unreadable() }
                     target.copyBytes(from: blob[offset..<offset + target.count])
                 }
-            }, receive: { _, _ in throw Mismatch() })
+            }, receive: takesNothing)
         let first = try Client(
             connect: fixture.server.endpoint, keys: keys, serverKey: fixture.serverKeys.publicKey, limits: limits,
             blobs: source)
@@ -129,13 +129,13 @@ import Testing
         let peer = try await fixture.events.message().0
         fixture.server.fetch(digest: fingerprint(blob), byteCount: blob.count, from: peer)
         try await fixture.events.wait(
-            for: .blobFailed(peer, digest: fingerprint(blob), reason: "the peer cannot read it"))
+            for: .blobFailed(peer, digest: fingerprint(blob), .broken(reason: "the peer cannot read it")))
         #expect(store.partialCount(fingerprint(blob)) == blob.count / 2)
         first.close()
         try await fixture.events.wait(for: .departed(peer))
         fixture.server.fetch(digest: fingerprint(blob), byteCount: blob.count, from: peer)
         try await fixture.events.wait(
-            for: .blobFailed(peer, digest: fingerprint(blob), reason: "the peer is not connected"))
+            for: .blobFailed(peer, digest: fingerprint(blob), .broken(reason: "the peer is not connected")))
         let second = try fixture.client(keys, limits: limits, blobs: MemoryBlobs([blob]))
         second.send([2])
         let again = try await fixture.events.message().0
@@ -153,18 +153,21 @@ import Testing
         let serverBlobs = MemoryBlobs([blob], hidden: [fingerprint(blob)])
         serverBlobs.state.withLock { $0.whole[forged] = blob }
         let fixture = try Fixture(names: [keys.publicKey: "a"], blobs: serverBlobs)
-        let client = try fixture.client(keys)
+        let clientBlobs = MemoryBlobs()
+        let client = try fixture.client(keys, blobs: clientBlobs)
         let events = Events(client.events)
         client.fetch(digest: fingerprint([7]), byteCount: 1)
-        try await events.wait(for: .blobFailed(digest: fingerprint([7]), reason: "the peer does not have it"))
+        try await events.wait(for: .blobFailed(digest: fingerprint([7]), .wrong(reason: "the peer does not have it")))
         client.fetch(digest: fingerprint(blob), byteCount: blob.count)
-        try await events.wait(for: .blobFailed(digest: fingerprint(blob), reason: "the peer does not have it"))
+        try await events.wait(for: .blobFailed(digest: fingerprint(blob), .wrong(reason: "the peer does not have it")))
         client.fetch(digest: forged, byteCount: blob.count)
-        try await events.wait(for: .blobFailed(digest: forged, reason: "its digest does not match"))
+        try await events.wait(for: .blobFailed(digest: forged, .wrong(reason: "its digest does not match")))
+        #expect(clientBlobs[forged] == nil && clientBlobs.partialCount(forged) == 0)
         client.fetch(digest: forged, byteCount: 5 << 30)
         let limit = 4 << 30
         try await events.wait(
-            for: .blobFailed(digest: forged, reason: "its \(5 << 30) bytes are not within the limit of \(limit)"))
+            for: .blobFailed(
+                digest: forged, .wrong(reason: "its \(5 << 30) bytes are not within the limit of \(limit)")))
     }
 
     @Test func aPeerThatNeverSendsIsGivenUp() async throws {
@@ -177,9 +180,9 @@ import Testing
         let digest = fingerprint([1])
         fixture.server.fetch(digest: digest, byteCount: 1, from: peer)
         try await fixture.events.wait(
-            for: .blobFailed(peer, digest: digest, reason: "nothing came for 0.2 seconds"))
-        #expect(mute.receive()?.header == .request(digest: digest, attempt: 1, offset: 0, allowedChunks: 4))
-        #expect(mute.receive()?.header == .request(digest: digest, attempt: 2, offset: 0, allowedChunks: 4))
+            for: .blobFailed(peer, digest: digest, .broken(reason: "nothing came for 0.2 seconds")))
+        #expect(mute.receive()?.header == .request(digest: digest, attempt: 1, offset: 0, allowedChunks: 1))
+        #expect(mute.receive()?.header == .request(digest: digest, attempt: 2, offset: 0, allowedChunks: 1))
         #expect(mute.receive()?.header == .cancel(digest: digest, attempt: 2))
     }
 }

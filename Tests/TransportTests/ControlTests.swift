@@ -45,7 +45,7 @@ import Testing
         let (events, clientEvents) = (Events(server.events), Events(client.events))
         client.send([1])
         try await clientEvents.wait(for: .refused(.keyNotAllowed(endpoint: server.endpoint)))
-        try await events.wait(for: .turnedAway(key: keys.publicKey, address: "127.0.0.1"))
+        try await events.wait(for: .turnedAway(key: keys.publicKey, address: "127.0.0.1", .keyNotAllowed))
         #expect(server.counters.turnedAway >= 1)
         try list.allow(key: keys.publicKey, name: "late")
         try await clientEvents.wait(for: .connected)
@@ -66,7 +66,7 @@ import Testing
         let peer = try await events.message().0
         try list.revoke(name: "anna")
         client.send([2])
-        try await events.wait(for: .turnedAway(key: keys.publicKey, address: "127.0.0.1"))
+        try await events.wait(for: .turnedAway(key: keys.publicKey, address: "127.0.0.1", .keyNotAllowed))
         try await events.wait(for: .departed(peer))
         try await clientEvents.wait(for: .refused(.keyNotAllowed(endpoint: server.endpoint)))
         try list.allow(key: keys.publicKey, name: "anna")
@@ -205,7 +205,8 @@ import Testing
 
     @Test func aConsumerThatIsBehindLosesNothingAndHoldsTheSenderUp() async throws {
         let keys = try KeyPair.generate()
-        let fixture = try Fixture(names: [keys.publicKey: "anna"], limits: Limits(maximumEventBytes: 64 << 10))
+        let fixture = try Fixture(
+            names: [keys.publicKey: "anna"], limits: Limits(messagesPerSecond: 100_000, maximumEventBytes: 64 << 10))
         let client = try fixture.client(keys, limits: Limits(maximumUnsentMessages: 5000))
         for index in 0..<3000 { client.send([UInt8](repeating: UInt8(index & 255), count: 1000)) }
         for index in 0..<3000 {

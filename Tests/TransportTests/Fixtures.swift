@@ -41,7 +41,12 @@ func pattern(_ count: Int, seed: UInt64) -> [UInt8] {
     return words.withUnsafeBytes { Array($0.prefix(count)) }
 }
 
-struct Mismatch: Error, CustomStringConvertible { let description = "its digest does not match" }
+struct Unreadable: Error {}
+
+/// For a node that only sends.
+let takesNothing: @Sendable ([UInt8], Int) throws(BlobFailure) -> BlobSink = { _, _ throws(BlobFailure) in
+    throw .storage(reason: "takes nothing", isDiskFull: false)
+}
 
 /// Blobs in memory, with partial ones kept, as the shells' stores keep them on disk.
 final class MemoryBlobs: Sendable {
@@ -86,12 +91,13 @@ final class MemoryBlobs: Sendable {
                     state.receivedBytes += bytes.count
                 }
             },
-            finish: {
-                try self.state.withLock { state in
+            finish: { () throws(BlobFailure) in
+                let isRight = self.state.withLock { state in
                     let bytes = state.partial.removeValue(forKey: digest) ?? []
-                    guard fingerprint(bytes) == digest else { throw Mismatch() }
-                    state.whole[digest] = bytes
+                    if fingerprint(bytes) == digest { state.whole[digest] = bytes }
+                    return fingerprint(bytes) == digest
                 }
+                if !isRight { throw .wrong(reason: "its digest does not match") }
             },
             abandon: { self.state.withLock { $0.abandoned += 1 } })
     }
@@ -147,7 +153,7 @@ extension Events<ServerEvent> {
     }
 
     func violation(isolation: isolated (any Actor)? = #isolation) async throws -> String {
-        try await first { if case .violation(_, let reason) = $0 { reason } else { nil } }
+        try await first { if case .violation(_, let reason, _) = $0 { reason } else { nil } }
     }
 }
 

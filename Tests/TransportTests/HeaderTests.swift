@@ -7,7 +7,7 @@ import Testing
     static let headers: [Header] = [
         .control, .dismissal, .probe,
         .request(digest: digest, attempt: 7, offset: 1 << 20, allowedChunks: 4),
-        .grant(digest: digest, attempt: 7, allowedChunks: .max),
+        .grant(digest: digest, attempt: 7, allowedChunks: .max, takenChunks: 9),
         .chunk(digest: digest, attempt: 7, offset: 3, total: 4 << 30, length: 1 << 20),
         .refusal(digest: digest, attempt: .max, .unreadable),
         .cancel(digest: digest, attempt: 1),
@@ -64,6 +64,8 @@ import Testing
         #expect(throws: Never.self) { try decode(replacing(38, [90])) }
         let request = Header.request(digest: Self.digest, attempt: 1, offset: 0, allowedChunks: 0).encoded
         #expect(throws: ProtocolViolation.self) { try decode(request) }
+        let grant = Header.grant(digest: Self.digest, attempt: 1, allowedChunks: 1, takenChunks: 2).encoded
+        #expect(throws: ProtocolViolation.self) { try decode(grant) }
         let refusal = Header.refusal(digest: Self.digest, attempt: 1, .missing).encoded
         #expect(throws: ProtocolViolation.self) { try decode(refusal.dropLast() + [9]) }
     }

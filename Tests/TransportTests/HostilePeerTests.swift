@@ -9,7 +9,7 @@ import Testing
     let blob = pattern(100, seed: 40)
     let fixture: Fixture
     let raw: RawDealer
-    static let limits = Limits(chunkBytes: 10, creditChunks: 2)
+    static let limits = Limits(chunkBytes: 10, creditChunks: 2, violationReportSeconds: 0)
 
     init() throws {
         keys = try KeyPair.generate()
@@ -52,7 +52,8 @@ import Testing
         let digest = fingerprint(blob)
         let headers: [Header] = [
             .request(digest: digest, attempt: 1, offset: 0, allowedChunks: 1),
-            .grant(digest: digest, attempt: 1, allowedChunks: 1), .refusal(digest: digest, attempt: 1, .missing),
+            .grant(digest: digest, attempt: 1, allowedChunks: 1, takenChunks: 0),
+            .refusal(digest: digest, attempt: 1, .missing),
             .cancel(digest: digest, attempt: 1), .chunk(digest: digest, attempt: 1, offset: 0, total: 100, length: 5),
         ]
         for header in headers {
@@ -71,6 +72,10 @@ import Testing
         }
         for reason in expected { #expect(try await fixture.events.violation() == reason) }
         #expect(fixture.server.counters.violations == count)
+        for header in [Header.dismissal, .probe] {
+            raw.send(header)
+            #expect(try await fixture.events.violation() == "a frame that only a server sends")
+        }
         // The connection itself still works.
         raw.send(Header.control.encoded, [42])
         #expect(try await fixture.events.message().1 == [42])
@@ -96,12 +101,14 @@ import Testing
         try await expectChunks([0], attempt: 1)
         raw.send(.request(digest: digest, attempt: 2, offset: 20, allowedChunks: .max))
         try await expectChunks([20, 30], attempt: 2)
-        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: 3))
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max, takenChunks: 0))
+        try await expectChunks([], attempt: 2)
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: 3, takenChunks: 1))
         try await expectChunks([40], attempt: 2)
-        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max))
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max, takenChunks: 3))
         try await expectChunks([50, 60], attempt: 2)
         raw.send(.cancel(digest: digest, attempt: 2))
-        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max))
+        raw.send(.grant(digest: digest, attempt: 2, allowedChunks: .max, takenChunks: 5))
         try await expectChunks([], attempt: 2)
         raw.send(.request(digest: digest, attempt: 3, offset: 100, allowedChunks: 1))
         #expect(raw.receive()?.header == .refusal(digest: digest, attempt: 3, .offsetOutOfRange))
@@ -126,7 +133,7 @@ import Testing
             raw.send(header.encoded, [UInt8](repeating: 0, count: 10))
         }
         try await fixture.events.wait(
-            for: .blobFailed(peer, digest: digest, reason: "the peer sends the wrong chunks"))
+            for: .blobFailed(peer, digest: digest, .broken(reason: "the peer sends the wrong chunks")))
         #expect(fixture.server.counters.violations == 4)
         try await checkGoodPeer()
     }
@@ -143,7 +150,7 @@ import Testing
         client.fetch(digest: fingerprint(blob), byteCount: 99)
         try await events.first { if case .violation = $0 { () } else { nil } }
         let reason = "the peer's blob has 100 bytes instead of 99"
-        try await events.wait(for: .blobFailed(digest: fingerprint(blob), reason: reason))
+        try await events.wait(for: .blobFailed(digest: fingerprint(blob), .wrong(reason: reason)))
         #expect(client.counters.violations == 1)
     }
 }

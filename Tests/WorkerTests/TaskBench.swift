@@ -56,8 +56,8 @@ final class TaskBench {
         var deltas: [DeltaReference] = []
         for seed in 1...2 as ClosedRange<UInt64> {
             let base = snapshots[snapshots.count - 1].digest
-            var change = snapshot.parameters
-            change.addNoise(magnitude: 0.1, seed: seed)
+            var noise = BenchmarkNoise(magnitude: 0.1, seed: seed)
+            let change = NamedTensors(snapshot.parameters.ordered.map { ($0.name, noise.added(to: $0.tensor)) })
             let delta = try UpdateEncoder.encode(
                 change, header: UpdateHeader(kind: .delta, base: base.bytes, maskEpoch: 0),
                 scheme: WireScheme(values: .int8), masks: snapshot.masks, seed: seed

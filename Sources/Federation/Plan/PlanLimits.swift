@@ -10,9 +10,9 @@ public struct PlanLimits: Sendable, Equatable {
     public var totalChunks: Int
     /// Connections served at once.
     public var peers: Int
-    /// Connections of one key; a further one ends the oldest.
+    /// Connections of one key; a further one is turned away unless an older one turns out to be gone.
     public var connectionsPerKey: Int
-    /// Control messages of one connection per second, on average.
+    /// Control messages and blob requests of one connection per second, on average.
     public var messagesPerSecond: Int
     /// Times one worker is asked in one round before it is left out of it.
     public var attempts: Int

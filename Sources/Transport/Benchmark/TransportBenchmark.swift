@@ -53,7 +53,7 @@ private struct ChunkStream {
         let bytes = [UInt8](repeating: 0x5a, count: byteCount)
         let source = BlobAccess(
             open: { _ in BlobSource(bytes: bytes) },
-            receive: { _, _ in throw TransportError.system(operation: "receiving", reason: "the benchmark only sends") }
+            receive: { _, _ throws(BlobFailure) in throw .broken(reason: "the benchmark only sends") }
         )
         let target = BlobAccess(
             open: { _ in nil }, receive: { _, _ in BlobSink(offset: 0, append: { _ in }, finish: {}, abandon: {}) })

@@ -28,15 +28,16 @@ public struct BlobSink: Sendable {
     /// Bytes already there, at most the blob's size: the transfer starts here.
     public let offset: Int
     /// The bytes are valid during the call only.
-    public let append: @Sendable (UnsafeRawBufferPointer) throws -> Void
-    /// Verifies the digest and makes the blob visible. When it throws, it has removed the partial blob.
-    public let finish: @Sendable () throws -> Void
+    public let append: @Sendable (UnsafeRawBufferPointer) throws(BlobFailure) -> Void
+    /// Verifies the digest and makes the blob visible. Throws `.wrong` when the bytes are not those of the digest, and
+    /// has removed them then; `.storage` when our own disk fails.
+    public let finish: @Sendable () throws(BlobFailure) -> Void
     /// The transfer has stopped: closes the partial blob and keeps it, to be resumed by a later `receive`.
     public let abandon: @Sendable () -> Void
 
     public init(
-        offset: Int, append: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void,
-        finish: @escaping @Sendable () throws -> Void, abandon: @escaping @Sendable () -> Void
+        offset: Int, append: @escaping @Sendable (UnsafeRawBufferPointer) throws(BlobFailure) -> Void,
+        finish: @escaping @Sendable () throws(BlobFailure) -> Void, abandon: @escaping @Sendable () -> Void
     ) {
         self.offset = offset
         self.append = append
@@ -51,13 +52,13 @@ public struct BlobAccess: Sendable {
     public let open: @Sendable (_ digest: [UInt8]) -> BlobSource?
     /// Asked once per transfer; resumes a partial blob by returning a sink with an offset. Never called for a digest
     /// that is arriving already.
-    public let receive: @Sendable (_ digest: [UInt8], _ byteCount: Int) throws -> BlobSink
+    public let receive: @Sendable (_ digest: [UInt8], _ byteCount: Int) throws(BlobFailure) -> BlobSink
     /// Whether a peer may have a blob; one that may not is told that it does not exist.
     public let mayRead: @Sendable (PeerID, _ digest: [UInt8]) -> Bool
 
     public init(
         open: @escaping @Sendable (_ digest: [UInt8]) -> BlobSource?,
-        receive: @escaping @Sendable (_ digest: [UInt8], _ byteCount: Int) throws -> BlobSink,
+        receive: @escaping @Sendable (_ digest: [UInt8], _ byteCount: Int) throws(BlobFailure) -> BlobSink,
         mayRead: @escaping @Sendable (PeerID, _ digest: [UInt8]) -> Bool = { _, _ in true }
     ) {
         self.open = open

@@ -3,17 +3,17 @@ extension BlobExchange {
     /// Starts to fetch a blob, or queues it behind the peer's other fetches; a second call for the same is ignored.
     mutating func fetch(_ digest: [UInt8], byteCount: Int, from peer: PeerID) {
         guard digest.count == Header.digestBytes else {
-            return perform(.failed(peer, digest: digest, reason: "a digest has 32 bytes, not \(digest.count)"))
+            return perform(.failed(peer, digest: digest, .broken(reason: "a digest has 32 bytes, not \(digest.count)")))
         }
         guard byteCount >= 0, byteCount <= limits.maximumBlobBytes else {
             let reason = "its \(byteCount) bytes are not within the limit of \(limits.maximumBlobBytes)"
-            return perform(.failed(peer, digest: digest, reason: reason))
+            return perform(.failed(peer, digest: digest, .wrong(reason: reason)))
         }
         if waiting[peer]?.contains(where: { $0.digest == digest }) == true { return }
         if let running = fetches[digest] {
             guard running.byteCount == byteCount else {
                 let reason = "it is arriving with \(running.byteCount) bytes, not \(byteCount)"
-                return perform(.failed(peer, digest: digest, reason: reason))
+                return perform(.failed(peer, digest: digest, .wrong(reason: reason)))
             }
             if running.peer != peer, !running.waiters.contains(peer) { fetches[digest]?.waiters.append(peer) }
             return
@@ -23,45 +23,30 @@ extension BlobExchange {
             return start(wanted, from: peer)
         }
         guard waiting[peer, default: []].count < limits.maximumWaitingFetches else {
-            return perform(.failed(peer, digest: digest, reason: "too many fetches from this peer are waiting"))
+            let reason = "too many fetches from this peer are waiting"
+            return perform(.failed(peer, digest: digest, .broken(reason: reason)))
         }
         waiting[peer, default: []].append(wanted)
     }
 
     private mutating func start(_ wanted: Wanted, from peer: PeerID) {
         let sink: BlobSink
-        do {
+        do throws(BlobFailure) {
             sink = try blobs.receive(wanted.digest, wanted.byteCount)
         } catch {
-            return perform(.failed(peer, digest: wanted.digest, reason: "it cannot be stored: \(error)"))
+            return perform(.failed(peer, digest: wanted.digest, error))
         }
         guard sink.offset >= 0, sink.offset <= wanted.byteCount else {
             sink.abandon()
             let reason = "the stored part has \(sink.offset) bytes, the blob only \(wanted.byteCount)"
-            return perform(.failed(peer, digest: wanted.digest, reason: reason))
+            return perform(.failed(peer, digest: wanted.digest, .storage(reason: reason, isDiskFull: false)))
         }
         fetches[wanted.digest] = Fetch(
-            peer: peer, digest: wanted.digest, byteCount: wanted.byteCount, sink: sink, offset: sink.offset,
-            attempt: 0, allowedChunks: 0, receivedChunks: 0, lastHeardSeconds: now)
+            peer: peer, digest: wanted.digest, byteCount: wanted.byteCount, sink: sink, number: nextFetchNumber,
+            offset: sink.offset, lastHeardSeconds: now)
+        nextFetchNumber += 1
         runningFetches[peer, default: 0] += 1
         if sink.offset == wanted.byteCount { finish(wanted.digest) } else { request(wanted.digest) }
-    }
-
-    /// Begins a new attempt from where the blob stands.
-    mutating func request(_ digest: [UInt8]) {
-        guard !isPaused, var fetch = fetches[digest] else { return }
-        fetch.attempt = nextAttempt
-        // Four thousand million attempts are more than a process lives to see; zero stays "never asked".
-        nextAttempt = nextAttempt == .max ? 1 : nextAttempt + 1
-        fetch.allowedChunks = UInt32(limits.creditChunks)
-        fetch.receivedChunks = 0
-        fetch.lastHeardSeconds = now
-        fetches[digest] = fetch
-        perform(
-            .send(
-                fetch.peer,
-                .request(
-                    digest: digest, attempt: fetch.attempt, offset: fetch.offset, allowedChunks: fetch.allowedChunks)))
     }
 
     mutating func onChunk(
@@ -76,7 +61,7 @@ extension BlobExchange {
         guard total == fetch.byteCount else {
             perform(.violation(peer, "a chunk of a blob of \(total) bytes instead of \(fetch.byteCount)"))
             cancel(fetch)
-            return fail(digest, reason: "the peer's blob has \(total) bytes instead of \(fetch.byteCount)")
+            return fail(digest, .wrong(reason: "the peer's blob has \(total) bytes instead of \(fetch.byteCount)"))
         }
         guard offset == fetch.offset, fetch.receivedChunks < fetch.allowedChunks else {
             let fault =
@@ -84,11 +69,11 @@ extension BlobExchange {
             perform(.violation(peer, fault))
             return restart(fetch)
         }
-        do {
+        do throws(BlobFailure) {
             try fetch.sink.append(payload)
         } catch {
             cancel(fetch)
-            return fail(digest, reason: "it cannot be stored: \(error)")
+            return fail(digest, error)
         }
         let step = max(1, fetch.byteCount / 32)
         let showsProgress = fetch.offset / step != (fetch.offset + payload.count) / step
@@ -97,34 +82,36 @@ extension BlobExchange {
         fetch.lastHeardSeconds = now
         fetch.hasBeenSilent = false
         fetch.restarts = 0
-        if fetch.offset < fetch.byteCount {
-            // One for one: a sender with less credit than ours never waits for a grant that we hold back.
-            // (Only tiny chunks could exhaust the number: then nothing more comes, and silence begins a new attempt.)
-            fetch.allowedChunks += fetch.allowedChunks == .max ? 0 : 1
-            perform(.send(peer, .grant(digest: digest, attempt: attempt, allowedChunks: fetch.allowedChunks)))
-        }
         fetches[digest] = fetch
-        if showsProgress { perform(.progress(digest: digest, received: fetch.offset, total: fetch.byteCount)) }
+        incoming.giveBack(1, by: digest, at: now)
+        want(digest)
+        // Whether it may send more or not, the sender hears that this chunk is taken.
+        shareOut(telling: digest)
+        if showsProgress {
+            for peer in [peer] + fetch.waiters {
+                perform(.progress(peer, digest: digest, received: fetch.offset, total: fetch.byteCount))
+            }
+        }
         if fetch.offset == fetch.byteCount { finish(digest) }
     }
 
     private mutating func restart(_ fetch: Fetch) {
         guard fetch.restarts < Self.maximumRestarts else {
             cancel(fetch)
-            return fail(fetch.digest, reason: "the peer sends the wrong chunks")
+            return fail(fetch.digest, .broken(reason: "the peer sends the wrong chunks"))
         }
         fetches[fetch.digest]?.restarts += 1
         request(fetch.digest)
     }
 
     private mutating func finish(_ digest: [UInt8]) {
-        guard let fetch = fetches.removeValue(forKey: digest) else { return }
-        release(fetch.peer)
-        do {
+        guard let fetch = fetches[digest] else { return }
+        remove(fetch)
+        do throws(BlobFailure) {
             try fetch.sink.finish()
             for peer in [fetch.peer] + fetch.waiters { perform(.arrived(peer, digest: digest)) }
         } catch {
-            perform(.failed(fetch.peer, digest: digest, reason: "\(error)"))
+            perform(.failed(fetch.peer, digest: digest, error))
             // The other peers may have the right bytes; their turn comes from the start.
             for peer in fetch.waiters { self.fetch(digest, byteCount: fetch.byteCount, from: peer) }
         }
@@ -132,29 +119,31 @@ extension BlobExchange {
     }
 
     mutating func cancel(_ fetch: Fetch) {
-        guard !isPaused, fetch.attempt > 0 else { return }
+        guard fetch.attempt > 0 else { return }
         perform(.send(fetch.peer, .cancel(digest: fetch.digest, attempt: fetch.attempt)))
     }
 
-    mutating func fail(_ digest: [UInt8], reason: String) {
+    mutating func fail(_ digest: [UInt8], _ failure: BlobFailure) {
         guard let fetch = fetches[digest] else { return }
-        handOver(fetch, reason: reason)
+        handOver(fetch, failure)
         startWaiting(fetch.peer)
     }
 
     /// Takes the blob away from its peer; the next waiting peer goes on from the same byte.
-    mutating func handOver(_ fetch: Fetch, reason: String?) {
-        release(fetch.peer)
-        if let reason { perform(.failed(fetch.peer, digest: fetch.digest, reason: reason)) }
-        fetches[fetch.digest] = nil
+    mutating func handOver(_ fetch: Fetch, _ failure: BlobFailure?) {
+        remove(fetch)
+        if let failure { perform(.failed(fetch.peer, digest: fetch.digest, failure)) }
         fetch.sink.abandon()
         guard !fetch.waiters.isEmpty else { return }
         for peer in fetch.waiters { self.fetch(fetch.digest, byteCount: fetch.byteCount, from: peer) }
     }
 
-    private mutating func release(_ peer: PeerID) {
-        let left = runningFetches[peer, default: 1] - 1
-        runningFetches[peer] = left > 0 ? left : nil
+    private mutating func remove(_ fetch: Fetch) {
+        fetches[fetch.digest] = nil
+        let left = runningFetches[fetch.peer, default: 1] - 1
+        runningFetches[fetch.peer] = left > 0 ? left : nil
+        withdraw(fetch.digest)
+        shareOut()
     }
 
     private mutating func startWaiting(_ peer: PeerID) {
