@@ -103,7 +103,8 @@ let package = Package(
             name: "pleach-simulate", dependencies: ["Simulation"], path: "Tests/SimulationRunner", swiftSettings: strict
         ),
         .target(
-            name: "FuzzDecoders", dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression"],
+            name: "FuzzDecoders",
+            dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression", "Transport"],
             path: "Tests/Fuzzing/Decoders", swiftSettings: strict),
         .executableTarget(
             name: "pleach-fuzz", dependencies: ["FuzzDecoders"], path: "Tests/Fuzzing/Runner", swiftSettings: strict),

@@ -12,7 +12,8 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
-        .systemLibrary(name: "CLZ4"), .systemLibrary(name: "CZlib"),
+        .systemLibrary(name: "CLZ4"), .systemLibrary(name: "CZlib"), .systemLibrary(name: "CZeroMQ"),
+        .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: strict),
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "UpdateCodec", dependencies: ["Tensors", "CKernels", "CLZ4"], swiftSettings: strict),
@@ -32,7 +33,8 @@ let package = Package(
             sources: ["CalibrationSet.swift", "ActivationHistogram.swift", "CompressionError.swift"],
             swiftSettings: strict),
         .target(
-            name: "FuzzDecoders", dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression"],
+            name: "FuzzDecoders",
+            dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression", "Transport"],
             path: "Decoders", swiftSettings: strict),
         .executableTarget(name: "fuzz", dependencies: ["FuzzDecoders"], path: "Fuzz", swiftSettings: strict),
     ],

@@ -48,9 +48,9 @@ enum OnnxTensor {
         }
         if bytes.isEmpty, let tensor = missing(type, shape) {
             guard tensor.elementType == type, tensor.shape == shape else {
-                throw .invalidRequest(
-                    "parameter '\(name)' is \(type) of shape \(shape) but \(tensor.elementType) \(tensor.shape) was given"
-                )
+                throw .malformedFile(
+                    path: path,
+                    reason: "\(what) is \(type) of shape \(shape), its value \(tensor.elementType) \(tensor.shape)")
             }
             return tensor
         }

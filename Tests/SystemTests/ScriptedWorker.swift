@@ -69,7 +69,8 @@ final class ScriptedWorker {
         client = try Client(
             connect: endpoint, keys: keys, serverKey: serverKey, limits: Limits(),
             blobs: BlobAccess(
-                open: { [box] in box.source($0) }, receive: { _, _ throws(BlobFailure) in throw .broken(reason: "takes nothing") }))
+                open: { [box] in box.source($0) },
+                receive: { _, _ throws(BlobFailure) in throw .broken(reason: "takes nothing") }))
         events = client.events.makeAsyncIterator()
         send(
             .hello(

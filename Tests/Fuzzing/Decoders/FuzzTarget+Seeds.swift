@@ -2,6 +2,7 @@ import Compression
 import Federation
 import ModelGraph
 import Tensors
+import Transport
 import UpdateCodec
 
 /// The model that updates and calibrations are about. Small, but with every kind of tensor: masked, whole, and empty of
@@ -39,6 +40,7 @@ extension FuzzTarget {
         case .calibration: [CalibrationSet(names: FuzzModel.calibrated).serialized(), Self.calibrationOfOnes]
         case .graph: Self.graphs
         case .plan: [Array(Self.planText.utf8)]
+        case .frames: HostileFrames.seeds()
         }
     }
 

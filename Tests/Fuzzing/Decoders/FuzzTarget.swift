@@ -1,17 +1,16 @@
 // Every decoder of bytes that another machine sends, as a function of bytes alone. An allowed but hostile peer chooses the
 // bytes; a decoder answers with a value or a typed error. It never traps, hangs or allocates beyond `memoryBytes`.
-//
-// Left out: the transport's header, which is internal to its target and fuzzed in TransportTests.
 
 import Compression
 import Federation
 import ModelGraph
 import Tensors
+import Transport
 import UpdateCodec
 
 /// One decoder under test.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case workerMessage, coordinatorMessage, update, description, snapshot, calibration, graph, plan
+    case workerMessage, coordinatorMessage, update, description, snapshot, calibration, graph, plan, frames
 
     /// The most memory that one input of at most `inputBytes` may cost, on top of what the process already has.
     public static let memoryBytes = 128 << 20
@@ -52,6 +51,9 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             expect(reread != nil, "a graph that was accepted is refused again")
         case .plan:
             _ = try? Plan.parse(String(decoding: bytes, as: UTF8.self), path: "fuzz", environment: [:])
+        case .frames:
+            let fault = HostileFrames.play(bytes)
+            expect(fault == nil, fault ?? "")
         }
     }
 
