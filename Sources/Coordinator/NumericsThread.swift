@@ -37,7 +37,11 @@ final class NumericsThread: Sendable {
     }
 
     func compute(_ computation: StepComputation) {
-        attempt { [self] in report(.computed(try numerics.compute(computation))) }
+        attempt { [self] in
+            report(.computed(try numerics.compute(computation)))
+            // What a round needed, its transfers included, goes back before the next one.
+            EngineRuntime.trimMemory()
+        }
     }
 
     func export(_ history: RunHistory) {

@@ -21,7 +21,7 @@ public struct PlanLimits: Sendable, Equatable {
     public var logFiles: Int
 
     public init(
-        messageBytes: Int = 1 << 20, blobBytes: Int = 4 << 30, chunks: Int = 4, totalChunks: Int = 32,
+        messageBytes: Int = 1 << 20, blobBytes: Int = 4 << 30, chunks: Int = 4, totalChunks: Int = 16,
         peers: Int = 1024, connectionsPerKey: Int = 4, messagesPerSecond: Int = 100, attempts: Int = 5,
         logBytes: Int = 64 << 20, logFiles: Int = 4
     ) {
