@@ -20,7 +20,9 @@ struct HostileWorkerTests {
         """
 
     /// Answers one task with bytes made by `forge`, and returns the coordinator's verdict on it.
+    /// - Parameter substitute: what is sent instead of the bytes that were declared.
     private func verdict(
+        substitute: @escaping @Sendable ([UInt8]) -> [UInt8]? = { $0 },
         on forge: (_ honest: [UInt8], _ marker: [UInt8]) -> [UInt8]
     ) async throws -> (reason: String, status: Int32, text: String) {
         let folder = try ScratchFolder()
@@ -36,7 +38,7 @@ struct HostileWorkerTests {
         let parameters = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 7)
             .parameterTensors()
         let (update, marker) = Self.update(for: parameters)
-        let box = BlobBox()
+        let box = BlobBox(substitute)
         let client = try Client(
             connect: endpoint, keys: keys, serverKey: try KeyFile.readPublic(state + "/keys/server.key"),
             limits: Limits(),
@@ -111,6 +113,17 @@ struct HostileWorkerTests {
         #expect(result.status == 10, "\(result.text)")
     }
 
+    @Test func bytesThatAreNotThoseDeclaredAreRefusedAtOnce() async throws {
+        let wrong = try await verdict(
+            substitute: { $0.dropLast() + [$0[$0.count - 1] ^ 1] }, on: { honest, _ in honest })
+        #expect(wrong.reason.contains("could not be fetched: bytes declared as blob"), "\(wrong.reason)")
+        #expect(wrong.status == 10, "\(wrong.text)")
+        let longer = try await verdict(substitute: { $0 + [0] }, on: { honest, _ in honest })
+        #expect(longer.reason.contains("could not be fetched: the peer's blob has"), "\(longer.reason)")
+        let missing = try await verdict(substitute: { _ in nil }, on: { honest, _ in honest })
+        #expect(missing.reason.contains("could not be fetched: the peer does not have it"), "\(missing.reason)")
+    }
+
     @Test func anUpdateOfAnotherSnapshotIsRefused() async throws {
         let result = try await verdict { honest, _ in
             var bytes = honest
@@ -127,6 +140,9 @@ struct HostileWorkerTests {
 final class BlobBox: @unchecked Sendable {
     private let lock = NSLock()
     private var blob: (digest: [UInt8], bytes: [UInt8])?
+    private let substitute: @Sendable ([UInt8]) -> [UInt8]?
+
+    init(_ substitute: @escaping @Sendable ([UInt8]) -> [UInt8]?) { self.substitute = substitute }
 
     func hold(_ bytes: [UInt8]) -> BlobReference {
         let digest = Federation.Digest(hashing: bytes)
@@ -135,6 +151,8 @@ final class BlobBox: @unchecked Sendable {
     }
 
     func source(_ digest: [UInt8]) -> BlobSource? {
-        lock.withLock { blob?.digest == digest ? blob.map { BlobSource(bytes: $0.bytes) } : nil }
+        lock.withLock {
+            blob?.digest == digest ? blob.flatMap { substitute($0.bytes) }.map { BlobSource(bytes: $0) } : nil
+        }
     }
 }
