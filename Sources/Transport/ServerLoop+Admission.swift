@@ -52,7 +52,7 @@ extension ServerLoop {
             id: peer, address: address, descriptor: descriptor, budget: MessageBudget(limits, at: exchange.now))
         // The system gives a closed connection's descriptor to the next one.
         if let earlier = peersByDescriptor.updateValue(peer, forKey: descriptor) {
-            suspects.append(Suspect(peer: earlier, probeAtSeconds: 0, probesLeft: 2))
+            suspects.append(Suspect(peer: earlier, probeAtSeconds: 0, probesLeft: Suspect.many))
         }
         return peer
     }

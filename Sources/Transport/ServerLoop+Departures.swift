@@ -5,7 +5,7 @@ extension ServerLoop {
         for descriptor in descriptors {
             for (routingID, other) in dismissed where other == descriptor { dismissed[routingID] = nil }
             guard let peer = peersByDescriptor[descriptor] else { continue }
-            suspects.append(Suspect(peer: peer, probeAtSeconds: now, probesLeft: 3))
+            suspects.append(Suspect(peer: peer, probeAtSeconds: now, probesLeft: Suspect.many))
         }
     }
 
@@ -21,7 +21,8 @@ extension ServerLoop {
                 depart(suspect.peer, reason: "the peer has disconnected")
             } else if suspect.probesLeft > 1 {
                 suspect.probesLeft -= 1
-                suspect.probeAtSeconds = now + 0.1
+                suspect.probeAtSeconds = now + suspect.delaySeconds
+                suspect.delaySeconds *= 2
                 suspects.append(suspect)
             }
         }

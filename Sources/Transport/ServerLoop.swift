@@ -19,6 +19,11 @@ final class ServerLoop {
         let peer: PeerID
         var probeAtSeconds: Double
         var probesLeft: Int
+        /// Doubles from probe to probe.
+        var delaySeconds = 0.05
+        /// Probes of a connection that has certainly ended, over 12 seconds: on a busy machine ZeroMQ's own thread may
+        /// take its time to let the socket know.
+        static let many = 9
     }
 
     let endpoint: String
@@ -115,7 +120,11 @@ final class ServerLoop {
         let readable = Int32(ZMQ_POLLIN)
         var timeout = -1
         if exchange.isActive || !offenders.isEmpty { timeout = Int(tickSeconds * 1000) }
-        if !exchange.blocked.isEmpty || !suspects.isEmpty || !suspectsLater.isEmpty { timeout = 20 }
+        if !exchange.blocked.isEmpty || !suspectsLater.isEmpty { timeout = 20 }
+        if let due = suspects.lazy.map(\.probeAtSeconds).min() {
+            let milliseconds = max(20, Int((due - exchange.now) * 1000))
+            timeout = timeout < 0 ? milliseconds : min(timeout, milliseconds)
+        }
         if isBusy { timeout = 0 }
         waitForSockets(
             descriptor: mailbox.descriptor,

@@ -88,7 +88,9 @@ import Testing
         let blob = pattern(2 << 20, seed: 31)
         let digest = fingerprint(blob)
         let limits = Limits(chunkBytes: 64 << 10, creditChunks: 1)
-        let old = try Fixture(names: [keys.publicKey: "a"], limits: limits, blobs: MemoryBlobs([blob]))
+        // On an address of its own: on the usual one another test may take the port in between.
+        let old = try Fixture(
+            names: [keys.publicKey: "a"], limits: limits, blobs: MemoryBlobs([blob]), bind: "tcp://127.0.0.78:*")
         let gate = Gate()
         // The client stands still in the middle until the old server has gone.
         let store = MemoryBlobs(beforeAppend: { if $0 == 1 << 20 { gate.wait() } })

@@ -121,7 +121,8 @@ import Testing
 
     @Test func waitsForAServerThatStartsLaterAndFindsItAgain() async throws {
         let keys = try KeyPair.generate()
-        var fixture: Fixture? = try Fixture(names: [keys.publicKey: "anna"])
+        // On an address of its own: on the usual one another test may take the port in between.
+        var fixture: Fixture? = try Fixture(names: [keys.publicKey: "anna"], bind: "tcp://127.0.0.77:*")
         let (endpoint, serverKeys) = (try #require(fixture).server.endpoint, try #require(fixture).serverKeys)
         fixture?.server.close()
         fixture = nil

