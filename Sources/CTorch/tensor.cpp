@@ -71,7 +71,8 @@ void ct_keep_freed_memory(void) {
     static const bool done = [] {
         // The most glibc accepts (half a heap); a larger number would be ignored in silence.
         mallopt(M_MMAP_THRESHOLD, 32 << 20);
-        mallopt(M_ARENA_MAX, 2);
+        // Arenas of other threads are given back as soon as they are empty, whatever the threshold says.
+        mallopt(M_ARENA_MAX, 1);
         mallopt(M_TRIM_THRESHOLD, 512 << 20);
         mallopt(M_TOP_PAD, 32 << 20);
         return true;
@@ -82,7 +83,9 @@ void ct_keep_freed_memory(void) {
 
 void ct_return_freed_memory(void) {
 #if defined(__GLIBC__)
-    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    // A layer's tensors are reused from one layer to the next; what is larger goes back at once.
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
     mallopt(M_ARENA_MAX, 2);
 #endif
 }

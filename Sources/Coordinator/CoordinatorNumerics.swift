@@ -31,6 +31,8 @@ final class CoordinatorNumerics {
     private let graph: BlobReference
     private var current: CurrentSnapshot
     private var fold = Fold.metrics
+    /// What the last round's accumulator left for the next one; nil where something else needs the memory more.
+    private var foldMemory: FoldMemory?
     private var foldSeconds = 0.0
     /// The calibration points of the BN-folded graph, once they were asked for.
     private var knownCalibrationPoints: [String]?
@@ -75,7 +77,8 @@ final class CoordinatorNumerics {
 
     /// The graph with the current snapshot's parameters: the whole model in memory, for as long as the caller keeps it.
     func currentGraph() throws -> Graph {
-        try Graph.load(
+        foldMemory = nil
+        return try Graph.load(
             skeleton: blobs.get(graph.digest), path: "graph \(graph.digest)",
             parameters: snapshotFile().snapshot().parameters)
     }
@@ -90,8 +93,9 @@ final class CoordinatorNumerics {
     func openFold(_ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts]) throws {
         precondition(base.snapshot.digest == current.digest, "the round's base is not the current snapshot")
         foldSeconds = 0
+        if rule != .average { foldMemory = nil }
         switch rule {
-        case .average: fold = .weights(FoldAccumulator(layout: current.layout))
+        case .average: fold = .weights(FoldAccumulator(layout: current.layout, reusing: foldMemory.take()))
         case .maskByScores: fold = .scores(FoldAccumulator(layout: current.prunable))
         case .calibration: fold = .calibration(nil)
         case .metrics: fold = .metrics
@@ -239,11 +243,13 @@ final class CoordinatorNumerics {
         step.outcome.residualNorm = published.residualNorm
         step.outcome.density = published.density
         step.outcome.bitsPerWeight = published.bitsPerWeight
+        foldMemory = published.foldMemory
         return step
     }
 
     /// A new mask is a delta without values: dead weights go, and with them what was still owed to them.
     private func mask(scores: NamedTensors, _ sparsity: Double, base: SnapshotFacts) throws -> ComputedStep {
+        foldMemory = nil
         let new = try MaskRanking.globalMask(scores: scores, sparsity: sparsity, previous: current.masks)
         let published = try publisher(base, masks: new).publish(maskFrom: current.masks)
         return advance(published, masks: new, base: base)

@@ -70,6 +70,8 @@ public actor CoordinatorService {
         self.options = options
         self.sink = sink
         EngineRuntime.setThreads(1)
+        // Before the first thread: what malloc gave a thread of its own it keeps.
+        EngineRuntime.returnFreedMemory()
         let lock = try RunState.lock(directory: options.state)
         let keys = try CoordinatorKeys.open(directory: options.state + "/keys")
         publicKey = keys.pair.publicKey

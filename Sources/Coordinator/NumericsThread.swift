@@ -38,9 +38,10 @@ final class NumericsThread: Sendable {
 
     func compute(_ computation: StepComputation) {
         attempt { [self] in
-            report(.computed(try numerics.compute(computation)))
-            // What a round needed, its transfers included, goes back before the next one.
-            EngineRuntime.trimMemory()
+            let step = try numerics.compute(computation)
+            // Between rounds of averaging the same memory is needed again at once.
+            if case .fold(.average, _, _, _) = computation {} else { EngineRuntime.trimMemory() }
+            report(.computed(step))
         }
     }
 

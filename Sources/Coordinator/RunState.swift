@@ -30,7 +30,6 @@ public struct RunState: Sendable {
     static func open(
         directory: String, lock: StateLock, plan: Plan, planText: String, planPath: String
     ) throws -> RunState {
-        EngineRuntime.returnFreedMemory()
         // Before the model is built or loaded, so that both peaks do not add up.
         ProcessMemory.releaseUnusedFilePages()
         let ledger = try Ledger.open(directory: directory)

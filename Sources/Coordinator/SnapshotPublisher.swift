@@ -20,6 +20,8 @@ struct SnapshotPublisher {
         var residualNorm: Double
         var density: Double
         var bitsPerWeight: Double
+        /// For the next round's accumulator.
+        var foldMemory: FoldMemory?
     }
 
     let blobs: BlobStore
@@ -38,7 +40,7 @@ struct SnapshotPublisher {
         var steps = try DeltaSteps(self, writer)
         var tensor = Tensor(zeros: [])
         let layout = old.layout
-        try mean.drainMean { index, start, piece in
+        let memory = try mean.drainMean(keepingMemory: true) { index, start, piece in
             let entry = layout.entries[index]
             piece.scale(by: share)
             if start == 0 { tensor = Tensor(zeros: entry.shape) }
@@ -50,7 +52,9 @@ struct SnapshotPublisher {
                 try steps.append(consume whole, index)
             }
         }
-        return try steps.finish()
+        var published = try steps.finish()
+        published.foldMemory = memory
+        return published
     }
 
     /// Takes a new mask: a delta without values. What was still owed to dead weights is forgotten.
@@ -73,7 +77,7 @@ struct SnapshotPublisher {
         // Nothing is left behind when it throws: the writer discards what it has not finished.
         let writer = try blobs.makeWriter(.durable)
         try writer.append(Snapshot.fileHeader(graph: old.graph, layout: old.layout, masks: masks))
-        try mean.drainMean { index, start, piece in
+        let memory = try mean.drainMean(keepingMemory: true) { index, start, piece in
             let name = old.layout.entries[index].name
             piece.scale(by: share)
             guard old.tensors.add(name, from: start, to: piece) else { throw TensorError.missingTensor(name) }
@@ -87,7 +91,7 @@ struct SnapshotPublisher {
         let elements = Double(max(old.layout.elementCount, 1))
         return Published(
             snapshot: reference, norm: squares.squareRoot(), residualNorm: 0, density: Double(sent) / elements,
-            bitsPerWeight: Double(reference.byteCount) * 8 / elements)
+            bitsPerWeight: Double(reference.byteCount) * 8 / elements, foldMemory: memory)
     }
 
     /// The streams of a compressed step: the delta in memory, snapshot and residual on their way to the disk.
@@ -158,7 +162,7 @@ struct SnapshotPublisher {
             try snapshot.append(decoded.bytes)
         }
 
-        consuming func finish() throws -> Published {
+        mutating func finish() throws -> Published {
             for bitmap in Snapshot.maskOrder(publisher.old.layout, publisher.masks) {
                 try snapshot.append(bitmap.bytes)
             }

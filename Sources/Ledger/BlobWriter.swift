@@ -8,6 +8,7 @@ import Tensors
 public final class BlobWriter {
     /// Pieces that may wait, each held until it is written.
     private static let pendingPieces = 2
+    private static let sliceByteCount = 256 << 10
 
     private let store: BlobStore
     private let temporary: String
@@ -68,9 +69,13 @@ public final class BlobWriter {
 
     private func write(_ bytes: UnsafeRawBufferPointer) {
         guard failure == nil else { return }
-        let code = AtomicReplacement.writeAll(bytes, to: descriptor)
-        guard code == 0 else { return fail(code) }
-        hash.update(bufferPointer: bytes)
+        // In slices that are still in the cache when they are hashed.
+        for start in stride(from: 0, to: bytes.count, by: Self.sliceByteCount) {
+            let slice = UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + Self.sliceByteCount)])
+            let code = AtomicReplacement.writeAll(slice, to: descriptor)
+            guard code == 0 else { return fail(code) }
+            hash.update(bufferPointer: slice)
+        }
         writtenByteCount += bytes.count
         if durability == .durable { writeback.start(descriptor, upTo: writtenByteCount) }
     }

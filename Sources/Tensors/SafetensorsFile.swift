@@ -56,8 +56,20 @@ public struct SafetensorsFile: Sendable {
         let first = entry.range.lowerBound + 4 * start
         file.withBytes { bytes in
             // Data begin at a multiple of 8 in our own files, but nowhere in particular in others'.
-            for index in target.indices {
+            var index = 0
+            if let values = bytes.baseAddress.map({ $0 + first }), let elements = target.baseAddress {
+                let elements = UnsafeMutableRawPointer(elements)
+                while index + 8 <= target.count {
+                    let sum =
+                        elements.loadUnaligned(fromByteOffset: 4 * index, as: SIMD8<Float>.self)
+                        + values.loadUnaligned(fromByteOffset: 4 * index, as: SIMD8<Float>.self)
+                    elements.storeBytes(of: sum, toByteOffset: 4 * index, as: SIMD8<Float>.self)
+                    index += 8
+                }
+            }
+            while index < target.count {
                 target[index] += bytes.loadUnaligned(fromByteOffset: first + 4 * index, as: Float.self)
+                index += 1
             }
         }
         file.release(first..<first + 4 * target.count)

@@ -16,10 +16,12 @@ public struct FoldAccumulator: Sendable {
     /// How many updates were added.
     public private(set) var contributions = 0
     /// All tensors, one after the other.
-    private var sums: FoldSums
+    private var sums: FoldMemory
     private let offsets: [Int]
 
-    public init(layout: TensorLayout) {
+    /// - Parameter memory: what an accumulator for a layout of as many elements left behind (`drainMean`); memory of another
+    ///   size is not used.
+    public init(layout: TensorLayout, reusing memory: consuming FoldMemory? = nil) {
         self.layout = layout
         var offsets: [Int] = []
         var end = 0
@@ -28,7 +30,8 @@ public struct FoldAccumulator: Sendable {
             end += entry.elementCount
         }
         self.offsets = offsets
-        sums = FoldSums(count: end)
+        let spare = memory.take()
+        sums = spare.flatMap { $0.count == end ? $0 : nil } ?? FoldMemory(count: end)
     }
 
     /// Adds one update, decoding it run by run. All or nothing: a refused update changes nothing.
@@ -45,7 +48,7 @@ public struct FoldAccumulator: Sendable {
             throw .valueBeyondFold(tensor: layout.entries[record.index].name, magnitude: magnitude)
         }
         // From here on nothing can fail: the reader walked through every byte before.
-        if !isKnownUniquelyReferenced(&sums) { sums = FoldSums(copying: sums) }
+        if !isKnownUniquelyReferenced(&sums) { sums = FoldMemory(copying: sums) }
         for number in update.records.indices {
             let offset = offsets[update.records[number].index]
             let sums = sums.first + offset
@@ -73,14 +76,17 @@ public struct FoldAccumulator: Sendable {
             })
     }
 
-    /// The same mean, tensor by tensor and a piece at a time, giving the accumulator's memory back on the way.
+    /// The same mean, tensor by tensor and a piece at a time, giving the accumulator's memory back on the way, or setting it
+    /// to zero if it is to be kept.
     ///
     /// `body` gets the tensor's index, the first element's place in it and a piece that it may change; it is called at
     /// least once for each tensor, for an empty one with an empty piece.
+    /// - Returns: the memory, all zero, if it is to be kept and nobody else holds it.
+    @discardableResult
     public consuming func drainMean<Failure: Error>(
-        pieceLength: Int = 1 << 16,
+        pieceLength: Int = 1 << 16, keepingMemory keepsMemory: Bool = false,
         _ body: (_ tensor: Int, _ start: Int, _ piece: UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
-    ) throws(Failure) {
+    ) throws(Failure) -> FoldMemory? {
         let longest = layout.entries.reduce(0) { max($0, $1.elementCount) }
         let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(1, min(pieceLength, longest)))
         defer { scratch.deallocate() }
@@ -91,11 +97,14 @@ public struct FoldAccumulator: Sendable {
             repeat {
                 let count = min(scratch.count, entry.elementCount - start)
                 mean(of: index, from: start, count: count, into: scratch.baseAddress)
-                if isOurs { sums.release(before: offsets[index] + start + count) }
+                let place = offsets[index] + start
+                if isOurs, keepsMemory { sums.clear(place..<place + count) }
+                if isOurs, !keepsMemory { sums.release(before: place + count) }
                 try body(index, start, UnsafeMutableBufferPointer(rebasing: scratch[..<count]))
                 start += count
             } while start < entry.elementCount
         }
+        return isOurs && keepsMemory ? sums : nil
     }
 
     private func mean(of index: Int, from start: Int, count: Int, into target: UnsafeMutablePointer<Float>?) {

@@ -30,6 +30,19 @@ struct TensorEncoder {
     let mask: Bitmap?
     let scheme: WireScheme
 
+    /// What one pass over a tensor tells.
+    private struct Survey {
+        /// The largest magnitude's bit pattern; infinite or NaN if any element is.
+        var largestBits: UInt32
+        var nonzero = 0
+
+        init(of tensor: borrowing Tensor) {
+            var nonzero = 0
+            largestBits = tensor.withElements(as: Float.self) { pleach_survey($0.baseAddress, $0.count, &nonzero) }
+            self.nonzero = nonzero
+        }
+    }
+
     /// Codes one tensor and appends its record to `bytes`, as that of tensor `index` behind that of tensor `previous`.
     /// A tensor that nobody else holds becomes its own residual in place.
     func encode(
@@ -37,14 +50,15 @@ struct TensorEncoder {
         to bytes: inout [UInt8]
     ) throws(CodecError) -> Result {
         guard tensor.elementType == .float32 else { throw .notFloat32(tensor: name, found: tensor.elementType) }
-        let isFinite = tensor.withElements(as: Float.self) {
-            pleach_absmax_bits($0.baseAddress, $0.count) < 0x7f80_0000
-        }
-        guard isFinite else { throw .notFinite(tensor: name) }
+        var survey = Survey(of: tensor)
+        guard survey.largestBits < 0x7f80_0000 else { throw .notFinite(tensor: name) }
         let shape = tensor.shape
         // Moved, not shared, so that the residual can take the elements' place.
         var alive = gatherAlive(tensor)
-        guard let record = code(alive, counter: counter, elements: shape.elementCount, index, previous, to: &bytes)
+        if mask != nil { survey = Survey(of: alive) }
+        guard
+            let record = code(
+                alive, survey, counter: counter, elements: shape.elementCount, index, previous, to: &bytes)
         else {
             func zeros(_ part: CodedParts) -> Tensor? { keeping.contains(part) ? Tensor(zeros: shape) : nil }
             return Result(record: nil, decoded: zeros(.decoded), residual: zeros(.residual))
@@ -60,15 +74,16 @@ struct TensorEncoder {
 
     /// nil when all is zero and nothing was written.
     private func code(
-        _ alive: Tensor, counter: UInt64, elements: Int, _ index: Int, _ previous: Int, to bytes: inout [UInt8]
+        _ alive: Tensor, _ survey: Survey, counter: UInt64, elements: Int, _ index: Int, _ previous: Int,
+        to bytes: inout [UInt8]
     ) -> Record? {
         alive.withElements(as: Float.self) { alive in
-            guard pleach_absmax_bits(alive.baseAddress, alive.count) != 0 else { return nil }
+            guard survey.largestBits != 0 else { return nil }
             let isSmall = alive.count <= scheme.smallTensorElements
             let format = isSmall ? scheme.smallValues : scheme.values
             let coder = ValueCoder(
                 format: format, blockSize: scheme.blockSize, rounding: scheme.rounding, counter: counter)
-            let chosen = choose(alive, selection: isSmall ? .dense : scheme.selection, format: format)
+            let chosen = choose(alive, survey, selection: isSmall ? .dense : scheme.selection, format: format)
             func write(_ values: UnsafeBufferPointer<Float>) -> Record {
                 var record = Record(alive: alive.count, chosen: chosen, values: coder.code(values))
                 if let chosen {
@@ -87,7 +102,7 @@ struct TensorEncoder {
 
     /// Ranks, among the alive, of the values to send, ascending; nil for all of them.
     private func choose(
-        _ alive: UnsafeBufferPointer<Float>, selection: Selection, format: ValueFormat
+        _ alive: UnsafeBufferPointer<Float>, _ survey: Survey, selection: Selection, format: ValueFormat
     ) -> [UInt32]? {
         let chosen: [UInt32]
         switch selection {
@@ -97,12 +112,12 @@ struct TensorEncoder {
         case .dense where format == .ternary:
             let mean = pleach_sum_abs(alive.baseAddress, alive.count) / Double(alive.count)
             // Among the smallest denormals the threshold can round up to the largest magnitude; that one stays.
-            let largest = Float(bitPattern: pleach_absmax_bits(alive.baseAddress, alive.count))
+            let largest = Float(bitPattern: survey.largestBits)
             let threshold = min(Float(Self.ternaryThreshold * mean), largest.nextDown)
             chosen = MagnitudeSelection.above(magnitude: threshold, of: alive)
         case .dense:
             // Where most values are 0, a bitmap and the others cost less than all.
-            let nonzero = pleach_count_nonzero(alive.baseAddress, alive.count)
+            let nonzero = survey.nonzero
             guard nonzero * format.bitCount + alive.count < alive.count * format.bitCount else { return nil }
             chosen = MagnitudeSelection.nonzero(alive)
         }

@@ -101,7 +101,7 @@ public struct UpdateReader: Sendable {
                     next += 1
                 }
             } else {
-                for place in run.values.indices { target[first + place] += run.values[place] }
+                pleach_add(target.baseAddress.map { $0 + first }, run.values.baseAddress, run.values.count)
                 next = first + run.values.count
             }
         }

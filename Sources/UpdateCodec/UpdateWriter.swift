@@ -80,9 +80,12 @@ public struct UpdateWriter {
         return Coded(decoded: coded.decoded, residual: coded.residual)
     }
 
-    /// The container. Precondition: all tensors were written.
-    public consuming func finish() -> (bytes: [UInt8], density: Double, bitsPerWeight: Double) {
+    /// The container; the writer is empty afterwards. Precondition: all tensors were written.
+    public mutating func finish() -> (bytes: [UInt8], density: Double, bitsPerWeight: Double) {
         precondition(index == layout.entries.count, "only \(index) of \(layout.entries.count) tensors were written")
+        // Moved out, so that the prefix can be filled in without a copy of it all.
+        var bytes: [UInt8] = []
+        swap(&bytes, &self.bytes)
         var count: [UInt8] = []
         count.appendVarint(recordCount)
         bytes.replaceSubrange(recordCountPlace, with: count)

@@ -20,8 +20,10 @@ struct RoundFigures: Codable {
     var downSeconds: Double
     var upSeconds: Double
     var foldSeconds: Double
-    /// Resident bytes of the coordinator when it listens, and at most.
+    /// Resident bytes of the coordinator when it listens, when all rounds are done and all sessions still there, and at most
+    /// (loading the libraries alone takes about 190 MB for a moment).
     var coordinatorIdleBytes: Int
+    var coordinatorEndBytes: Int
     var coordinatorPeakBytes: Int
     /// Each worker process's.
     var workerPeakBytes: [Int]
@@ -36,7 +38,7 @@ struct RoundFigures: Codable {
               down, at most      \(String(format: "%.3f", downSeconds))
               up, at most        \(String(format: "%.3f", upSeconds))
               folds together     \(String(format: "%.3f", foldSeconds))
-            coordinator memory   \(megabytes(coordinatorPeakBytes)) at most, \(megabytes(coordinatorIdleBytes)) idle
+            coordinator memory   \(megabytes(coordinatorPeakBytes)) at most, \(megabytes(coordinatorIdleBytes)) idle, \(megabytes(coordinatorEndBytes)) at the end
             worker memory        \(workerPeakBytes.map(megabytes).joined(separator: ", ")) at most
             wire a round         \(megabytes(wireBytesUpPerRound)) up, \(megabytes(wireBytesDownPerRound)) down
             """
@@ -126,7 +128,7 @@ final class RoundBenchmark {
         }
         while coordinator.isRunning {
             try watch()
-            try await Task.sleep(for: .milliseconds(20))
+            try await Task.sleep(for: .milliseconds(100))
         }
         guard coordinator.status == .exited(0) else {
             throw BenchmarkFailure(description: "the coordinator ended early: \(coordinator.lastLogLine)")
@@ -159,6 +161,7 @@ final class RoundBenchmark {
     private func figures(_ run: String, idle: Int) throws -> RoundFigures {
         var closed: [(round: Int, time: Date, fold: Double, up: Int, down: Int)] = []
         var waits: [Int: (down: Double, up: Double)] = [:]
+        var end = 0
         let format = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
         for case .event(let logged) in try EventFile(state: run).poll() {
             let event = logged.event
@@ -169,7 +172,8 @@ final class RoundBenchmark {
                 waits[round] = (
                     max(down, event.number("fetchSeconds") ?? 0), max(up, event.number("uploadSeconds") ?? 0)
                 )
-            case "round.closed" where event["task"] == .string("train"):
+            case "round.closed" where event["task"] != .string("train"): end = event.integer("residentBytes") ?? 0
+            case "round.closed":
                 closed.append(
                     (
                         round, try format.parse(logged.time), event.number("foldSeconds") ?? 0,
@@ -190,7 +194,8 @@ final class RoundBenchmark {
             workers: workers, processes: processes, modelBytes: modelBytes, wire: wire, rounds: rounds,
             secondsPerRound: last.time.timeIntervalSince(first.time) / Double(counted.count),
             downSeconds: mean { waits[$0]?.down ?? 0 }, upSeconds: mean { waits[$0]?.up ?? 0 }, foldSeconds: folds,
-            coordinatorIdleBytes: idle, coordinatorPeakBytes: peaks[0], workerPeakBytes: Array(peaks.dropFirst()),
+            coordinatorIdleBytes: idle, coordinatorEndBytes: end, coordinatorPeakBytes: peaks[0],
+            workerPeakBytes: Array(peaks.dropFirst()),
             wireBytesUpPerRound: counted.reduce(0) { $0 + $1.up } / counted.count,
             wireBytesDownPerRound: counted.reduce(0) { $0 + $1.down } / counted.count)
     }

@@ -4,9 +4,10 @@
     import Musl
 #endif
 
-/// The accumulator's integers in pages of their own: zero, and not there, until they are touched; given back to the system
-/// as they are read for the last time, whatever the allocator would rather keep.
-final class FoldSums: @unchecked Sendable {
+/// An accumulator's integers in pages of their own: zero, and not there, until they are touched. They are either given back
+/// to the system as they are read for the last time, whatever the allocator would rather keep, or set to zero again for
+/// the next round: having the system clear pages anew costs more than a round's folds.
+public final class FoldMemory: @unchecked Sendable {
     // Written only by an accumulator that holds the one reference (`isKnownUniquelyReferenced`).
     let first: UnsafeMutablePointer<Int64>
     let count: Int
@@ -25,13 +26,16 @@ final class FoldSums: @unchecked Sendable {
         first = memory.bindMemory(to: Int64.self, capacity: max(1, count))
     }
 
-    convenience init(copying other: FoldSums) {
+    convenience init(copying other: FoldMemory) {
         self.init(count: other.count)
         precondition(other.released == 0, "a drained accumulator cannot be copied")
         first.update(from: other.first, count: count)
     }
 
     deinit { munmap(first, byteCount) }
+
+    /// Makes elements 0 again, while they are still in the cache.
+    func clear(_ range: Range<Int>) { (first + range.lowerBound).update(repeating: 0, count: range.count) }
 
     /// Gives back the whole 2 MiB stretches before element `end`, which nobody will read again.
     func release(before end: Int) {
