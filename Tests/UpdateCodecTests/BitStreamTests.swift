@@ -64,6 +64,22 @@ struct BitStreamTests {
         }
     }
 
+    @Test func countingCodesFindsTheSameParameterAsFoldingThem() {
+        var generator = SeededGenerator(seed: 5)
+        for bound in [1, 2, 8, 40, 127] {
+            let codes = (0..<700).map { _ in
+                Int8((generator.index(below: 2 * bound + 1) + generator.index(below: 2 * bound + 1)) / 2 - bound)
+            }
+            let folded = codes.map { UInt32($0 >= 0 ? 2 * Int($0) : -2 * Int($0) - 1) }
+            let counted = RiceCode(bestForCodes: codes)
+            folded.withUnsafeBufferPointer {
+                let best = RiceCode(best: $0, largestParameter: RiceCode.largestValueParameter)
+                #expect(counted.parameter == best.parameter && counted.bitCount == best.bitCount)
+            }
+        }
+        #expect(RiceCode(bestForCodes: []).bitCount == 0)
+    }
+
     @Test(arguments: [0, 1, 7, 8, 63, 64, 65, 200, 1_000]) func onesAreFoundAndCounted(_ count: Int) {
         for density in [0, 0.03, 0.5, 1] as [Float] {
             let bitmap = Fixtures.bitmap(count, density: density, seed: UInt64(count))

@@ -23,6 +23,38 @@ struct FoldTests {
         return Contribution(update: reader, weight: UInt32(1 + number * number), decoded: update.decoded)
     }
 
+    /// What one round left behind must not show in the next.
+    @Test func keptMemoryGivesTheSameMeanAsFreshMemory() throws {
+        let contributions = try (0..<4).map(Self.contribution)
+        let layout = contributions[0].update.layout
+        var memory: FoldMemory?
+        for round in 0..<3 {
+            var fold = FoldAccumulator(layout: layout, reusing: memory.take())
+            var fresh = FoldAccumulator(layout: layout)
+            for contribution in contributions[...round] {
+                try fold.add(contribution.update, weight: contribution.weight)
+                try fresh.add(contribution.update, weight: contribution.weight)
+            }
+            let mean = fold.mean()
+            #expect(Fixtures.bitPatterns(mean) == Fixtures.bitPatterns(fresh.mean()))
+            memory = (consume fold).drainMean(keepingMemory: true) { _, _, _ in }
+            #expect(memory != nil)
+        }
+        let copied = FoldAccumulator(layout: layout, reusing: memory.take())
+        let held = copied
+        #expect(copied.drainMean(keepingMemory: true) { _, _, _ in } == nil, "memory that somebody else still reads")
+        #expect(held.contributions == 0)
+    }
+
+    @Test func memoryOfAnotherSizeIsNotUsed() throws {
+        let contribution = try Self.contribution(1)
+        let other = FoldAccumulator(layout: TensorLayout(NamedTensors([("x", Tensor(zeros: [3]))])))
+        let memory = other.drainMean(keepingMemory: true) { _, _, _ in }
+        var fold = FoldAccumulator(layout: contribution.update.layout, reusing: memory)
+        try fold.add(contribution.update, weight: 2)
+        #expect(fold.mean().elementCount == contribution.update.layout.elementCount)
+    }
+
     @Test func anyOrderGivesTheSameBytes() throws {
         var contributions = try (0..<12).map(Self.contribution)
         var means: [[[UInt32]]] = []

@@ -31,9 +31,38 @@ struct KernelTests {
             let plain = Array(all.dropFirst())
             #expect(pleach_absmax_bits(x, count) == plain.map { $0.magnitude.bitPattern }.max() ?? 0)
             #expect(pleach_count_nonzero(x, count) == plain.filter { $0 != 0 }.count)
+            var nonzero = 0
+            #expect(pleach_survey(x, count, &nonzero) == plain.map { $0.magnitude.bitPattern }.max() ?? 0)
+            #expect(nonzero == plain.filter { $0 != 0 }.count)
             #expect(pleach_sum_abs(x, count) == Self.laneSum(plain.map { Double($0.magnitude) }))
             #expect(pleach_sum_squares(x, count) == Self.laneSum(plain.map { Double($0) * Double($0) }))
         }
+    }
+
+    /// Its counts are taken in stretches of 65,536.
+    @Test func aSurveyOfManyStretchesCountsThemAll() {
+        var values = [Float](repeating: 1, count: 200_003)
+        for index in stride(from: 0, to: values.count, by: 3) { values[index] = index % 2 == 0 ? 0 : -0.0 }
+        values[131_073] = -7
+        var nonzero = 0
+        #expect(pleach_survey(values, values.count, &nonzero) == Float(7).bitPattern)
+        #expect(nonzero == values.filter { $0 != 0 }.count)
+    }
+
+    @Test(arguments: counts) func additionMatches(_ count: Int) {
+        let values = Self.values(count, seed: UInt64(count) &+ 5)
+        let start = Self.values(count, seed: UInt64(count) &+ 6)
+        var sums = start
+        pleach_add(&sums, values, count)
+        #expect(sums.map(\.bitPattern) == zip(start, values).map { ($0 + $1).bitPattern })
+    }
+
+    @Test(arguments: counts) func codesAreCounted(_ count: Int) {
+        var generator = SeededGenerator(seed: UInt64(count) &+ 8)
+        let codes = (0..<count).map { _ in Int8(generator.index(below: 255) - 127) }
+        var counts = [UInt32](repeating: 0, count: 256)
+        pleach_count_codes(codes, count, &counts)
+        for code in -128...127 { #expect(counts[code + 128] == UInt32(codes.filter { Int($0) == code }.count)) }
     }
 
     /// Eight lanes, the rest going to the first ones, then a tree.
