@@ -8,7 +8,7 @@ extension ServerLoop {
         let atSeconds: Double
     }
 
-    /// Nobody tells when such a connection ends, so it is not counted for longer than it takes heartbeats to lose it.
+    /// Nobody tells when such a connection ends, so it is not counted for longer than it takes keepalive to lose it.
     private static var handshakeSeconds: Double { 25 }
 
     /// The peer behind a message, or nil when it is not to be heard.

@@ -149,6 +149,33 @@ import Testing
         #expect(Set(departed).count == 5)
     }
 
+    /// libzmq 4.3.4 aborts the process when its own heartbeat is due on a connection that broke while its input was held up
+    /// (zeromq/libzmq issue 4364): any worker that floods and goes could end a coordinator.
+    @Test func aPeerThatFloodsAndGoesWhileNobodyReadsHurtsNobody() async throws {
+        let keys = try KeyPair.generate()
+        let fixture = try Fixture(
+            names: [keys.publicKey: "anna"], limits: Limits(messagesPerSecond: 100_000, maximumEventBytes: 4 << 10))
+        let client = try fixture.client(keys)
+        for index in 0..<2_000 { client.send([UInt8(truncatingIfNeeded: index)]) }
+        try await Events(client.events).wait(for: .connected)
+        client.close()
+        // Two ZMTP heartbeats at 2 s: the first finds the connection broken, the second would be the end.
+        try await Task.sleep(for: .seconds(5))
+        var messages = 0
+        var isOver = false
+        while !isOver {
+            isOver = try await fixture.events.first { event -> Bool? in
+                switch event {
+                case .message: false
+                case .departed: true
+                default: nil
+                }
+            }
+            if !isOver { messages += 1 }
+        }
+        #expect(messages > 0)
+    }
+
     @Test func nobodyDepartsBeforeHisLastMessageIsReadNorTwice() async throws {
         let keys = try (0..<4).map { _ in try KeyPair.generate() }
         let names = Dictionary(uniqueKeysWithValues: keys.enumerated().map { ($1.publicKey, "worker-\($0)") })
