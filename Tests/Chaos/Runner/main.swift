@@ -21,7 +21,8 @@ var options = ChaosOptions(binary: binary)
 options.kills = option("kills").flatMap { Int($0) } ?? 20
 options.seed = option("seed").flatMap { UInt64($0) } ?? 1
 options.workers = option("workers").flatMap { Int($0) } ?? 3
-options.rounds = 4 + 4 * options.kills
+// Rounds enough that the run is still going at the last kill.
+options.rounds = 8 + 6 * options.kills
 options.limitSeconds = 60 + 12 * Double(options.kills)
 options.namespaces = !CommandLine.arguments.contains("--loopback")
 options.keepsFolder = CommandLine.arguments.contains("--keep")
