@@ -116,6 +116,7 @@ let package = Package(
         .executableTarget(
             name: "pleach-chaos", dependencies: ["Chaos"], path: "Tests/Chaos/Runner", swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+        .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Tensors"]),
         .testTarget(name: "UpdateCodecTests", dependencies: ["UpdateCodec"]),
         .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),
         .testTarget(name: "EngineTests", dependencies: ["Engine"]),

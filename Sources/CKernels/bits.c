@@ -1,31 +1,5 @@
 #include "dispatch.h"
 
-PLEACH_CLONES uint64_t pleach_sum_shifted(const uint32_t *v, size_t count, unsigned k) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++) sum += v[i] >> k;
-    return sum;
-}
-
-size_t pleach_rice_encode(const uint32_t *v, size_t count, unsigned k, uint8_t *out) {
-    uint64_t pending = 0;
-    unsigned used = 0;  // bits of `pending` that are written, below 8 between codes
-    uint8_t *next = out;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t ones = v[i] >> k;
-        for (; ones >= 24; ones -= 24) {
-            pending |= (uint64_t)0xffffffu << used;
-            for (int byte = 0; byte < 3; byte++, pending >>= 8) *next++ = (uint8_t)pending;
-        }
-        pending |= (((uint64_t)1 << ones) - 1) << used;
-        used += ones + 1;
-        pending |= (uint64_t)(v[i] & (((uint32_t)1 << k) - 1)) << used;
-        used += k;
-        for (; used >= 8; used -= 8, pending >>= 8) *next++ = (uint8_t)pending;
-    }
-    if (used > 0) *next++ = (uint8_t)pending;
-    return (size_t)(next - out);
-}
-
 // The 64 bits from `cursor` on, zero beyond the end; at least 57 of them are valid within the stream.
 PLEACH_INLINE uint64_t window_at(const uint8_t *bytes, size_t byte_count, uint64_t cursor) {
     size_t byte = (size_t)(cursor >> 3);
@@ -41,37 +15,27 @@ PLEACH_INLINE uint64_t window_at(const uint8_t *bytes, size_t byte_count, uint64
     return window >> (cursor & 7);
 }
 
-bool pleach_rice_decode(
-    const uint8_t *bytes, size_t byte_count, uint64_t *cursor, unsigned k, uint32_t limit, uint32_t *out,
-    size_t count) {
-    const uint64_t end = (uint64_t)byte_count * 8;
-    const uint32_t most_ones = limit >> k;
-    uint64_t position = *cursor;
-    for (size_t i = 0; i < count; i++) {
-        if (position >= end) return false;
-        uint64_t window = window_at(bytes, byte_count, position);
-        uint64_t ones = (uint64_t)__builtin_ctzll(~window | (uint64_t)1 << 63);
-        if (ones + 1 + k <= 57) {
-            window >>= ones + 1;
-        } else {
-            // A long run of ones, or few bits left in the window: count in steps of 32, then look again.
-            ones = 0;
-            while (((window = window_at(bytes, byte_count, position + ones)) & 0xffffffffu) == 0xffffffffu) {
-                ones += 32;
-                if (ones > most_ones || position + ones >= end) return false;
-            }
-            ones += (uint64_t)__builtin_ctzll(~window);
-            if (position + ones >= end) return false;
-            window = window_at(bytes, byte_count, position + ones + 1);
-        }
-        position += ones + 1 + k;
-        if (position > end || ones > most_ones) return false;
-        uint64_t value = ones << k | (window & (((uint64_t)1 << k) - 1));
-        if (value > limit) return false;
-        out[i] = (uint32_t)value;
+PLEACH_CLONES void pleach_unpack_12(const uint8_t *bytes, size_t first, size_t count, uint32_t *out) {
+    bytes += first / 2 * 3;
+    for (size_t pair = 0; pair < count / 2; pair++) {
+        uint32_t middle = bytes[3 * pair + 1];
+        out[2 * pair] = bytes[3 * pair] | (middle & 15u) << 8;
+        out[2 * pair + 1] = middle >> 4 | (uint32_t)bytes[3 * pair + 2] << 4;
     }
-    *cursor = position;
-    return true;
+    if (count & 1) out[count - 1] = bytes[count / 2 * 3] | (bytes[count / 2 * 3 + 1] & 15u) << 8;
+}
+
+PLEACH_CLONES void pleach_pack_12(const uint32_t *numbers, size_t count, uint8_t *out) {
+    for (size_t pair = 0; pair < count / 2; pair++) {
+        uint32_t both = numbers[2 * pair] | numbers[2 * pair + 1] << 12;
+        out[3 * pair] = (uint8_t)both;
+        out[3 * pair + 1] = (uint8_t)(both >> 8);
+        out[3 * pair + 2] = (uint8_t)(both >> 16);
+    }
+    if (count & 1) {
+        out[count / 2 * 3] = (uint8_t)numbers[count - 1];
+        out[count / 2 * 3 + 1] = (uint8_t)(numbers[count - 1] >> 8);
+    }
 }
 
 size_t pleach_next_ones(const uint8_t *bits, size_t bit_count, size_t *cursor, uint32_t *out, size_t count) {
@@ -131,8 +95,15 @@ PLEACH_CLONES bool pleach_select_ones(
 }
 
 size_t pleach_gather_ones(const float *x, const uint8_t *bits, size_t bit_count, float *out) {
-    size_t written = 0;
-    for (size_t start = 0; start < bit_count; start += 8)
+    // Writing every element and advancing behind the ones wanted has no branch to mispredict, but overwrites: not at the end.
+    const size_t total = pleach_count_ones(bits, bit_count / 8);
+    size_t written = 0, start = 0;
+    for (; start + 8 <= bit_count && written + 8 <= total; start += 8)
+        for (size_t bit = 0; bit < 8; bit++) {
+            out[written] = x[start + bit];
+            written += bits[start / 8] >> bit & 1u;
+        }
+    for (; start < bit_count; start += 8)
         for (uint32_t rest = bits[start / 8]; rest != 0; rest &= rest - 1)
             out[written++] = x[start + (size_t)__builtin_ctz(rest)];
     return written;

@@ -27,8 +27,28 @@ PLEACH_CLONES uint32_t pleach_survey(const float *x, size_t count, size_t *nonze
     return largest;
 }
 
-PLEACH_INLINE double add_lanes(const double lanes[8]) {
-    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+PLEACH_CLONES uint32_t pleach_block_survey(
+    const float *x, size_t count, size_t block, uint32_t *largest, size_t *nonzero) {
+    uint32_t largest_of_all = 0;
+    size_t found = 0;
+    for (size_t i = 0, number = 0; i < count; number++) {
+        size_t end = block_end(i, count, block, 0);
+        uint32_t most = 0;
+        while (i < end) {
+            size_t stop = end - i < 1 << 16 ? end : i + (1 << 16);
+            uint32_t some = 0;
+            for (; i < stop; i++) {
+                uint32_t bits = magnitude_bits(x[i]);
+                most = bits > most ? bits : most;
+                some += bits != 0;
+            }
+            found += some;
+        }
+        largest[number] = most;
+        largest_of_all = most > largest_of_all ? most : largest_of_all;
+    }
+    *nonzero = found;
+    return largest_of_all;
 }
 
 PLEACH_CLONES double pleach_sum_abs(const float *x, size_t count) {

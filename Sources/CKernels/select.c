@@ -27,3 +27,29 @@ PLEACH_CLONES size_t pleach_select(const float *x, size_t count, uint32_t thresh
     }
     return written;
 }
+
+void pleach_sample_magnitudes(const float *x, size_t count, size_t stride, uint32_t counts[2048]) {
+    for (size_t i = 0; i < count; i += stride) counts[magnitude_bits(x[i]) >> 20]++;
+}
+
+PLEACH_CLONES size_t pleach_collect(
+    const float *x, size_t count, uint32_t threshold, size_t capacity, uint32_t *indices, float *values) {
+    enum { stretch = 64 };
+    size_t written = 0;
+    for (size_t start = 0; start < count; start += stretch) {
+        size_t end = count - start < stretch ? count : start + stretch;
+        uint32_t candidates = 0;
+        for (size_t i = start; i < end; i++) candidates += magnitude_bits(x[i]) >= threshold;
+        if (candidates == 0) continue;
+        if (written >= capacity) {
+            written += candidates;
+            continue;
+        }
+        for (size_t i = start; i < end; i++) {
+            indices[written] = (uint32_t)i;
+            values[written] = x[i];
+            written += magnitude_bits(x[i]) >= threshold;
+        }
+    }
+    return written;
+}

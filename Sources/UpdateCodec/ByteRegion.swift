@@ -53,6 +53,16 @@ struct ByteRegion: Sendable {
         }
     }
 
+    /// Where the bytes begin, valid only during `body`. Precondition: there are some.
+    func withBody<Result, Failure: Error>(
+        _ body: (UnsafePointer<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withUnsafeBufferPointer { (bytes) throws(Failure) in
+            guard let first = bytes.baseAddress else { preconditionFailure("a container without bytes was accepted") }
+            return try body(first)
+        }
+    }
+
     /// Tells that these bytes are not needed for now.
     func release(_ range: Range<Int>) {
         if case .mapped(let file) = storage { file.release(range) }

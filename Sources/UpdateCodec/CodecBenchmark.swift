@@ -1,10 +1,14 @@
+import CKernels
 import Foundation
 import Tensors
 
-/// Size, error and speed of the schemes on normally distributed weights, on one thread (`pleach bench codec`).
+/// Size, error and speed of the schemes (`pleach bench codec`).
 public enum CodecBenchmark {
     public struct Row: Sendable, Codable, Equatable {
         public let scheme: String
+        /// Of the weights: `normal` or `laplace`.
+        public let distribution: String
+        public let threads: Int
         /// Values sent as a share of all weights.
         public let density: Double
         public let bitsPerWeight: Double
@@ -14,122 +18,180 @@ public enum CodecBenchmark {
         public let entropyRatio: Double
         /// Σ(input − decoded)² / Σ input².
         public let relativeSquaredError: Double
-        /// Float32 megabytes per second.
+        /// Float32 megabytes per second, from weights to a container, selection included.
         public let encodeMegabytesPerSecond: Double
-        /// Float32 megabytes per second, parsing and all checks included.
+        /// The same with the residual for error feedback.
+        public let residualMegabytesPerSecond: Double
+        /// Float32 megabytes per second from a container to weights, parsing and all checks included.
         public let decodeMegabytesPerSecond: Double
+        /// The same from a container to the sum of a round.
+        public let foldMegabytesPerSecond: Double
+        /// What this machine's memory gives one thread: reading, and copying (bytes copied, not bytes moved).
+        public let memoryReadMegabytesPerSecond: Double
+        public let memoryCopyMegabytesPerSecond: Double
     }
 
-    private static let repetitions = 3
+    private static let repetitions = 5
 
-    /// Measures each scheme on one tensor of `elements` weights.
-    public static func run(elements: Int, seed: UInt64) throws(CodecError) -> [Row] {
+    /// Measures each scheme on one tensor of `elements` weights of each distribution.
+    public static func run(
+        elements: Int, seed: UInt64, distributions: [WeightDistribution] = WeightDistribution.allCases, threads: Int = 1,
+        report: (Row) -> Void = { _ in }
+    ) throws(CodecError) -> [Row] {
         let shape = try BenchmarkWeights.shape(elements)
-        let tensor = BenchmarkWeights.normal(shape, seed: seed)
-        var rows: [Row] = []
-        for format in ValueFormat.allCases {
-            rows.append(try measure("dense \(format.name)", tensor, scheme(.dense, format)))
-        }
-        for density in [0.1, 0.01, 0.001] {
-            for format in [ValueFormat.int8, .int4, .ternary] {
-                let name = "top \(density * 100)% \(format.name)"
-                rows.append(try measure(name, tensor, scheme(.topK(density: density), format)))
-            }
-        }
         var generator = SeededGenerator(seed: seed, labels: "mask")
         var bitmap = Bitmap(repeating: false, count: elements)
         for index in 0..<elements where generator.uniform() < 0.2 { bitmap[index] = true }
-        for format in [ValueFormat.int8, .int4] {
-            rows.append(try measure("masked \(format.name)", tensor, scheme(.dense, format), mask: bitmap))
+        var rows: [Row] = []
+        for distribution in distributions {
+            let measurement = Measurement(
+                tensor: BenchmarkWeights.make(shape, distribution, seed: seed), distribution: distribution,
+                threads: threads)
+            for scheme in BenchmarkScheme.all {
+                let row = try measurement.row(scheme, mask: scheme.isMasked ? bitmap : nil)
+                report(row)
+                rows.append(row)
+            }
         }
         return rows
     }
 
-    private static func scheme(_ selection: Selection, _ format: ValueFormat) -> WireScheme {
-        WireScheme(selection: selection, values: format, smallTensorElements: 0)
-    }
+    /// One tensor, through every scheme.
+    private struct Measurement {
+        let tensor: Tensor
+        let distribution: WeightDistribution
+        let threads: Int
+        let memory: MemoryBandwidth
 
-    private static func measure(
-        _ name: String, _ tensor: Tensor, _ scheme: WireScheme, mask: Bitmap? = nil
-    ) throws(CodecError) -> Row {
-        let tensors = NamedTensors([("weights", tensor)])
-        let masks = MaskSet(epoch: 1, bitmaps: mask.map { ["weights": $0] } ?? [:])
-        let header = BenchmarkWeights.header(maskEpoch: 1)
-        let layout = TensorLayout(tensors)
-        let clock = ContinuousClock()
-        var encoding = Double.infinity
-        var decoding = Double.infinity
-        var update = try UpdateEncoder.encode(tensors, header: header, scheme: scheme, masks: masks)
-        for _ in 0..<repetitions {
-            var start = clock.now
-            update = try UpdateEncoder.encode(tensors, header: header, scheme: scheme, masks: masks)
-            encoding = min(encoding, (clock.now - start) / .seconds(1))
-            start = clock.now
-            let decoded = try UpdateReader(update.bytes, layout: layout, masks: masks).decode()
-            decoding = min(decoding, (clock.now - start) / .seconds(1))
+        init(tensor: Tensor, distribution: WeightDistribution, threads: Int) {
+            self.tensor = tensor
+            self.distribution = distribution
+            self.threads = threads
+            memory = MemoryBandwidth(over: tensor)
+        }
+
+        func row(_ benchmark: BenchmarkScheme, mask: Bitmap?) throws(CodecError) -> Row {
+            let tensors = NamedTensors([("weights", tensor)])
+            let masks = MaskSet(epoch: 1, bitmaps: mask.map { ["weights": $0] } ?? [:])
+            let layout = TensorLayout(tensors)
+            let update = try UpdateEncoder.encode(
+                tensors, header: BenchmarkWeights.header(maskEpoch: 1), scheme: benchmark.scheme, masks: masks)
+            let reader = try UpdateReader(update.bytes, layout: layout, masks: masks)
+            let decoded = try reader.decode()
             precondition(decoded == update.decoded, "decoder and encoder differ")
+            let encoding = try seconds { () throws(CodecError) in try encode(benchmark, layout, masks, keeping: []) }
+            let owing = try seconds { () throws(CodecError) in
+                try encode(benchmark, layout, masks, keeping: .residual)
+            }
+            let decoding = try seconds { () throws(CodecError) in
+                _ = try UpdateReader(update.bytes, layout: layout, masks: masks, threads: threads).decode()
+            }
+            var accumulator = FoldAccumulator(layout: layout)
+            let folding = try seconds { () throws(CodecError) in
+                let reader = try UpdateReader(update.bytes, layout: layout, masks: masks, threads: threads)
+                try accumulator.add(reader, weight: 3, threads: threads)
+            }
+            let megabytes = Double(tensor.elementCount) * 4 / 1e6
+            return Row(
+                scheme: benchmark.name, distribution: distribution.rawValue, threads: threads, density: update.density,
+                bitsPerWeight: update.bitsPerWeight, ratio: 32 / update.bitsPerWeight,
+                entropyRatio: 32 * Double(tensor.elementCount) / (try EntropyBound.bits(of: reader)),
+                relativeSquaredError: relativeSquaredError(update.residual["weights"] ?? tensor, mask: mask),
+                encodeMegabytesPerSecond: megabytes / encoding, residualMegabytesPerSecond: megabytes / owing,
+                decodeMegabytesPerSecond: megabytes / decoding, foldMegabytesPerSecond: megabytes / folding,
+                memoryReadMegabytesPerSecond: memory.read, memoryCopyMegabytesPerSecond: memory.copy)
         }
-        var unused: [UInt8] = []
-        let record = try TensorEncoder(name: "weights", mask: mask, scheme: scheme)
-            .encode(tensor, counter: 0, keeping: [], to: &unused).record
-        let megabytes = Double(tensor.elementCount) * 4 / 1e6
-        return Row(
-            scheme: name, density: update.density, bitsPerWeight: update.bitsPerWeight,
-            ratio: 32 / update.bitsPerWeight,
-            entropyRatio: 32 * Double(tensor.elementCount) / (record.map(entropyBits) ?? 1),
-            relativeSquaredError: relativeSquaredError(tensor, update.residual["weights"] ?? tensor, mask: mask),
-            encodeMegabytesPerSecond: megabytes / encoding, decodeMegabytesPerSecond: megabytes / decoding)
+
+        private func encode(
+            _ benchmark: BenchmarkScheme, _ layout: TensorLayout, _ masks: MaskSet, keeping: CodedParts
+        ) throws(CodecError) {
+            var writer = try UpdateWriter(
+                layout: layout, header: BenchmarkWeights.header(maskEpoch: 1), scheme: benchmark.scheme, masks: masks,
+                threads: threads)
+            _ = try writer.append(tensor, keeping: keeping)
+            _ = writer.finish()
+        }
+
+        private func relativeSquaredError(_ residual: Tensor, mask: Bitmap?) -> Double {
+            var error = 0.0
+            var total = 0.0
+            tensor.withElements(as: Float.self) { input in
+                residual.withElements(as: Float.self) { residual in
+                    for index in input.indices where mask?[index] ?? true {
+                        total += Double(input[index]) * Double(input[index])
+                        error += Double(residual[index]) * Double(residual[index])
+                    }
+                }
+            }
+            return total > 0 ? error / total : 0
+        }
     }
 
-    /// Shannon's bound for positions (independent draws) and values (independent codes; plain formats count in full).
-    private static func entropyBits(_ record: TensorEncoder.Record) -> Double {
-        let share = Double(record.kept) / Double(record.alive)
-        let positions = Double(record.alive) * entropy([share, 1 - share])
-        guard !record.values.codes.isEmpty else {
-            return positions + Double(record.kept * record.values.format.bitCount)
+    /// The best of several runs.
+    fileprivate static func seconds(_ body: () throws(CodecError) -> Void) throws(CodecError) -> Double {
+        let clock = ContinuousClock()
+        var best = Double.infinity
+        for _ in 0..<repetitions {
+            let start = clock.now
+            try body()
+            best = min(best, (clock.now - start) / .seconds(1))
         }
-        var counts = [Double](repeating: 0, count: 256)
-        for code in record.values.codes { counts[Int(code) + 128] += 1 }
-        return positions + Double(record.kept) * entropy(counts.map { $0 / Double(record.kept) })
+        return best
+    }
+}
+
+/// What memory gives one thread: no codec can be faster.
+private struct MemoryBandwidth {
+    /// Megabytes per second.
+    let read: Double
+    let copy: Double
+
+    init(over tensor: Tensor) {
+        let megabytes = Double(tensor.elementCount) * 4 / 1e6
+        let clock = ContinuousClock()
+        var (reading, copying) = (Double.infinity, Double.infinity)
+        tensor.withElements(as: Float.self) { source in
+            let target = UnsafeMutableBufferPointer<Float>.allocate(capacity: source.count)
+            defer { target.deallocate() }
+            for _ in 0..<5 {
+                var start = clock.now
+                precondition(pleach_absmax_bits(source.baseAddress, source.count) < 0x7f80_0000, "weights are finite")
+                reading = min(reading, (clock.now - start) / .seconds(1))
+                start = clock.now
+                _ = target.update(fromContentsOf: source)
+                copying = min(copying, (clock.now - start) / .seconds(1))
+            }
+        }
+        read = megabytes / reading
+        copy = megabytes / copying
+    }
+}
+
+/// Shannon's bound for what a container carries: positions as independent draws, codes as independent symbols. Formats
+/// without codes count in full.
+enum EntropyBound {
+    static func bits(of reader: UpdateReader) throws(CodecError) -> Double {
+        var bits = 0.0
+        for number in reader.records.indices {
+            let record = reader.records[number]
+            let share = Double(record.kept) / Double(record.alive)
+            bits += Double(record.alive) * entropy([share, 1 - share])
+            bits += Double(record.kept) * (try codeEntropy(reader, number))
+        }
+        return bits
+    }
+
+    private static func codeEntropy(_ reader: UpdateReader, _ number: Int) throws(CodecError) -> Double {
+        let record = reader.records[number]
+        guard record.format.isInteger else { return Double(record.format.bitCount) }
+        var counts = [UInt32](repeating: 0, count: 256)
+        try reader.runs(ofRecord: number).forEachCodes(in: reader.body, force: .alone) { run, _ in
+            pleach_count_codes(run.codes.baseAddress, run.codes.count, &counts)
+        }
+        return entropy(counts.map { Double($0) / Double(record.kept) })
     }
 
     private static func entropy(_ shares: [Double]) -> Double {
         shares.reduce(0) { $1 > 0 ? $0 - $1 * log2($1) : $0 }
-    }
-
-    private static func relativeSquaredError(_ input: Tensor, _ residual: Tensor, mask: Bitmap?) -> Double {
-        var error = 0.0
-        var total = 0.0
-        for (index, (value, rest)) in zip(input.floats, residual.floats).enumerated() where mask?[index] ?? true {
-            total += Double(value) * Double(value)
-            error += Double(rest) * Double(rest)
-        }
-        return total > 0 ? error / total : 0
-    }
-}
-
-/// What both benchmarks are fed.
-enum BenchmarkWeights {
-    static func shape(_ elements: Int) throws(CodecError) -> Shape {
-        let limit = CodecLimits.default.tensorElements
-        guard let shape = try? Shape([elements]), elements <= limit else {
-            throw .limitExceeded(field: "the benchmark's element count", value: elements, limit: limit)
-        }
-        return shape
-    }
-
-    static func header(maskEpoch: UInt32) -> UpdateHeader {
-        UpdateHeader(
-            kind: .update, base: [UInt8](repeating: 0, count: UpdateHeader.baseByteCount), maskEpoch: maskEpoch)
-    }
-
-    /// Normal numbers of standard deviation 0.01 (Box and Muller 1958).
-    static func normal(_ shape: Shape, seed: UInt64) -> Tensor {
-        var generator = SeededGenerator(seed: seed, labels: "weights")
-        let values = (0..<shape.elementCount).map { _ in
-            let radius = (-2 * log(1 - generator.uniform())).squareRoot()
-            return 0.01 * radius * cos(2 * Float.pi * generator.uniform())
-        }
-        return Tensor(values, shape: shape)
     }
 }

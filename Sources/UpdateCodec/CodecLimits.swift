@@ -21,4 +21,8 @@ public struct CodecLimits: Sendable, Equatable {
     }
 
     public static let `default` = CodecLimits()
+
+    /// For bytes this process has just written.
+    static let unlimited = CodecLimits(
+        containerBytes: .max, bodyBytes: .max, tensors: .max, tensorElements: Int(Int32.max), blockSize: .max)
 }

@@ -34,9 +34,10 @@ public struct FoldAccumulator: Sendable {
         sums = spare.flatMap { $0.count == end ? $0 : nil } ?? FoldMemory(count: end)
     }
 
-    /// Adds one update, decoding it run by run. All or nothing: a refused update changes nothing.
+    /// Adds one update, straight from its codes or decoded run by run. All or nothing: a refused update changes nothing.
+    /// - Parameter threads: that share the work; the sums do not depend on them.
     /// - Throws: `CodecError.layoutMismatch`, `.weightBeyondFold`, `.valueBeyondFold`.
-    public mutating func add(_ update: UpdateReader, weight: UInt32) throws(CodecError) {
+    public mutating func add(_ update: UpdateReader, weight: UInt32, threads: Int = 1) throws(CodecError) {
         guard update.layout == layout else {
             throw .layoutMismatch(
                 tensor: layout.entries.first?.name ?? "",
@@ -51,17 +52,33 @@ public struct FoldAccumulator: Sendable {
         if !isKnownUniquelyReferenced(&sums) { sums = FoldMemory(copying: sums) }
         for number in update.records.indices {
             let offset = offsets[update.records[number].index]
-            let sums = sums.first + offset
-            try update.forEachRun(ofRecord: number) { run in
-                if let indices = run.indices {
-                    pleach_fold_add_at(sums, indices, run.values.baseAddress, run.values.count, Int64(weight))
-                } else {
-                    pleach_fold_add(sums + run.start, run.values.baseAddress, run.values.count, Int64(weight))
-                }
-            }
+            try Self.add(
+                update, record: number, to: SharedPointer(sums.first + offset), Int64(weight), WorkForce(threads: threads))
         }
         totalWeight = total
         contributions += 1
+    }
+
+    private static func add(
+        _ update: UpdateReader, record number: Int, to sums: SharedPointer<Int64>, _ weight: Int64, _ force: WorkForce
+    ) throws(CodecError) {
+        let runs = update.runs(ofRecord: number)
+        guard runs.isPlainIntegers else {
+            return try update.forEachRun(ofRecord: number, force: force) { run in
+                if let indices = run.indices {
+                    pleach_fold_add_at(sums.pointer, indices, run.values.baseAddress, run.values.count, weight)
+                } else {
+                    let place = sums.pointer.map { $0 + run.start }
+                    pleach_fold_add(place, run.values.baseAddress, run.values.count, weight)
+                }
+            }
+        }
+        let record = runs.record
+        try runs.forEachCodes(in: update.body, force: force) { run, scales in
+            pleach_fold_codes(
+                sums.pointer.map { $0 + run.start }, run.codes.baseAddress, run.codes.count, scales, record.factor,
+                record.blockSize, run.start, weight)
+        }
     }
 
     /// The weighted mean, divided in double and rounded to float32; all 0 before the first contribution.

@@ -1,19 +1,175 @@
 import CKernels
+import Tensors
 
-/// Exact selection of the elements largest in magnitude, in O(n), ties going to the lower index.
-enum MagnitudeSelection {
-    /// Indices, ascending, of the `count` largest |x|; zeros are never taken, so there can be fewer.
+/// Selection of the elements largest in magnitude: ranks, ascending, and their values. Zeros are never taken.
+struct MagnitudeSelection {
+    var ranks: [UInt32] = []
+    var values: [Float] = []
+
+    /// Exactly the `count` largest, ties going to the lower index, in O(n).
     ///
-    /// A radix select: bit patterns of |x| order like |x|, so three histograms (of 11, 11 and 9 bits) find the smallest
-    /// pattern taken and how many of its ties.
-    static func largest(_ count: Int, of values: UnsafeBufferPointer<Float>) -> [UInt32] {
-        let nonzero = pleach_count_nonzero(values.baseAddress, values.count)
-        let wanted = min(count, nonzero)
-        guard wanted > 0 else { return [] }
-        if wanted == nonzero { return above(0, ties: 0, count: wanted, of: values) }
+    /// A sample tells a threshold that somewhat more than `count` elements reach; those are gathered in one pass, and a
+    /// radix select among them finds the rest. Where the sample was wrong, all elements are searched.
+    static func largest(
+        _ count: Int, of values: UnsafeBufferPointer<Float>, force: WorkForce = .alone
+    ) -> MagnitudeSelection {
+        // Where the sample misled, the threshold sinks by half a bin at a time.
+        var threshold = sampledThreshold(values, aiming: count, isCautious: true)
+        while true {
+            let candidates = reaching(threshold, of: values, expecting: count + count / 2 + 4096, force: force)
+            if candidates.ranks.count >= count || threshold == 1 { return candidates.largest(count) }
+            threshold = candidates.ranks.count * 2 < count ? 1 : max(1, threshold - min(threshold, 1 << 19))
+        }
+    }
+
+    /// About the `count` largest magnitudes, found by a threshold out of a sample (as Lin et al. 2018 do): one pass, and
+    /// nothing is sorted.
+    static func aboveSampledThreshold(
+        _ count: Int, of values: UnsafeBufferPointer<Float>, force: WorkForce = .alone
+    ) -> MagnitudeSelection {
+        let threshold = sampledThreshold(values, aiming: count, isCautious: false)
+        return reaching(threshold, of: values, expecting: count + count / 2 + 4096, force: force)
+    }
+
+    /// The largest of each block of 4,096, as many as `blocks` says, or fewer where a block has not so many but zeros.
+    static func largestOfBlocks(
+        _ blocks: PositionBlocks, of values: UnsafeBufferPointer<Float>, force: WorkForce = .alone
+    ) -> MagnitudeSelection {
+        let shares = force.shares(of: values.count, unit: PositionBlocks.size)
+        let parts = force.map(shares.count) { share in
+            var part = MagnitudeSelection()
+            let end = shares[share].upperBound
+            for start in stride(from: shares[share].lowerBound, to: end, by: PositionBlocks.size) {
+                let block = UnsafeBufferPointer(rebasing: values[start..<min(start + PositionBlocks.size, end)])
+                part.append(
+                    largestOfBlock(
+                        block.count == PositionBlocks.size ? blocks.perBlock : blocks.inLastBlock, of: block),
+                    from: start)
+            }
+            return part
+        }
+        return joined(parts)
+    }
+
+    /// All whose |x| is above `threshold` (not for NaN).
+    static func above(
+        magnitude threshold: Float, of values: UnsafeBufferPointer<Float>, expecting count: Int,
+        force: WorkForce = .alone
+    ) -> MagnitudeSelection {
+        reaching(threshold.magnitude.bitPattern + 1, of: values, expecting: count, force: force)
+    }
+
+    /// All that are not zero.
+    static func nonzero(
+        of values: UnsafeBufferPointer<Float>, expecting count: Int, force: WorkForce = .alone
+    ) -> MagnitudeSelection {
+        reaching(1, of: values, expecting: count, force: force)
+    }
+
+    // MARK: Passes
+
+    private mutating func append(_ other: MagnitudeSelection, from start: Int) {
+        ranks += other.ranks.map { $0 + UInt32(start) }
+        values += other.values
+    }
+
+    private static func joined(_ parts: [MagnitudeSelection]) -> MagnitudeSelection {
+        guard parts.count > 1 else { return parts.first ?? MagnitudeSelection() }
+        return MagnitudeSelection(ranks: parts.flatMap(\.ranks), values: parts.flatMap(\.values))
+    }
+
+    /// All whose |x| has at least the bit pattern `threshold`, which is at least 1.
+    private static func reaching(
+        _ threshold: UInt32, of values: UnsafeBufferPointer<Float>, expecting count: Int, force: WorkForce
+    ) -> MagnitudeSelection {
+        let shares = force.shares(of: values.count, unit: RiceCode.segmentLength)
+        return joined(
+            force.map(shares.count) { share in
+                collect(
+                    threshold, of: UnsafeBufferPointer(rebasing: values[shares[share]]),
+                    from: shares[share].lowerBound, expecting: min(shares[share].count, count / shares.count + 4096))
+            })
+    }
+
+    private static func collect(
+        _ threshold: UInt32, of values: UnsafeBufferPointer<Float>, from start: Int, expecting count: Int
+    ) -> MagnitudeSelection {
+        // The kernel writes a little beyond what it found.
+        let slack = 64
+        var capacity = count
+        while true {
+            var found = 0
+            var picked: [Float] = []
+            var ranks = [UInt32](unsafeUninitializedCapacity: capacity + slack) { ranks, filled in
+                picked = [Float](unsafeUninitializedCapacity: capacity + slack) { picked, filled in
+                    found = pleach_collect(
+                        values.baseAddress, values.count, threshold, capacity, ranks.baseAddress, picked.baseAddress)
+                    filled = min(found, capacity)
+                }
+                filled = min(found, capacity)
+            }
+            if found <= capacity {
+                if start > 0 { for index in ranks.indices { ranks[index] += UInt32(start) } }
+                return MagnitudeSelection(ranks: ranks, values: picked)
+            }
+            capacity = found
+        }
+    }
+
+    /// A bit pattern, at least 1, that about `count` magnitudes reach as far as a sample tells, or with caution somewhat more.
+    private static func sampledThreshold(
+        _ values: UnsafeBufferPointer<Float>, aiming count: Int, isCautious: Bool
+    ) -> UInt32 {
+        guard count < values.count else { return 1 }
+        // An odd step meets every row and column of a weight matrix.
+        let step = values.count / (1 << 18) | 1
+        var bins = [UInt32](repeating: 0, count: 2048)
+        pleach_sample_magnitudes(values.baseAddress, values.count, step, &bins)
+        var missing = Double(count) / Double(step)
+        // Four standard deviations of such a count.
+        if isCautious { missing += 4 * missing.squareRoot() + 1 }
+        for bin in stride(from: 2047, through: 0, by: -1) {
+            let here = Double(bins[bin])
+            if here >= missing {
+                // Within a bin the larger magnitudes are the rarer ones.
+                let share = min(1, missing / here * (isCautious ? 1.125 : 1))
+                return max(1, UInt32((Double(bin + 1) - share) * Double(1 << 20)))
+            }
+            missing -= here
+        }
+        return 1
+    }
+
+    // MARK: Radix select
+
+    private static func largestOfBlock(_ count: Int, of block: UnsafeBufferPointer<Float>) -> MagnitudeSelection {
+        let pattern = pattern(ofLargest: count, in: block)
+        let ranks = [UInt32](unsafeUninitializedCapacity: count + 1) { buffer, filled in
+            let ties = pattern.threshold == 0 ? 0 : pattern.ties
+            filled = pleach_select(block.baseAddress, block.count, pattern.threshold, ties, buffer.baseAddress)
+        }
+        return MagnitudeSelection(ranks: ranks, values: ranks.map { block[Int($0)] })
+    }
+
+    /// The `count` largest of those selected.
+    private func largest(_ count: Int) -> MagnitudeSelection {
+        guard count < ranks.count else { return self }
+        return values.withUnsafeBufferPointer { values in
+            let chosen = Self.largestOfBlock(count, of: values)
+            return MagnitudeSelection(ranks: chosen.ranks.map { ranks[Int($0)] }, values: chosen.values)
+        }
+    }
+
+    /// The smallest bit pattern among the `count` largest magnitudes, and how many of its ties are among them.
+    ///
+    /// Bit patterns of |x| order like |x|, so three histograms (of 11, 11 and 9 bits) find it. 0 <= count <= values.count.
+    private static func pattern(
+        ofLargest count: Int, in values: UnsafeBufferPointer<Float>
+    ) -> (threshold: UInt32, ties: Int) {
+        guard count > 0 else { return (UInt32.max, 0) }
         var bins = [UInt32](repeating: 0, count: 2048)
         var prefix: UInt32 = 0
-        var missing = wanted
+        var missing = count
         // Patterns have 31 bits: [20, 31), [9, 20), and the last step sees bit 9, already fixed, beside [0, 9).
         for (shift, digits) in [(20, 11), (9, 11), (0, 9)] as [(UInt32, UInt32)] {
             let known = shift == 0 ? prefix >> 2 : prefix
@@ -29,24 +185,6 @@ enum MagnitudeSelection {
             }
             prefix = prefix << digits | UInt32(bin - first)
         }
-        return above(prefix, ties: missing, count: wanted, of: values)
-    }
-
-    /// Indices of |x| > `threshold` (not for NaN).
-    static func above(magnitude threshold: Float, of values: UnsafeBufferPointer<Float>) -> [UInt32] {
-        above(threshold.bitPattern, ties: 0, count: values.count, of: values)
-    }
-
-    /// Indices of all nonzero elements.
-    static func nonzero(_ values: UnsafeBufferPointer<Float>) -> [UInt32] {
-        above(0, ties: 0, count: pleach_count_nonzero(values.baseAddress, values.count), of: values)
-    }
-
-    private static func above(
-        _ threshold: UInt32, ties: Int, count: Int, of values: UnsafeBufferPointer<Float>
-    ) -> [UInt32] {
-        [UInt32](unsafeUninitializedCapacity: count + 1) { buffer, filled in
-            filled = pleach_select(values.baseAddress, values.count, threshold, ties, buffer.baseAddress)
-        }
+        return (prefix, missing)
     }
 }

@@ -30,9 +30,8 @@ struct MaskChange: Sendable, Equatable {
     let isRelative: Bool
     /// How many bits there are.
     let domain: Int
-    /// How many gaps a gap form has.
-    let gapCount: Int
-    let parameter: Int
+    /// What a gap form has.
+    let gaps: RiceStream
     let range: Range<Int>
 
     static let relativeBit: UInt8 = 1 << 3
@@ -108,16 +107,16 @@ extension MaskChange {
         domain = form == .removed ? 0 : try reader.varint("a mask's bit count", limit: elements)
         let byteCount = (domain + 7) / 8
         switch form {
-        case .removed: (gapCount, parameter, range) = (0, 0, reader.offset..<reader.offset)
-        case .bitmap: (gapCount, parameter, range) = (0, 0, try reader.range(byteCount, "a mask"))
+        case .removed: (gaps, range) = (.none, reader.offset..<reader.offset)
+        case .bitmap: (gaps, range) = (.none, try reader.range(byteCount, "a mask"))
         case .lz4:
             let packed = try reader.varint("the length of a mask", limit: byteCount)
-            (gapCount, parameter, range) = (0, 0, try reader.range(packed, "a mask"))
+            (gaps, range) = (.none, try reader.range(packed, "a mask"))
         case .gapsBetweenAlive, .gapsBetweenDead:
-            gapCount = try reader.varint("a mask's count of gaps", limit: domain)
-            let stream = try RiceStream(
-                &reader, "a mask", largestParameter: RiceCode.largestGapParameter, byteLimit: byteCount)
-            (parameter, range) = (stream.parameter, stream.range)
+            let count = try reader.varint("a mask's count of gaps", limit: domain)
+            gaps = try RiceStream(
+                &reader, "a mask", count: count, largestParameter: RiceCode.largestGapParameter, byteLimit: byteCount)
+            range = gaps.range
         }
     }
 
@@ -138,11 +137,9 @@ extension MaskChange {
             }
             bits = unpacked
         case .gapsBetweenAlive, .gapsBetweenDead:
-            let stream = RiceStream(parameter: parameter, range: range)
             bits = try body.withUnsafeBufferPointer { (body) throws(CodecError) in
                 guard let first = body.baseAddress else { return [] }
-                return try GapReader.expand(
-                    stream, count: gapCount, domain: domain, inverted: form == .gapsBetweenDead, body: first)
+                return try GapReader.expand(gaps, domain: domain, inverted: form == .gapsBetweenDead, body: first)
             }
         }
         guard let coded = Bitmap(count: domain, bytes: bits) else {

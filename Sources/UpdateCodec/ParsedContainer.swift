@@ -14,14 +14,15 @@ struct ParsedContainer {
     ///   - layout: nil to explain a container without knowing its model; then masks are not expanded.
     ///   - bodyByteLimit: the most the body can need, checked before it is allocated.
     init(
-        _ bytes: ByteRegion, limits: CodecLimits, expecting layout: TensorLayout?, masks: MaskSet, bodyByteLimit: Int
+        _ bytes: ByteRegion, limits: CodecLimits, expecting layout: TensorLayout?, masks: MaskSet, bodyByteLimit: Int,
+        force: WorkForce = .alone
     ) throws(CodecError) {
         guard bytes.count <= limits.containerBytes else {
             throw .limitExceeded(field: "the container's size", value: bytes.count, limit: limits.containerBytes)
         }
         var reader = ByteReader(bytes)
         prefix = try ContainerPrefix(&reader, limits: limits)
-        reader = try Self.unpack(prefix, reader, bodyByteLimit: bodyByteLimit)
+        reader = try Self.unpack(prefix, reader, bodyByteLimit: bodyByteLimit, force)
         body = reader.bytes
         layoutTensors = try reader.varint("the count of tensors", limit: limits.tensors)
         layoutElements = try reader.varint("the count of elements", limit: Int.max)
@@ -47,8 +48,11 @@ struct ParsedContainer {
     }
 
     private static func unpack(
-        _ prefix: ContainerPrefix, _ reader: ByteReader, bodyByteLimit: Int
+        _ prefix: ContainerPrefix, _ reader: ByteReader, bodyByteLimit: Int, _ force: WorkForce
     ) throws(CodecError) -> ByteReader {
+        guard prefix.bodyByteCount <= bodyByteLimit else {
+            throw .limitExceeded(field: "the body size", value: prefix.bodyByteCount, limit: bodyByteLimit)
+        }
         switch prefix.packing {
         case .stored:
             guard reader.remaining >= prefix.bodyByteCount else {
@@ -58,14 +62,9 @@ struct ParsedContainer {
                 throw .trailingBytes(reader.remaining - prefix.bodyByteCount)
             }
             return reader
-        case .lz4:
-            guard prefix.bodyByteCount <= bodyByteLimit else {
-                throw .limitExceeded(field: "the body size", value: prefix.bodyByteCount, limit: bodyByteLimit)
-            }
-            let payload = reader.offset..<reader.bytes.count
-            guard let body = LZ4Block.decompress(reader.bytes, payload, count: prefix.bodyByteCount) else {
-                throw reader.malformed("the body", "is not valid LZ4 of \(prefix.bodyByteCount) bytes")
-            }
+        case .pieces:
+            var reader = reader
+            let body = try PackedPieces.unpack(&reader, byteCount: prefix.bodyByteCount, force: force)
             reader.bytes.release()
             return ByteReader(ByteRegion(body))
         }

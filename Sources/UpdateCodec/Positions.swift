@@ -10,6 +10,8 @@ enum PositionScheme: UInt8, Sendable, CaseIterable {
     case gaps = 2
     /// Rice-coded gaps between those that are left out: cheaper when more than half are sent.
     case gapsBetweenLeftOut = 3
+    /// As many out of each block of 4,096, 12 bits each.
+    case blocks = 4
 
     var name: String {
         switch self {
@@ -17,6 +19,72 @@ enum PositionScheme: UInt8, Sendable, CaseIterable {
         case .bitmap: "bitmap"
         case .gaps: "gaps"
         case .gapsBetweenLeftOut: "gaps-of-left-out"
+        case .blocks: "blocks"
+        }
+    }
+}
+
+/// The counts of the blocks scheme.
+struct PositionBlocks: Sendable, Equatable {
+    static let size = 4096
+    static let bitCount = 12
+
+    let domain: Int
+    /// Members of each whole block.
+    let perBlock: Int
+
+    var wholeBlocks: Int { domain / Self.size }
+    /// ⌈perBlock · rest / 4096⌉, so that a last block has its share.
+    var inLastBlock: Int { (perBlock * (domain % Self.size) + Self.size - 1) / Self.size }
+    var count: Int { wholeBlocks * perBlock + inLastBlock }
+    var byteCount: Int { (count * Self.bitCount + 7) / 8 }
+
+    /// Reads numbers first, first + 1, ... of the field at `bytes` as ranks. False unless they rise within their blocks
+    /// and stay in the domain. `first` is even.
+    func read(_ bytes: UnsafePointer<UInt8>, first: Int, into ranks: UnsafeMutableBufferPointer<UInt32>) -> Bool {
+        pleach_unpack_12(bytes, first, ranks.count, ranks.baseAddress)
+        var block = perBlock > 0 ? min(first / perBlock, wholeBlocks) : wholeBlocks
+        var end = block < wholeBlocks ? (block + 1) * perBlock : count
+        // The last place read, where the run begins amid a block.
+        var least = first > block * perBlock ? 1 + Self.place(first - 1, in: bytes) : 0
+        for index in ranks.indices {
+            if first + index == end {
+                block += 1
+                end = block < wholeBlocks ? end + perBlock : count
+                least = 0
+            }
+            guard ranks[index] >= least else { return false }
+            least = ranks[index] + 1
+            let rank = block * Self.size + Int(ranks[index])
+            guard rank < domain else { return false }
+            ranks[index] = UInt32(rank)
+        }
+        return true
+    }
+
+    private static func place(_ number: Int, in bytes: UnsafePointer<UInt8>) -> UInt32 {
+        let first = number * bitCount / 8
+        let pair = UInt32(bytes[first]) | UInt32(bytes[first + 1]) << 8
+        return number % 2 == 0 ? pair & 0xfff : pair >> 4
+    }
+
+    /// Whether these ranks, as many as all blocks take, are as many in each.
+    func isFilled(by ranks: [UInt32]) -> Bool {
+        guard ranks.count == count else { return false }
+        // As many before each block's end as there must be, so as many in each.
+        return (0..<wholeBlocks).allSatisfy { block in
+            let end = (block + 1) * perBlock
+            return Int(ranks[end - 1]) < (block + 1) * Self.size
+                && (end == ranks.count || Int(ranks[end]) >= (block + 1) * Self.size)
+        }
+    }
+
+    /// The field for these ranks, which fill the blocks.
+    func bytes(_ ranks: [UInt32]) -> [UInt8] {
+        let places = ranks.map { $0 % UInt32(Self.size) }
+        return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, filled in
+            pleach_pack_12(places, places.count, buffer.baseAddress)
+            filled = byteCount
         }
     }
 }
@@ -26,18 +94,23 @@ struct CodedSubset {
     let scheme: PositionScheme
     let bytes: [UInt8]
 
-    /// - Parameter members: ascending, below `domain`; neither none nor all.
-    init(_ members: [UInt32], domain: Int) {
+    /// - Parameters:
+    ///   - members: ascending, below `domain`; neither none nor all.
+    ///   - takesRice: whether gaps may be coded; otherwise it is a bitmap.
+    init(_ members: [UInt32], domain: Int, takesRice: Bool = true, force: WorkForce = .alone) {
         let fewMembers = members.count <= domain - members.count
-        let gaps = Self.gaps(fewMembers ? members : Self.complement(of: members, domain: domain))
-        (scheme, bytes) = gaps.withUnsafeBufferPointer { gaps in
-            let code = RiceCode(best: gaps, largestParameter: RiceCode.largestGapParameter)
-            guard code.fieldByteCount < (domain + 7) / 8 else { return (.bitmap, Self.bitmap(members, domain: domain)) }
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(code.fieldByteCount)
-            code.write(gaps, to: &bytes)
-            return (fewMembers ? .gaps : .gapsBetweenLeftOut, bytes)
+        let bitmapByteCount = (domain + 7) / 8
+        if takesRice {
+            let gaps = Self.gaps(fewMembers ? members : Self.complement(of: members, domain: domain))
+            let stream = gaps.withUnsafeBufferPointer {
+                RiceCode.encode($0, largestParameter: RiceCode.largestGapParameter, force: force)
+            }
+            if stream.count < bitmapByteCount {
+                (scheme, bytes) = (fewMembers ? .gaps : .gapsBetweenLeftOut, stream)
+                return
+            }
         }
+        (scheme, bytes) = (.bitmap, Self.bitmap(members, domain: domain))
     }
 
     static func bitmap(_ members: [UInt32], domain: Int) -> [UInt8] {
@@ -91,44 +164,45 @@ struct CodedSubset {
     }
 }
 
-/// Members of a subset coming out of a stream of gaps, a run at a time.
+/// Members of a subset coming out of a stream of gaps, a segment at a time.
 struct GapReader {
-    var stream: RiceStream
+    var cursor: RiceCursor
+    /// Where the next gap begins.
+    var next = 0
     let domain: Int
-    private var next = 0
 
-    init(stream: RiceStream, domain: Int) {
-        self.stream = stream
+    init(_ stream: RiceStream, domain: Int) {
+        cursor = stream.cursor()
         self.domain = domain
     }
 
-    /// Writes the next `count` members, ascending and below `domain`.
+    /// Writes the next segment's `count` members, ascending and below `domain`.
     mutating func read(
         _ body: UnsafePointer<UInt8>, into out: UnsafeMutablePointer<UInt32>, count: Int
     ) throws(CodecError) {
-        try stream.read(body, limit: domain, into: out, count: count)
+        let place = cursor.offset
+        try cursor.read(body, limit: domain, into: out, count: count)
         for index in 0..<count {
             let member = next + Int(out[index])
             guard member < domain else {
-                throw .malformed(
-                    field: "a position", offset: stream.range.lowerBound, reason: "is \(member) of only \(domain)")
+                throw .malformed(field: "a position", offset: place, reason: "is \(member) of only \(domain)")
             }
             out[index] = UInt32(member)
             next = member + 1
         }
     }
 
-    /// The bitmap of all `count` members, or of the others. Allocates domain/8 bytes, which the layout bounds.
+    /// The bitmap of all members, or of the others. Allocates domain/8 bytes, which the layout bounds.
     static func expand(
-        _ stream: RiceStream, count: Int, domain: Int, inverted: Bool, body: UnsafePointer<UInt8>
+        _ stream: RiceStream, domain: Int, inverted: Bool, body: UnsafePointer<UInt8>
     ) throws(CodecError) -> [UInt8] {
         var bits =
             inverted ? Bitmap(repeating: true, count: domain).bytes : [UInt8](repeating: 0, count: (domain + 7) / 8)
-        var reader = GapReader(stream: stream, domain: domain)
-        var run = [UInt32](repeating: 0, count: 1024)
+        var reader = GapReader(stream, domain: domain)
+        var run = [UInt32](repeating: 0, count: RiceCode.segmentLength)
         var done = 0
-        while done < count {
-            let length = min(run.count, count - done)
+        while done < stream.count {
+            let length = min(run.count, stream.count - done)
             try run.withUnsafeMutableBufferPointer { (run) throws(CodecError) in
                 guard let target = run.baseAddress else { return }
                 try reader.read(body, into: target, count: length)
@@ -136,7 +210,6 @@ struct GapReader {
             for member in run[..<length] { bits[Int(member >> 3)] ^= 1 << UInt8(member & 7) }
             done += length
         }
-        try reader.stream.finish(body)
         return bits
     }
 }

@@ -9,197 +9,276 @@ struct ValueRun {
     let start: Int
 }
 
+/// A stretch of integer codes of a record whose values follow one another.
+struct CodeRun {
+    let codes: UnsafeBufferPointer<Int8>
+    let start: Int
+}
+
+/// Where reading the positions of a record can begin.
+struct PositionIndex: Sendable {
+    /// At every 64th run: the gaps' cursor and where its first gap begins.
+    var gaps: [GapReader] = []
+}
+
 /// Decodes one record run by run, in constant memory (a position bitmap of elements/8 bytes for left-out gaps aside).
 ///
 /// All bytes are checked on the way; a record that was walked to its end once cannot fail the next time.
-struct RecordRuns {
-    private static let runLength = 2048
-    private static let releasedAtOnce = 1 << 20
+struct RecordRuns: Sendable {
+    static let runLength = RiceCode.segmentLength
+    /// Runs of a share are a multiple of these, so that it begins where streams can be entered.
+    static let shareUnit = RiceStream.segmentsPerEntry * runLength
 
     let record: TensorRecord
     /// The record's tensor's mask; nil when all elements are alive.
     let mask: Bitmap?
     let tensorName: String
 
-    /// Calls `visit` with each run, in order.
-    /// - Parameter resolving: whether `visit` needs the elements' indices; otherwise indices are those among the alive.
+    /// Whether integer codes can be taken as they are: in the order of elements, whole multiples of their scales.
+    var isPlainIntegers: Bool {
+        record.positions == .dense && mask == nil && hasPlainIntegers
+    }
+
+    private var hasPlainIntegers: Bool {
+        record.format.isInteger && !record.format.hasHalfSteps && record.rotation == nil
+    }
+
+    // MARK: Checking
+
+    /// Walks through the positions of a record, checks them and finds where reading can begin.
+    func indexPositions(in region: ByteRegion) throws(CodecError) -> PositionIndex {
+        var index = PositionIndex()
+        defer { region.release(record.positionRange) }
+        switch record.positions {
+        case .dense, .bitmap: return index
+        case .gapsBetweenLeftOut:
+            _ = try leftOutBits(in: region)
+            return index
+        case .gaps, .blocks: break
+        }
+        var gaps = GapReader(record.gaps, domain: record.alive)
+        let scratch = RunScratch(capacity: min(Self.runLength, record.kept))
+        for start in stride(from: 0, to: record.kept, by: Self.runLength) {
+            if start % Self.shareUnit == 0, record.positions == .gaps { index.gaps.append(gaps) }
+            let count = min(Self.runLength, record.kept - start)
+            try region.withBody { (body) throws(CodecError) in
+                if record.positions == .gaps {
+                    try gaps.read(body, into: scratch.indices, count: count)
+                } else {
+                    try readBlocks(body, from: start, count: count, into: scratch.indices)
+                }
+            }
+        }
+        return index
+    }
+
+    /// The largest magnitude and Σx² of all values, which are checked on the way.
+    func measure(in region: ByteRegion, force: WorkForce) throws(CodecError) -> (largest: Float, squares: Double) {
+        let shares = force.shares(of: record.kept, unit: Self.shareUnit)
+        // Sums of shares would depend on the number of threads; sums of units do not.
+        let parts = try force.tryMap(shares.count) { (share) throws(CodecError) in
+            var parts: [(largest: Float, squares: Double)] = []
+            let end = shares[share].upperBound
+            for start in stride(from: shares[share].lowerBound, to: end, by: Self.shareUnit) {
+                parts.append(try measure(in: region, start..<min(start + Self.shareUnit, end)))
+            }
+            return parts
+        }.flatMap { $0 }
+        region.release(record.scaleRange)
+        region.release(record.codeRange)
+        return (parts.reduce(0) { max($0, $1.largest) }, parts.reduce(0) { $0 + $1.squares })
+    }
+
+    private func measure(
+        in region: ByteRegion, _ range: Range<Int>
+    ) throws(CodecError) -> (largest: Float, squares: Double) {
+        var largest: Float = 0
+        var squares = 0.0
+        try region.withBody { (body) throws(CodecError) in
+            let scratch = RunScratch(capacity: min(Self.runLength, range.count))
+            var values = ValueReader(record: record, body: body, first: range.lowerBound)
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.runLength) {
+                let count = min(Self.runLength, range.upperBound - start)
+                if hasPlainIntegers {
+                    let codes = try values.codes(from: start, count: count, scratch)
+                    pleach_measure_codes(
+                        codes, count, body + record.scaleRange.lowerBound, record.factor, record.blockSize, start,
+                        &largest, &squares)
+                } else {
+                    try values.read(from: start, count: count, into: scratch)
+                    let bits = pleach_absmax_bits(scratch.values, count)
+                    largest = bits < 0x7f80_0000 ? max(largest, Float(bitPattern: bits)) : .infinity
+                    squares += pleach_sum_squares(scratch.values, count)
+                }
+                guard largest.isFinite else { throw .notFinite(tensor: tensorName) }
+            }
+            region.release(record.codeBytes(of: range))
+        }
+        return (largest, squares)
+    }
+
+    // MARK: Visiting
+
+    /// Calls `visit` with each run, in any order and on several threads, but with no element twice.
     func forEach(
-        in region: ByteRegion, resolving: Bool = true, _ visit: (ValueRun) -> Void
+        in region: ByteRegion, _ positions: PositionIndex, force: WorkForce = .alone, _ visit: (ValueRun) -> Void
     ) throws(CodecError) {
-        try region.withUnsafeBufferPointer { (bytes) throws(CodecError) in
-            guard let body = bytes.baseAddress else { return }
-            try forEach(in: region, body, resolving: resolving, visit)
+        let leftOut = record.positions == .gapsBetweenLeftOut ? try leftOutBits(in: region) : []
+        let shares = force.shares(of: record.kept, unit: Self.shareUnit)
+        _ = try force.tryMap(shares.count) { (share) throws(CodecError) in
+            try region.withBody { (body) throws(CodecError) in
+                try walk(region, body, shares[share], positions, leftOut, visit)
+            }
         }
         region.release(record.positionRange)
         region.release(record.scaleRange)
         region.release(record.codeRange)
     }
 
-    private func forEach(
-        in region: ByteRegion, _ body: UnsafePointer<UInt8>, resolving: Bool, _ visit: (ValueRun) -> Void
+    /// Calls `visit` with the codes themselves, likewise. Precondition: `isPlainIntegers`.
+    func forEachCodes(
+        in region: ByteRegion, force: WorkForce, _ visit: (CodeRun, _ scales: UnsafePointer<UInt8>) -> Void
     ) throws(CodecError) {
-        let range = record.positionRange
-        switch record.positions {
-        case .dense: try walk(region, body, positions: .all, resolving: resolving, visit)
-        case .bitmap: try walk(region, body, positions: .bits(body + range.lowerBound), resolving: resolving, visit)
-        case .gaps:
-            let stream = RiceStream(parameter: record.positionParameter, range: range)
-            try walk(
-                region, body, positions: .gaps(GapReader(stream: stream, domain: record.alive)), resolving: resolving,
-                visit)
-        case .gapsBetweenLeftOut:
-            let bits = try GapReader.expand(
-                RiceStream(parameter: record.positionParameter, range: range), count: record.alive - record.kept,
-                domain: record.alive, inverted: true, body: body)
-            try bits.withUnsafeBufferPointer { (bits) throws(CodecError) in
-                guard let first = bits.baseAddress else { return }
-                try walk(region, body, positions: .bits(first), resolving: resolving, visit)
+        let shares = force.shares(of: record.kept, unit: Self.shareUnit)
+        _ = try force.tryMap(shares.count) { (share) throws(CodecError) in
+            try region.withBody { (body) throws(CodecError) in
+                let range = shares[share]
+                let scratch = RunScratch(capacity: min(Self.runLength, range.count))
+                var values = ValueReader(record: record, body: body, first: range.lowerBound)
+                for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.runLength) {
+                    let count = min(Self.runLength, range.upperBound - start)
+                    let codes = try values.codes(from: start, count: count, scratch)
+                    visit(
+                        CodeRun(codes: UnsafeBufferPointer(start: codes, count: count), start: start),
+                        body + record.scaleRange.lowerBound)
+                    releaseUnit(region, endingAt: start + count)
+                }
             }
         }
+        region.release(record.scaleRange)
+        region.release(record.codeRange)
     }
 
-    private enum PositionSource {
-        case all
-        case bits(UnsafePointer<UInt8>)
-        case gaps(GapReader)
+    /// Mapped pages go unit by unit.
+    private func releaseUnit(_ region: ByteRegion, endingAt end: Int) {
+        guard end % Self.shareUnit == 0 else { return }
+        region.release(record.codeBytes(of: end - Self.shareUnit..<end))
     }
 
     private func walk(
-        _ region: ByteRegion, _ body: UnsafePointer<UInt8>, positions: PositionSource, resolving: Bool,
-        _ visit: (ValueRun) -> Void
+        _ region: ByteRegion, _ body: UnsafePointer<UInt8>, _ range: Range<Int>, _ positions: PositionIndex,
+        _ leftOut: [UInt8], _ visit: (ValueRun) -> Void
     ) throws(CodecError) {
-        let scratch = RunScratch(capacity: min(Self.runLength, record.kept))
-        var values = ValueReader(record: record, body: body)
-        var gaps: GapReader?
-        if case .gaps(let reader) = positions { gaps = reader }
-        var bitCursor = 0
-        var maskByte = 0
-        var maskRank = 0
-        var done = 0
-        var released = record.codeRange.lowerBound
-        while done < record.kept {
-            let count = min(Self.runLength, record.kept - done)
-            try values.read(from: done, count: count, into: scratch)
-            guard pleach_absmax_bits(scratch.values, count) < 0x7f80_0000 else { throw .notFinite(tensor: tensorName) }
-            var indices: UnsafeMutablePointer<UInt32>? = scratch.indices
-            switch positions {
-            case .all:
-                if resolving, let mask {
-                    nextOnes(of: mask.bytes, mask.count, cursor: &bitCursor, into: scratch.indices, count: count)
-                } else {
-                    indices = nil
-                }
-            case .bits(let bits): pleach_next_ones(bits, record.alive, &bitCursor, scratch.indices, count)
-            case .gaps: try gaps?.read(body, into: scratch.indices, count: count)
-            }
-            if record.positions != .dense, resolving, let mask {
-                let found = pleach_select_ones(
-                    mask.bytes, mask.bytes.count, &maskByte, &maskRank, scratch.indices, count)
-                precondition(found, "a record was accepted with more alive elements than its mask has")
-            }
+        guard !range.isEmpty else { return }
+        let scratch = RunScratch(capacity: min(Self.runLength, range.count))
+        var values = ValueReader(record: record, body: body, first: range.lowerBound)
+        var places = leftOut.isEmpty
+            ? PlaceReader(self, body, positions, first: range.lowerBound, bits: nil)
+            : PlaceReader(self, body, positions, first: range.lowerBound, bits: leftOut)
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.runLength) {
+            let count = min(Self.runLength, range.upperBound - start)
+            try values.read(from: start, count: count, into: scratch)
+            let hasIndices = try places.read(from: start, count: count, into: scratch.indices)
             visit(
                 ValueRun(
-                    values: UnsafeBufferPointer(start: scratch.values, count: count), indices: UnsafePointer(indices),
-                    start: done))
-            done += count
-            let place = values.place(after: done)
-            if place - released >= Self.releasedAtOnce {
-                region.release(released..<place)
-                released = place
-            }
-        }
-        try values.finish()
-        try gaps?.stream.finish(body)
-    }
-
-    private func nextOnes(
-        of bits: [UInt8], _ bitCount: Int, cursor: inout Int, into out: UnsafeMutablePointer<UInt32>, count: Int
-    ) {
-        let found = pleach_next_ones(bits, bitCount, &cursor, out, count)
-        precondition(found == count, "a record was accepted with more alive elements than its mask has")
-    }
-}
-
-/// Buffers of one run.
-private final class RunScratch {
-    let values: UnsafeMutablePointer<Float>
-    let indices: UnsafeMutablePointer<UInt32>
-    let codes: UnsafeMutablePointer<Int8>
-
-    init(capacity: Int) {
-        values = .allocate(capacity: capacity)
-        indices = .allocate(capacity: capacity)
-        codes = .allocate(capacity: capacity)
-    }
-
-    deinit {
-        values.deallocate()
-        indices.deallocate()
-        codes.deallocate()
-    }
-}
-
-/// Values of one record coming out of the body in order.
-private struct ValueReader {
-    let record: TensorRecord
-    let body: UnsafePointer<UInt8>
-    private var stream: RiceStream
-    private let factor: Float
-
-    init(record: TensorRecord, body: UnsafePointer<UInt8>) {
-        self.record = record
-        self.body = body
-        stream = RiceStream(parameter: record.codeParameter, range: record.codeRange)
-        factor = SharedExponent.factor(record.exponent)
-    }
-
-    mutating func read(from first: Int, count: Int, into scratch: RunScratch) throws(CodecError) {
-        let bytes = body + record.codeRange.lowerBound
-        let scales = body + record.scaleRange.lowerBound
-        switch record.format {
-        case .float32:
-            UnsafeMutableRawPointer(scratch.values).copyMemory(from: bytes + 4 * first, byteCount: 4 * count)
-        case .float16: pleach_from_half(bytes + 2 * first, count, factor, scratch.values)
-        case .ternary:
-            pleach_dequantize_signs(bytes, count, scales, factor, record.blockSize, first, scratch.values)
-        case .int8 where !record.isRice:
-            try bytes.withMemoryRebound(to: Int8.self, capacity: record.codeRange.count) { (codes) throws(CodecError) in
-                try dequantize(codes + first, first, count, scratch)
-            }
-        case .int8, .int4:
-            if record.isRice {
-                try stream.read(body, limit: 2 * record.format.levels, into: scratch.indices, count: count)
-                pleach_unfold_signs(scratch.indices, count, scratch.codes)
-            } else {
-                pleach_unpack_int4(bytes, first, count, scratch.codes)
-            }
-            try dequantize(scratch.codes, first, count, scratch)
+                    values: UnsafeBufferPointer(start: scratch.values, count: count),
+                    indices: hasIndices ? UnsafePointer(scratch.indices) : nil, start: start))
+            releaseUnit(region, endingAt: start + count)
         }
     }
 
-    /// Where in the body the values after the first `count` begin, or a little before.
-    func place(after count: Int) -> Int {
-        record.codeRange.lowerBound + (record.isRice ? stream.byteOffset : record.format.plainByteCount(count))
-    }
-
-    private func dequantize(
-        _ codes: UnsafePointer<Int8>, _ first: Int, _ count: Int, _ scratch: RunScratch
+    fileprivate func readBlocks(
+        _ body: UnsafePointer<UInt8>, from first: Int, count: Int, into out: UnsafeMutablePointer<UInt32>
     ) throws(CodecError) {
-        guard Int(pleach_minimum_code(codes, count)) >= -record.format.levels else {
+        let field = body + record.positionRange.lowerBound
+        guard record.blocks.read(field, first: first, into: UnsafeMutableBufferPointer(start: out, count: count)) else {
             throw .malformed(
-                field: "a value", offset: record.codeRange.lowerBound, reason: "is below -\(record.format.levels)")
+                field: "the places in blocks", offset: record.positionRange.lowerBound,
+                reason: "do not rise, or leave their block")
         }
-        let scales = body + record.scaleRange.lowerBound
-        pleach_dequantize(codes, count, scales, factor, record.blockSize, first, scratch.values)
     }
 
-    /// Checks what is left of the codes: nothing, spare bits 0.
-    func finish() throws(CodecError) {
-        if record.isRice { return try stream.finish(body) }
-        let spare = record.codeRange.count * 8 - record.kept * record.format.bitCount
-        guard spare == 0 || body[record.codeRange.upperBound - 1] >> UInt8(8 - spare) == 0 else {
-            throw .malformed(
-                field: "the values", offset: record.codeRange.upperBound - 1, reason: "have spare bits set")
+    private func leftOutBits(in region: ByteRegion) throws(CodecError) -> [UInt8] {
+        try region.withBody { (body) throws(CodecError) in
+            try GapReader.expand(record.gaps, domain: record.alive, inverted: true, body: body)
         }
+    }
+}
+
+extension TensorRecord {
+    /// About where the codes of some values lie.
+    fileprivate func codeBytes(of range: Range<Int>) -> Range<Int> {
+        func place(_ value: Int) -> Int {
+            guard isRice else { return codeRange.lowerBound + value * format.bitCount / 8 }
+            let entry = value / RecordRuns.shareUnit
+            return entry < codes.entries.count ? codes.entries[entry] : codeRange.upperBound
+        }
+        return place(range.lowerBound)..<max(place(range.lowerBound), min(place(range.upperBound), codeRange.upperBound))
+    }
+}
+
+/// The elements of a record's values, run by run.
+private struct PlaceReader {
+    private let runs: RecordRuns
+    private let body: UnsafePointer<UInt8>
+    private let leftOut: [UInt8]?
+    private var gaps: GapReader?
+    private var bitCursor = 0
+    private var maskByte = 0
+    private var maskRank = 0
+
+    init(_ runs: RecordRuns, _ body: UnsafePointer<UInt8>, _ positions: PositionIndex, first: Int, bits: [UInt8]?) {
+        self.runs = runs
+        self.body = body
+        leftOut = bits
+        let record = runs.record
+        switch record.positions {
+        case .gaps: gaps = positions.gaps[first / RecordRuns.shareUnit]
+        case .bitmap where first > 0:
+            bitCursor = place(ofOne: first, in: body + record.positionRange.lowerBound, record.positionRange.count)
+        case .gapsBetweenLeftOut where first > 0:
+            bitCursor = bits.map { place(ofOne: first, in: $0, $0.count) } ?? 0
+        case .dense where first > 0:
+            bitCursor = runs.mask.map { place(ofOne: first, in: $0.bytes, $0.bytes.count) } ?? 0
+        case .dense, .bitmap, .gapsBetweenLeftOut, .blocks: break
+        }
+    }
+
+    private func place(ofOne rank: Int, in bits: UnsafePointer<UInt8>, _ byteCount: Int) -> Int {
+        var byte = 0
+        var before = 0
+        var place = UInt32(rank)
+        let found = pleach_select_ones(bits, byteCount, &byte, &before, &place, 1)
+        precondition(found, "a record was accepted with more values than its positions have")
+        return Int(place)
+    }
+
+    /// Writes the elements of the next values; false when they are simply those from `start` on.
+    mutating func read(
+        from start: Int, count: Int, into out: UnsafeMutablePointer<UInt32>
+    ) throws(CodecError) -> Bool {
+        let record = runs.record
+        switch record.positions {
+        case .dense:
+            guard let mask = runs.mask else { return false }
+            nextOnes(of: mask.bytes, mask.count, into: out, count: count)
+            return true
+        case .bitmap: nextOnes(of: body + record.positionRange.lowerBound, record.alive, into: out, count: count)
+        case .gapsBetweenLeftOut: nextOnes(of: leftOut ?? [], record.alive, into: out, count: count)
+        case .gaps: try gaps?.read(body, into: out, count: count)
+        case .blocks: try runs.readBlocks(body, from: start, count: count, into: out)
+        }
+        if let mask = runs.mask {
+            let found = pleach_select_ones(mask.bytes, mask.bytes.count, &maskByte, &maskRank, out, count)
+            precondition(found, "a record was accepted with more alive elements than its mask has")
+        }
+        return true
+    }
+
+    private mutating func nextOnes(
+        of bits: UnsafePointer<UInt8>, _ bitCount: Int, into out: UnsafeMutablePointer<UInt32>, count: Int
+    ) {
+        let found = pleach_next_ones(bits, bitCount, &bitCursor, out, count)
+        precondition(found == count, "a record was accepted with more values than its positions have")
     }
 }

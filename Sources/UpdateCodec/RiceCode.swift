@@ -1,105 +1,201 @@
 import CKernels
 
-/// Rice codes (R. F. Rice 1979): a number v is v >> k ones, a zero, then its k low bits.
-struct RiceCode {
+/// Rice codes (R. F. Rice 1979) in segments, each with a parameter of its own: a number v is v >> k in unary and its k low
+/// bits. The two lie apart, because then neither has to wait for the other.
+enum RiceCode {
+    /// Numbers of a segment; also values of a run, so the two never fall apart.
+    static let segmentLength = 4096
     /// Positions have at most 31 bits.
     static let largestGapParameter = 30
     /// Sign-folded codes have at most 8 bits.
     static let largestValueParameter = 7
 
-    let parameter: Int
-    let bitCount: Int
+    /// What a segment of `count` numbers takes with one parameter.
+    struct Segment: Equatable {
+        let parameter: Int
+        let quotientByteCount: Int
+        let byteCount: Int
 
-    var byteCount: Int { (bitCount + 7) / 8 }
-    /// With its parameter and length in front, as it stands in a record.
-    var fieldByteCount: Int { 1 + varintByteCount(byteCount) + byteCount }
+        init(count: Int, parameter: Int, sumOfQuotients: Int) {
+            self.parameter = parameter
+            quotientByteCount = (sumOfQuotients + count + 7) / 8
+            byteCount = 1 + varintByteCount(quotientByteCount) + (count * parameter + 7) / 8 + quotientByteCount
+        }
 
-    /// The parameter with the fewest bits for `numbers`, exactly.
-    init(best numbers: UnsafeBufferPointer<UInt32>, largestParameter: Int) {
-        self.init(count: numbers.count, largestParameter: largestParameter) { k in
-            Int(pleach_sum_shifted(numbers.baseAddress, numbers.count, UInt32(k)))
+        /// The cost n(1 + k) + Σ(v >> k) is convex in k, because Σ(v >> k) − Σ(v >> k+1) = Σ⌈(v >> k)/2⌉ falls with k; so
+        /// the first rise ends the search, which starts near the logarithm of the mean.
+        init(best count: Int, largestParameter: Int, sumShifted: (_ k: Int) -> Int) {
+            let mean = count > 0 ? sumShifted(0) / count : 0
+            var k = min(mean == 0 ? 0 : Int.bitWidth - 1 - mean.leadingZeroBitCount, largestParameter)
+            var sum = sumShifted(k)
+            while k > 0, case let next = sumShifted(k - 1), next <= sum + count { (k, sum) = (k - 1, next) }
+            while k < largestParameter, case let next = sumShifted(k + 1), next + count < sum { (k, sum) = (k + 1, next) }
+            self.init(count: count, parameter: k, sumOfQuotients: sum)
         }
     }
 
-    /// The same for sign-folded codes. They take few values, so they are counted once instead of folded.
-    init(bestForCodes codes: [Int8]) {
-        var counts = [UInt32](repeating: 0, count: 256)
-        pleach_count_codes(codes, codes.count, &counts)
-        self.init(count: codes.count, largestParameter: Self.largestValueParameter) { k in
-            (-128...127).reduce(0) { sum, code in
-                let folded = code >= 0 ? 2 * code : -2 * code - 1
-                return sum + Int(counts[code + 128]) * (folded >> k)
+    static func segmentCount(_ count: Int) -> Int { (count + segmentLength - 1) / segmentLength }
+
+    /// The stream of some numbers.
+    static func encode(
+        _ numbers: UnsafeBufferPointer<UInt32>, largestParameter: Int, force: WorkForce
+    ) -> [UInt8] {
+        encode(count: numbers.count, force: force) { (range, bytes) in
+            let part = UnsafeBufferPointer(rebasing: numbers[range])
+            let segment = Segment(best: part.count, largestParameter: largestParameter) {
+                Int(pleach_sum_shifted(part.baseAddress, part.count, UInt32($0)))
+            }
+            bytes.append(segment) {
+                pleach_rice_encode(part.baseAddress, part.count, UInt32(segment.parameter), $0)
             }
         }
     }
 
-    /// The cost n(1 + k) + Σ(v >> k) is convex in k, because Σ(v >> k) − Σ(v >> k+1) = Σ⌈(v >> k)/2⌉ falls with k; so
-    /// the first rise ends the search, which starts near the logarithm of the mean.
-    private init(count: Int, largestParameter: Int, sumShifted: (_ k: Int) -> Int) {
-        func cost(_ k: Int) -> Int { count * (1 + k) + sumShifted(k) }
-        let mean = count > 0 ? sumShifted(0) / count : 0
-        var best = min(mean == 0 ? 0 : Int.bitWidth - 1 - mean.leadingZeroBitCount, largestParameter)
-        var bits = cost(best)
-        while best > 0, case let next = cost(best - 1), next <= bits { (best, bits) = (best - 1, next) }
-        while best < largestParameter, case let next = cost(best + 1), next < bits { (best, bits) = (best + 1, next) }
-        (parameter, bitCount) = (best, bits)
+    /// The segment that codes some folded codes best.
+    static func segment(of folded: UnsafeBufferPointer<UInt8>) -> Segment {
+        Segment(best: folded.count, largestParameter: largestValueParameter) {
+            Int(pleach_sum_shifted_bytes(folded.baseAddress, folded.count, UInt32($0)))
+        }
     }
 
-    /// Appends parameter, length and stream.
-    func write(_ numbers: UnsafeBufferPointer<UInt32>, to bytes: inout [UInt8]) {
-        bytes.append(UInt8(parameter))
-        bytes.appendVarint(byteCount)
-        bytes += [UInt8](unsafeUninitializedCapacity: byteCount + 8) { buffer, filled in
-            filled = pleach_rice_encode(numbers.baseAddress, numbers.count, UInt32(parameter), buffer.baseAddress)
+    static func append(_ folded: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
+        let segment = segment(of: folded)
+        bytes.append(segment) {
+            pleach_rice_encode_bytes(folded.baseAddress, folded.count, UInt32(segment.parameter), $0)
         }
+    }
+
+    /// The stream of `count` numbers, of which `append` codes a segment at a time.
+    static func encode(
+        count: Int, force: WorkForce, _ append: (_ range: Range<Int>, _ bytes: inout [UInt8]) -> Void
+    ) -> [UInt8] {
+        let shares = force.shares(of: count, unit: segmentLength)
+        let parts = force.map(shares.count) { share in
+            var bytes: [UInt8] = []
+            let end = shares[share].upperBound
+            for start in stride(from: shares[share].lowerBound, to: end, by: segmentLength) {
+                append(start..<min(start + segmentLength, end), &bytes)
+            }
+            return bytes
+        }
+        guard parts.count > 1 else { return parts.first ?? [] }
+        var all: [UInt8] = []
+        all.reserveCapacity(parts.reduce(0) { $0 + $1.count })
+        for part in parts { all += part }
+        return all
+    }
+}
+
+extension [UInt8] {
+    /// Appends a segment's head and what `write` puts behind it.
+    fileprivate mutating func append(_ segment: RiceCode.Segment, _ write: (UnsafeMutablePointer<UInt8>) -> Int) {
+        let start = count
+        append(UInt8(segment.parameter))
+        appendVarint(segment.quotientByteCount)
+        let place = count
+        // The kernels write whole words.
+        let slack = 64
+        append(contentsOf: repeatElement(0, count: segment.byteCount - (place - start) + slack))
+        withUnsafeMutableBufferPointer { bytes in
+            guard let first = bytes.baseAddress else { return }
+            let written = write(first + place)
+            precondition(written == segment.quotientByteCount, "a Rice segment has another size than was counted")
+        }
+        removeLast(slack)
     }
 }
 
 func varintByteCount(_ value: Int) -> Int { max(1, (Int.bitWidth - value.leadingZeroBitCount + 6) / 7) }
 
-/// A Rice stream being read: its place in the body, and how far the reading came.
-struct RiceStream {
-    let parameter: Int
+/// A Rice stream that was found in a body: where it lies, and where reading can begin.
+struct RiceStream: Sendable, Equatable {
+    /// Segments between two places where reading can begin.
+    static let segmentsPerEntry = 64
+
+    let count: Int
     let range: Range<Int>
-    private var cursor: UInt64 = 0
+    /// The place of every 64th segment.
+    let entries: [Int]
 
-    /// Bytes that were read to their end.
-    var byteOffset: Int { Int(cursor / 8) }
+    static let none = RiceStream(count: 0, range: 0..<0, entries: [])
 
-    init(parameter: Int, range: Range<Int>) {
-        self.parameter = parameter
+    private init(count: Int, range: Range<Int>, entries: [Int]) {
+        self.count = count
         self.range = range
+        self.entries = entries
     }
 
-    /// Reads parameter and length. A stream longer than `byteLimit` would not pay, so it is refused.
+    /// Passes over the stream of `count` numbers. One longer than `byteLimit` would not pay, so it is refused.
     init(
-        _ reader: inout ByteReader, _ field: String, largestParameter: Int, byteLimit: Int
+        _ reader: inout ByteReader, _ field: String, count: Int, largestParameter: Int, byteLimit: Int
     ) throws(CodecError) {
-        parameter = Int(try reader.byte("the Rice parameter of \(field)"))
-        guard parameter <= largestParameter else {
-            throw reader.malformed("the Rice parameter of \(field)", "is \(parameter), above \(largestParameter)")
+        let start = reader.offset
+        var entries: [Int] = []
+        for number in 0..<RiceCode.segmentCount(count) {
+            if number % Self.segmentsPerEntry == 0 { entries.append(reader.offset) }
+            let parameter = Int(try reader.byte("the Rice parameter of \(field)"))
+            guard parameter <= largestParameter else {
+                throw reader.malformed("the Rice parameter of \(field)", "is \(parameter), above \(largestParameter)")
+            }
+            let length = try reader.varint("the length of \(field)", limit: byteLimit)
+            let numbers = min(RiceCode.segmentLength, count - number * RiceCode.segmentLength)
+            _ = try reader.range((numbers * parameter + 7) / 8 + length, field)
+            guard reader.offset - start <= byteLimit else {
+                throw reader.malformed(field, "take more than \(byteLimit) bytes, so they should not be Rice-coded")
+            }
         }
-        let count = try reader.varint("the length of \(field)", limit: byteLimit)
-        range = try reader.range(count, field)
+        self.init(count: count, range: start..<reader.offset, entries: entries)
     }
 
-    /// The next `count` numbers, none above `limit`.
+    /// Reads from segment `number` on, a multiple of `segmentsPerEntry`.
+    func cursor(at number: Int = 0) -> RiceCursor {
+        RiceCursor(offset: number == 0 ? range.lowerBound : entries[number / Self.segmentsPerEntry])
+    }
+}
+
+/// A place in a Rice stream, at the start of a segment. The stream was passed over before, so heads and bounds are right.
+struct RiceCursor {
+    private(set) var offset: Int
+
+    init(offset: Int) { self.offset = offset }
+
+    /// The next segment, of `count` numbers none of which is above `limit`.
     mutating func read(
         _ body: UnsafePointer<UInt8>, limit: Int, into out: UnsafeMutablePointer<UInt32>, count: Int
     ) throws(CodecError) {
-        guard
-            pleach_rice_decode(
-                body + range.lowerBound, range.count, &cursor, UInt32(parameter), UInt32(limit), out, count)
-        else {
-            throw .malformed(field: "a Rice stream", offset: range.lowerBound, reason: "ends early or leaves its range")
+        try next(body, count) { remainders, quotients, length, parameter in
+            pleach_rice_decode(remainders, quotients, length, parameter, UInt32(limit), out, count)
         }
     }
 
-    /// Checks that exactly the stream was used and that its spare bits are 0.
-    func finish(_ body: UnsafePointer<UInt8>) throws(CodecError) {
-        let spare = range.count * 8 - Int(cursor)
-        guard spare < 8, spare == 0 || body[range.upperBound - 1] >> UInt8(8 - spare) == 0 else {
-            throw .malformed(field: "a Rice stream", offset: range.lowerBound, reason: "is longer than its numbers")
+    mutating func read(
+        _ body: UnsafePointer<UInt8>, limit: Int, into out: UnsafeMutablePointer<UInt8>, count: Int
+    ) throws(CodecError) {
+        try next(body, count) { remainders, quotients, length, parameter in
+            pleach_rice_decode_bytes(remainders, quotients, length, parameter, UInt32(limit), out, count)
         }
+    }
+
+    private mutating func next(
+        _ body: UnsafePointer<UInt8>, _ count: Int,
+        _ decode: (UnsafePointer<UInt8>, UnsafePointer<UInt8>, Int, UInt32) -> Bool
+    ) throws(CodecError) {
+        let parameter = Int(body[offset])
+        var place = offset + 1
+        var length = 0
+        var shift = 0
+        while true {
+            let byte = Int(body[place])
+            length |= (byte & 0x7f) << shift
+            place += 1
+            shift += 7
+            if byte < 0x80 { break }
+        }
+        let quotients = place + (count * parameter + 7) / 8
+        guard decode(body + place, body + quotients, length, UInt32(parameter)) else {
+            throw .malformed(
+                field: "a Rice stream", offset: offset, reason: "has not exactly its numbers, or one out of range")
+        }
+        offset = quotients + length
     }
 }

@@ -7,20 +7,9 @@ struct TensorEncoder {
     /// magnitude is near the least squared error for weights of one scale (Li, Zhang, Liu 2016, equation 6).
     static let ternaryThreshold = 0.7
 
-    struct Record {
-        var alive: Int
-        /// Ranks, among the alive, of the values sent, ascending; nil for all of them.
-        var chosen: [UInt32]?
-        var positions = PositionScheme.dense
-        var positionBytes: [UInt8] = []
-        var values: CodedValues
-
-        var kept: Int { chosen?.count ?? alive }
-    }
-
     struct Result {
-        /// nil when nothing needs to be sent.
-        var record: Record?
+        /// Values sent; 0 when nothing was written.
+        var kept = 0
         /// As far as they were asked for.
         var decoded: Tensor?
         var residual: Tensor?
@@ -29,19 +18,7 @@ struct TensorEncoder {
     let name: String
     let mask: Bitmap?
     let scheme: WireScheme
-
-    /// What one pass over a tensor tells.
-    private struct Survey {
-        /// The largest magnitude's bit pattern; infinite or NaN if any element is.
-        var largestBits: UInt32
-        var nonzero = 0
-
-        init(of tensor: borrowing Tensor) {
-            var nonzero = 0
-            largestBits = tensor.withElements(as: Float.self) { pleach_survey($0.baseAddress, $0.count, &nonzero) }
-            self.nonzero = nonzero
-        }
-    }
+    var force = WorkForce.alone
 
     /// Codes one tensor and appends its record to `bytes`, as that of tensor `index` behind that of tensor `previous`.
     /// A tensor that nobody else holds becomes its own residual in place.
@@ -50,133 +27,112 @@ struct TensorEncoder {
         to bytes: inout [UInt8]
     ) throws(CodecError) -> Result {
         guard tensor.elementType == .float32 else { throw .notFloat32(tensor: name, found: tensor.elementType) }
-        var survey = Survey(of: tensor)
-        guard survey.largestBits < 0x7f80_0000 else { throw .notFinite(tensor: name) }
+        var survey = survey(tensor)
+        guard survey.isFinite else { throw .notFinite(tensor: name) }
         let shape = tensor.shape
         // Moved, not shared, so that the residual can take the elements' place.
         var alive = gatherAlive(tensor)
-        if mask != nil { survey = Survey(of: alive) }
-        guard
-            let record = code(
-                alive, survey, counter: counter, elements: shape.elementCount, index, previous, to: &bytes)
-        else {
+        if mask != nil { survey = self.survey(alive) }
+        let start = bytes.count
+        let kept = write(alive, survey, counter: counter, elements: shape.elementCount, index, previous, to: &bytes)
+        var result = Result(kept: kept)
+        guard kept > 0 else {
             func zeros(_ part: CodedParts) -> Tensor? { keeping.contains(part) ? Tensor(zeros: shape) : nil }
-            return Result(record: nil, decoded: zeros(.decoded), residual: zeros(.residual))
+            // What is not sent at all is owed in full, like everything else that is not sent.
+            if keeping.contains(.residual) { result.residual = spread(alive, shape: shape) }
+            result.decoded = zeros(.decoded)
+            return result
         }
-        var result = Result(record: record)
-        if keeping.contains(.decoded) { result.decoded = spread(decoded(record, alive), shape: shape) }
+        guard !keeping.isEmpty else { return result }
+        let written = WrittenRecord(bytes, from: start, elements: shape.elementCount, previous: previous, force: force)
+        if keeping.contains(.decoded) { result.decoded = spread(written.decoded(like: alive), shape: shape) }
         if keeping.contains(.residual) {
-            subtractSent(record, from: &alive)
+            written.subtract(from: &alive)
             result.residual = spread(alive, shape: shape)
         }
         return result
     }
 
-    /// nil when all is zero and nothing was written.
-    private func code(
-        _ alive: Tensor, _ survey: Survey, counter: UInt64, elements: Int, _ index: Int, _ previous: Int,
+    private func survey(_ tensor: borrowing Tensor) -> BlockSurvey {
+        tensor.withElements(as: Float.self) { BlockSurvey($0, block: scheme.blockSize, force: force) }
+    }
+
+    /// Returns how many values were written; 0 when all is zero, and then nothing was.
+    private func write(
+        _ alive: Tensor, _ survey: BlockSurvey, counter: UInt64, elements: Int, _ index: Int, _ previous: Int,
         to bytes: inout [UInt8]
-    ) -> Record? {
+    ) -> Int {
         alive.withElements(as: Float.self) { alive in
-            guard survey.largestBits != 0 else { return nil }
+            guard survey.overallBits != 0 else { return 0 }
             let isSmall = alive.count <= scheme.smallTensorElements
-            let format = isSmall ? scheme.smallValues : scheme.values
-            let coder = ValueCoder(
-                format: format, blockSize: scheme.blockSize, rounding: scheme.rounding, counter: counter)
+            let format = ValueWriter.format(isSmall ? scheme.smallValues : scheme.values, largest: survey.largest)
             let chosen = choose(alive, survey, selection: isSmall ? .dense : scheme.selection, format: format)
-            func write(_ values: UnsafeBufferPointer<Float>) -> Record {
-                var record = Record(alive: alive.count, chosen: chosen, values: coder.code(values))
-                if let chosen {
-                    let subset = CodedSubset(chosen, domain: alive.count)
-                    (record.positions, record.positionBytes) = (subset.scheme, subset.bytes)
-                }
-                TensorRecord.writeHead(of: record, index: index, after: previous, elements: elements, to: &bytes)
-                bytes += record.positionBytes
-                record.values.write(values, to: &bytes)
-                return record
-            }
-            guard let chosen else { return write(alive) }
-            return chosen.map { alive[Int($0)] }.withUnsafeBufferPointer { write($0) }
+            bytes.appendVarint(index - previous - 1)
+            bytes.appendVarint(elements)
+            bytes.appendVarint(elements - alive.count)
+            // The form is known when the values are written.
+            let formPlace = bytes.count
+            bytes.append(0)
+            bytes.append(format.rawValue)
+            let positions = chosen.map { appendPositions($0, domain: alive.count, to: &bytes) } ?? .dense
+            let writer = ValueWriter(
+                format: format, scheme: scheme, counter: counter, isSparse: chosen != nil, force: force)
+            let form =
+                chosen?.values.withUnsafeBufferPointer { writer.append($0, survey: nil, to: &bytes) }
+                ?? writer.append(alive, survey: survey, to: &bytes)
+            bytes[formPlace] = TensorRecord.form(positions, isRice: form.isRice, isRotated: form.isRotated)
+            return chosen?.ranks.count ?? alive.count
         }
     }
 
-    /// Ranks, among the alive, of the values to send, ascending; nil for all of them.
+    /// Count and positions of what was chosen, in the smallest way this coding allows.
+    private func appendPositions(
+        _ chosen: MagnitudeSelection, domain: Int, to bytes: inout [UInt8]
+    ) -> PositionScheme {
+        let kept = chosen.ranks.count
+        let subset = CodedSubset(chosen.ranks, domain: domain, takesRice: scheme.coding != .plain, force: force)
+        if let blocks = scheme.selection.blocks(domain: domain), blocks.count == kept, blocks.isFilled(by: chosen.ranks),
+            blocks.byteCount < subset.bytes.count
+        {
+            bytes.appendVarint(blocks.perBlock)
+            bytes += blocks.bytes(chosen.ranks)
+            return .blocks
+        }
+        bytes.appendVarint(kept)
+        bytes += subset.bytes
+        return subset.scheme
+    }
+
+    /// What to send, by rank among the alive; nil for all of it.
     private func choose(
-        _ alive: UnsafeBufferPointer<Float>, _ survey: Survey, selection: Selection, format: ValueFormat
-    ) -> [UInt32]? {
-        let chosen: [UInt32]
+        _ alive: UnsafeBufferPointer<Float>, _ survey: BlockSurvey, selection: Selection, format: ValueFormat
+    ) -> MagnitudeSelection? {
+        let chosen: MagnitudeSelection
         switch selection {
-        case .topK(let density):
-            let count = max(1, Int((density * Double(alive.count)).rounded()))
-            chosen = MagnitudeSelection.largest(count, of: alive)
+        case .topK(let density, let method):
+            let count = min(alive.count, max(1, Int((density * Double(alive.count)).rounded())))
+            switch method {
+            case .exact: chosen = .largest(count, of: alive, force: force)
+            case .threshold:
+                let about = MagnitudeSelection.aboveSampledThreshold(count, of: alive, force: force)
+                // A sample of a few can miss everything.
+                chosen = about.ranks.isEmpty ? .largest(count, of: alive, force: force) : about
+            case .block:
+                guard let blocks = selection.blocks(domain: alive.count) else { return nil }
+                chosen = .largestOfBlocks(blocks, of: alive, force: force)
+            }
         case .dense where format == .ternary:
             let mean = pleach_sum_abs(alive.baseAddress, alive.count) / Double(alive.count)
             // Among the smallest denormals the threshold can round up to the largest magnitude; that one stays.
-            let largest = Float(bitPattern: survey.largestBits)
-            let threshold = min(Float(Self.ternaryThreshold * mean), largest.nextDown)
-            chosen = MagnitudeSelection.above(magnitude: threshold, of: alive)
+            let threshold = min(Float(Self.ternaryThreshold * mean), survey.largest.nextDown)
+            chosen = .above(magnitude: threshold, of: alive, expecting: alive.count * 2 / 3, force: force)
         case .dense:
             // Where most values are 0, a bitmap and the others cost less than all.
             let nonzero = survey.nonzero
             guard nonzero * format.bitCount + alive.count < alive.count * format.bitCount else { return nil }
-            chosen = MagnitudeSelection.nonzero(alive)
+            chosen = .nonzero(of: alive, expecting: nonzero, force: force)
         }
-        return chosen.count == alive.count ? nil : chosen
-    }
-
-    /// The alive elements as every receiver will see them, 0 where nothing is sent.
-    private func decoded(_ record: Record, _ alive: Tensor) -> Tensor {
-        guard record.chosen != nil else {
-            if record.values.format == .float32 { return alive }
-            return Tensor(float32: alive.shape) { record.values.decode(from: 0, into: $0) }
-        }
-        return alive.withElements(as: Float.self) { alive in
-            Tensor(float32: [alive.count]) { target in
-                target.initialize(repeating: 0)
-                Self.forEachRun(record, alive) { values, ranks, _ in
-                    guard let ranks else { return }
-                    for (value, rank) in zip(values, ranks) { target[Int(rank)] = value }
-                }
-            }
-        }
-    }
-
-    /// Input − decoded, in place. What was not sent is owed in full.
-    private func subtractSent(_ record: Record, from alive: inout Tensor) {
-        alive.withMutableElements(as: Float.self) { alive in
-            Self.forEachRun(record, UnsafeBufferPointer(alive)) { values, ranks, start in
-                guard let ranks else {
-                    guard let target = alive.baseAddress.map({ $0 + start }) else { return }
-                    pleach_subtract(target, values.baseAddress, target, values.count)
-                    return
-                }
-                for (value, rank) in zip(values, ranks) { alive[Int(rank)] -= value }
-            }
-        }
-    }
-
-    /// Decodes what was coded of `alive` a run at a time: the values, and their ranks unless they follow one another
-    /// from `start` on. A run is decoded from the elements of that run alone, which the caller may then change.
-    private static func forEachRun(
-        _ record: Record, _ alive: UnsafeBufferPointer<Float>,
-        _ visit: (_ values: UnsafeBufferPointer<Float>, _ ranks: ArraySlice<UInt32>?, _ start: Int) -> Void
-    ) {
-        let runLength = 4096
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: min(runLength, record.kept)) { scratch in
-            for start in stride(from: 0, to: record.kept, by: runLength) {
-                let count = min(runLength, record.kept - start)
-                let run = UnsafeMutableBufferPointer(rebasing: scratch[..<count])
-                let ranks = record.chosen?[start..<start + count]
-                if record.values.format != .float32 {
-                    record.values.decode(from: start, into: run)
-                } else if let ranks {
-                    for (place, rank) in ranks.enumerated() { run[place] = alive[Int(rank)] }
-                } else {
-                    _ = run.update(fromContentsOf: alive[start..<start + count])
-                }
-                visit(UnsafeBufferPointer(run), ranks, start)
-            }
-        }
+        return chosen.ranks.count == alive.count ? nil : chosen
     }
 
     private func gatherAlive(_ tensor: consuming Tensor) -> Tensor {
@@ -200,5 +156,15 @@ struct TensorEncoder {
             }
         }
         return tensor
+    }
+}
+
+extension Selection {
+    /// The blocks that selection by block fills; nil for other selections, and where all would be taken.
+    func blocks(domain: Int) -> PositionBlocks? {
+        guard case .topK(let density, .block) = self else { return nil }
+        let perBlock = max(1, Int((density * Double(PositionBlocks.size)).rounded()))
+        let blocks = PositionBlocks(domain: domain, perBlock: perBlock)
+        return perBlock < PositionBlocks.size && blocks.count < domain ? blocks : nil
     }
 }

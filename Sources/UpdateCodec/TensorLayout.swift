@@ -33,13 +33,13 @@ public struct TensorLayout: Sendable, Equatable {
         return TensorLayout(names.compactMap { name in known[name].map { (name: name, shape: $0) } })
     }
 
-    /// The largest body a container for this layout can need: every record with a bitmap, float32 values and all its
+    /// The largest body a container for this layout can need: every record with positions, float32 values and all its
     /// fields at their longest, and a full bitmap for each mask. Saturates instead of overflowing.
     var largestBodyByteCount: Int {
         entries.reduce(64) { sum, entry in
-            let (values, tooMany) = entry.elementCount.multipliedReportingOverflow(by: 5)
+            let (values, tooMany) = entry.elementCount.multipliedReportingOverflow(by: 6)
             let (next, tooLarge) = sum.addingReportingOverflow(tooMany ? Int.max : values)
-            let (total, overflow) = next.addingReportingOverflow(128)
+            let (total, overflow) = next.addingReportingOverflow(1024)
             return tooLarge || overflow ? Int.max : total
         }
     }

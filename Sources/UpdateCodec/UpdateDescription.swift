@@ -8,15 +8,23 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
         public let kept: Int
         /// Sent values as a share of all elements.
         public let density: Double
-        /// `dense`, `bitmap`, `gaps` or `gaps-of-left-out`.
+        /// `dense`, `bitmap`, `gaps`, `gaps-of-left-out` or `blocks`.
         public let positions: String
-        /// `f32`, `f16`, `int8`, `int4` or `ternary`.
+        /// `f32`, `f16`, `bf16`, `int8`, ... as in protocols/update-format.md.
         public let values: String
         /// `plain` or `rice`.
         public let coding: String
+        /// Whether values were rotated before they were quantized.
+        public let rotated: Bool
         /// Values that share a scale; nil for formats without scales.
         public let blockSize: Int?
-        /// Of the unpacked body.
+        /// Levels of a codebook; nil for other formats.
+        public let levels: Int?
+        /// Of the positions, in the unpacked body.
+        public let positionBytes: Int
+        public let scaleBytes: Int
+        public let valueBytes: Int
+        /// Of the whole record.
         public let bytes: Int
     }
 
@@ -76,8 +84,10 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
             TensorDescription(
                 index: $0.index, elements: $0.elements, alive: $0.alive, kept: $0.kept,
                 density: Double($0.kept) / Double($0.elements), positions: $0.positions.name, values: $0.format.name,
-                coding: $0.isRice ? "rice" : "plain", blockSize: $0.format.hasScales ? $0.blockSize : nil,
-                bytes: $0.byteCount)
+                coding: $0.isRice ? "rice" : "plain", rotated: $0.rotation != nil,
+                blockSize: $0.format.hasScales ? $0.blockSize : nil,
+                levels: $0.format.codebookSize > 0 ? $0.levelCount : nil, positionBytes: $0.positionRange.count,
+                scaleBytes: $0.scaleRange.count, valueBytes: $0.codeRange.count, bytes: $0.byteCount)
         }
     }
 
@@ -94,13 +104,18 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
                 "mask of tensor \(change.index): \(change.elements) elements, \(change.coding) \(reach), \(change.bytes) bytes"
             )
         }
-        let head = ["tensor", "elements", "alive", "sent", "positions", "values", "coding", "block", "bytes"]
+        let head = [
+            "tensor", "elements", "alive", "sent", "positions", "values", "coding", "block", "position B", "scale B",
+            "value B", "bytes", "bits/sent",
+        ]
         let rows =
             [head]
             + tensors.map {
                 [
-                    "\($0.index)", "\($0.elements)", "\($0.alive)", "\($0.kept)", $0.positions, $0.values, $0.coding,
-                    $0.blockSize.map(String.init) ?? "-", "\($0.bytes)",
+                    "\($0.index)", "\($0.elements)", "\($0.alive)", "\($0.kept)", $0.positions, $0.values,
+                    $0.coding + ($0.rotated ? " rotated" : ""), $0.blockSize.map(String.init) ?? "-",
+                    "\($0.positionBytes)", "\($0.scaleBytes)", "\($0.valueBytes)", "\($0.bytes)",
+                    Self.rounded(Double($0.bytes) * 8 / Double($0.kept)),
                 ]
             }
         let widths = head.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }

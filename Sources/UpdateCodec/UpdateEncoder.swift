@@ -9,15 +9,17 @@ public enum UpdateEncoder {
     /// - Parameters:
     ///   - masks: which elements are alive so far; dead ones are not sent.
     ///   - newMasks: when given, the container carries the change from `masks`, and values are aligned to these instead.
-    ///   - seed: of stochastic rounding.
+    ///   - seed: of stochastic rounding and rotation.
+    ///   - threads: that share the work; the bytes do not depend on them.
     /// - Throws: `CodecError` for a tensor that is not float32, not finite or does not fit its mask, for an invalid
     ///   scheme, and when `header.maskEpoch` is not that of the masks the values are aligned to.
     public static func encode(
         _ tensors: NamedTensors, header: UpdateHeader, scheme: WireScheme, masks: MaskSet = MaskSet(),
-        newMasks: MaskSet? = nil, seed: UInt64 = 0
+        newMasks: MaskSet? = nil, seed: UInt64 = 0, threads: Int = 1
     ) throws(CodecError) -> EncodedUpdate {
         var writer = try UpdateWriter(
-            layout: TensorLayout(tensors), header: header, scheme: scheme, masks: masks, newMasks: newMasks, seed: seed)
+            layout: TensorLayout(tensors), header: header, scheme: scheme, masks: masks, newMasks: newMasks, seed: seed,
+            threads: threads)
         var decoded = NamedTensors()
         var residual = NamedTensors()
         for (name, tensor) in tensors.ordered {
@@ -39,7 +41,7 @@ public enum UpdateEncoder {
         guard (1...limits.blockSize).contains(scheme.blockSize) else {
             throw .invalidScheme("block size \(scheme.blockSize) is outside 1...\(limits.blockSize)")
         }
-        if case .topK(let density) = scheme.selection, !(density > 0 && density <= 1) {
+        if case .topK(let density, _) = scheme.selection, !(density > 0 && density <= 1) {
             throw .invalidScheme("density \(density) is not above 0 and at most 1")
         }
         guard layout.entries.count <= limits.tensors else {

@@ -11,7 +11,7 @@ public enum UpdateKind: UInt8, Sendable, Hashable, CaseIterable {
 /// Which snapshot a container refers to, and which masks its values are aligned to.
 public struct UpdateHeader: Sendable, Equatable {
     static let magic: [UInt8] = Array("PLUP".utf8)
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
     static let baseByteCount = 32
     /// Magic, version, kind, packing, flags, base, mask epoch, body size.
     static let byteCount = 52
@@ -33,7 +33,7 @@ public struct UpdateHeader: Sendable, Equatable {
 struct ContainerPrefix: Sendable, Equatable {
     enum Packing: UInt8 {
         case stored = 0
-        case lz4 = 1
+        case pieces = 1
     }
 
     var header: UpdateHeader

@@ -3,7 +3,7 @@ import Tensors
 
 /// A container that was parsed and checked from its first byte to its last. Holds the compressed bytes, not the values;
 /// over a mapped file it holds not even those: checking and folding release the pages behind them. Only a body packed with
-/// LZ4 is unpacked into memory, at most `TensorLayout.largestBodyByteCount` (5 bytes an element and a little).
+/// LZ4 is unpacked into memory, at most `TensorLayout.largestBodyByteCount` (6 bytes an element and a little).
 ///
 /// After `init` succeeded, nothing about the bytes can fail any more: positions are in range, values finite.
 public struct UpdateReader: Sendable {
@@ -19,30 +19,39 @@ public struct UpdateReader: Sendable {
     let recordMasks: [Bitmap?]
     /// The largest magnitude in each record.
     let magnitudes: [Float]
+    private let positions: [PositionIndex]
     /// Each record by the index of its tensor.
     private let recordNumbers: [Int: Int]
     private let normSquared: Double
 
     /// Parses and checks everything.
-    /// - Parameter masks: those of the base snapshot.
+    /// - Parameters:
+    ///   - masks: those of the base snapshot.
+    ///   - threads: that share the work; the outcome does not depend on them.
     /// - Throws: `CodecError`, naming the tensor or the field.
     public init(
-        _ bytes: [UInt8], layout: TensorLayout, masks: MaskSet = MaskSet(), limits: CodecLimits = .default
+        _ bytes: [UInt8], layout: TensorLayout, masks: MaskSet = MaskSet(), limits: CodecLimits = .default,
+        threads: Int = 1
     ) throws(CodecError) {
-        try self.init(region: ByteRegion(bytes), layout: layout, masks: masks, limits: limits)
+        try self.init(region: ByteRegion(bytes), layout: layout, masks: masks, limits: limits, threads: threads)
     }
 
     /// The same over a file, which must not change while the reader lives.
     public init(
-        _ file: MappedFile, layout: TensorLayout, masks: MaskSet = MaskSet(), limits: CodecLimits = .default
+        _ file: MappedFile, layout: TensorLayout, masks: MaskSet = MaskSet(), limits: CodecLimits = .default,
+        threads: Int = 1
     ) throws(CodecError) {
-        try self.init(region: ByteRegion(file), layout: layout, masks: masks, limits: limits)
+        try self.init(region: ByteRegion(file), layout: layout, masks: masks, limits: limits, threads: threads)
     }
 
-    private init(region: ByteRegion, layout: TensorLayout, masks: MaskSet, limits: CodecLimits) throws(CodecError) {
+    private init(
+        region: ByteRegion, layout: TensorLayout, masks: MaskSet, limits: CodecLimits, threads: Int
+    ) throws(CodecError) {
+        let force = WorkForce(threads: threads)
         try masks.check(against: layout)
         let container = try ParsedContainer(
-            region, limits: limits, expecting: layout, masks: masks, bodyByteLimit: layout.largestBodyByteCount)
+            region, limits: limits, expecting: layout, masks: masks,
+            bodyByteLimit: layout.largestBodyByteCount, force: force)
         header = container.prefix.header
         self.layout = layout
         newMasks = container.newMasks
@@ -53,15 +62,15 @@ public struct UpdateReader: Sendable {
         recordMasks = records.map { aligned[layout.entries[$0.index].name] }
         var magnitudes: [Float] = []
         var normSquared = 0.0
+        var positions: [PositionIndex] = []
         for (record, mask) in zip(records, recordMasks) {
             let runs = RecordRuns(record: record, mask: mask, tensorName: layout.entries[record.index].name)
-            var largest: UInt32 = 0
-            try runs.forEach(in: body, resolving: false) { run in
-                largest = max(largest, pleach_absmax_bits(run.values.baseAddress, run.values.count))
-                normSquared += pleach_sum_squares(run.values.baseAddress, run.values.count)
-            }
-            magnitudes.append(Float(bitPattern: largest))
+            positions.append(try runs.indexPositions(in: body))
+            let measured = try runs.measure(in: body, force: force)
+            magnitudes.append(measured.largest)
+            normSquared += measured.squares
         }
+        self.positions = positions
         body.release()
         self.magnitudes = magnitudes
         self.normSquared = normSquared
@@ -126,10 +135,15 @@ public struct UpdateReader: Sendable {
     /// Σx² over all values, summed in double.
     public func squaredNorm() -> Double { normSquared }
 
-    /// Decodes one record, without ever holding more than a run of it.
-    func forEachRun(ofRecord number: Int, _ visit: (ValueRun) -> Void) throws(CodecError) {
-        let runs = RecordRuns(
-            record: records[number], mask: recordMasks[number], tensorName: layout.entries[records[number].index].name)
-        try runs.forEach(in: body, visit)
+    /// Decodes one record, without ever holding more than a run of it for each thread.
+    func forEachRun(
+        ofRecord number: Int, force: WorkForce = .alone, _ visit: (ValueRun) -> Void
+    ) throws(CodecError) {
+        try runs(ofRecord: number).forEach(in: body, positions[number], force: force, visit)
+    }
+
+    func runs(ofRecord number: Int) -> RecordRuns {
+        let record = records[number]
+        return RecordRuns(record: record, mask: recordMasks[number], tensorName: layout.entries[record.index].name)
     }
 }

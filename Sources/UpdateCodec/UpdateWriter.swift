@@ -34,16 +34,19 @@ public struct UpdateWriter {
     /// Where the count of records stands: room for the most there can be.
     private var recordCountPlace: Range<Int>
     private var generator: SeededGenerator
+    private let force: WorkForce
     private var index = 0
     private var recordCount = 0
     private var kept = 0
     private var previous = -1
 
+    /// - Parameter survey: of the tensors that will be appended; needed where the scheme has a budget.
     /// - Throws: as `UpdateEncoder.encode`, for what does not depend on the tensors' values.
     public init(
         layout: TensorLayout, header: UpdateHeader, scheme: WireScheme, masks: MaskSet = MaskSet(),
-        newMasks: MaskSet? = nil, seed: UInt64 = 0
+        newMasks: MaskSet? = nil, seed: UInt64 = 0, threads: Int = 1, survey: UpdateSurvey? = nil
     ) throws(CodecError) {
+        force = WorkForce(threads: threads)
         try UpdateEncoder.check(header, scheme, layout)
         try UpdateEncoder.check(masks, newMasks, header, layout)
         self.layout = layout
@@ -68,12 +71,12 @@ public struct UpdateWriter {
         precondition(index < layout.entries.count, "all tensors of the layout were written")
         let entry = layout.entries[index]
         precondition(tensor.shape == entry.shape, "'\(entry.name)' has another shape")
-        let encoder = TensorEncoder(name: entry.name, mask: masks[entry.name], scheme: scheme)
+        let encoder = TensorEncoder(name: entry.name, mask: masks[entry.name], scheme: scheme, force: force)
         let coded = try encoder.encode(
             tensor, counter: generator.next(), index: index, after: previous, keeping: parts, to: &bytes)
-        if let record = coded.record {
+        if coded.kept > 0 {
             recordCount += 1
-            kept += record.kept
+            kept += coded.kept
             previous = index
         }
         index += 1
@@ -90,9 +93,9 @@ public struct UpdateWriter {
         count.appendVarint(recordCount)
         bytes.replaceSubrange(recordCountPlace, with: count)
         let body = UpdateHeader.byteCount..<bytes.count
-        let packed = LZ4Block.compress(bytes, body, leaving: UpdateHeader.byteCount)
+        let packed = PackedPieces.pack(bytes, body, leaving: UpdateHeader.byteCount, force: force)
         let prefix = ContainerPrefix(
-            header: header, packing: packed == nil ? .stored : .lz4, carriesMasks: carriesMasks,
+            header: header, packing: packed == nil ? .stored : .pieces, carriesMasks: carriesMasks,
             bodyByteCount: body.count)
         if let packed { bytes = packed }
         prefix.write(over: &bytes)

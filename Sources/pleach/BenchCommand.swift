@@ -19,11 +19,17 @@ struct BenchCommand: AsyncParsableCommand {
 
 struct BenchCodecCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "codec", abstract: "Size, error and speed of each scheme, one thread.",
+        commandName: "codec", abstract: "Size, error and speed of each scheme, beside the entropy and the memory's speed.",
         discussion: "Example: pleach bench codec --elements 25000000 --json")
 
     @Option(help: "Weights to code.")
     var elements = 4_000_000
+
+    @Option(help: "How the weights are distributed: normal, laplace or both.")
+    var distribution = "both"
+
+    @Option(help: "Threads that share the work.")
+    var threads = 1
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -31,17 +37,39 @@ struct BenchCodecCommand: AsyncParsableCommand {
     func run() async throws {
         try await exitingOnError {
             guard elements > 0 else { throw ValidationError("--elements must be positive") }
-            let rows = try CodecBenchmark.run(elements: elements, seed: 1)
-            if json { return try printJSON(rows) }
-            print("scheme                    density   bits/w    ratio  entropy  rel.sq.err  enc MB/s  dec MB/s")
-            for row in rows {
-                let figures = String(
-                    format: "%8.4f %8.3f %8.1f %8.1f  %10.2e %9.0f %9.0f", row.density, row.bitsPerWeight, row.ratio,
-                    row.entropyRatio, row.relativeSquaredError, row.encodeMegabytesPerSecond,
-                    row.decodeMegabytesPerSecond)
-                print(row.scheme.padding(toLength: 24, withPad: " ", startingAt: 0) + figures)
+            guard (1...256).contains(threads) else { throw ValidationError("--threads must be 1 to 256") }
+            let all = WeightDistribution.allCases
+            let distributions = distribution == "both" ? all : all.filter { $0.rawValue == distribution }
+            guard !distributions.isEmpty else {
+                throw ValidationError("--distribution is '\(distribution)'; take normal, laplace or both")
             }
+            var last: String?
+            let rows = try CodecBenchmark.run(
+                elements: elements, seed: 1, distributions: distributions, threads: threads
+            ) { row in
+                guard !json else { return }
+                if row.distribution != last { print(Self.head(of: row)) }
+                last = row.distribution
+                print(Self.line(row))
+            }
+            if json { try printJSON(rows) }
         }
+    }
+
+    private static func head(of row: CodecBenchmark.Row) -> String {
+        let title = String(
+            format: "%@ weights, %d thread(s); memory of one thread: reads %.0f MB/s, copies %.0f MB/s",
+            row.distribution, row.threads, row.memoryReadMegabytesPerSecond, row.memoryCopyMegabytesPerSecond)
+        return title + "\nscheme                          density  bits/w    ratio  entropy  rel.sq.err"
+            + "   encode +residual  decode    fold  MB/s of float32"
+    }
+
+    private static func line(_ row: CodecBenchmark.Row) -> String {
+        row.scheme.padding(toLength: 31, withPad: " ", startingAt: 0)
+            + String(
+                format: "%8.4f %7.3f %8.1f %8.1f  %10.2e %8.0f %9.0f %7.0f %7.0f", row.density, row.bitsPerWeight,
+                row.ratio, row.entropyRatio, row.relativeSquaredError, row.encodeMegabytesPerSecond,
+                row.residualMegabytesPerSecond, row.decodeMegabytesPerSecond, row.foldMegabytesPerSecond)
     }
 }
 

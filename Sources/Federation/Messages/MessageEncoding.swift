@@ -188,7 +188,7 @@ extension SnapshotReference {
 extension WireScheme {
     fileprivate var message: Pleach_V1_Scheme {
         var message = Pleach_V1_Scheme()
-        if case .topK(let density) = selection { message.density = density }
+        if case .topK(let density, _) = selection { message.density = density }
         message.values = UInt32(values.rawValue)
         message.blockSize = UInt32(blockSize)
         message.rounding = UInt32(rounding.rawValue)
