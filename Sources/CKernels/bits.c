@@ -1,4 +1,4 @@
-#include "dispatch.h"
+#include "places.h"
 
 // The 64 bits from `cursor` on, zero beyond the end; at least 57 of them are valid within the stream.
 PLEACH_INLINE uint64_t window_at(const uint8_t *bytes, size_t byte_count, uint64_t cursor) {
@@ -6,9 +6,7 @@ PLEACH_INLINE uint64_t window_at(const uint8_t *bytes, size_t byte_count, uint64
     uint64_t window = 0;
     if (byte + 8 <= byte_count) {
         memcpy(&window, bytes + byte, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        window = __builtin_bswap64(window);
-#endif
+        window = little_endian(window);
     } else {
         for (size_t i = byte; i < byte_count; i++) window |= (uint64_t)bytes[i] << 8 * (i - byte);
     }
@@ -38,16 +36,21 @@ PLEACH_CLONES void pleach_pack_12(const uint32_t *numbers, size_t count, uint8_t
     }
 }
 
-size_t pleach_next_ones(const uint8_t *bits, size_t bit_count, size_t *cursor, uint32_t *out, size_t count) {
+PLEACH_CLONES size_t pleach_next_ones(
+    const uint8_t *bits, size_t bit_count, size_t *cursor, uint32_t *out, size_t count) {
     const size_t byte_count = (bit_count + 7) / 8;
     size_t position = *cursor, written = 0;
     while (written < count && position < bit_count) {
+        // Whole bytes while there is room for eight: no branch depends on the bits.
+        for (; position % 8 == 0 && position + 8 <= bit_count && written + 8 <= count; position += 8) {
+            store_places(places_of_ones[bits[position / 8]], (uint32_t)position, out + written);
+            written += (size_t)__builtin_popcount(bits[position / 8]);
+        }
         uint64_t window = window_at(bits, byte_count, position);
         size_t width = 64 - (position & 7);
-        while (window != 0 && written < count) {
+        for (; window != 0 && written < count; window &= window - 1) {
             out[written] = (uint32_t)(position + (size_t)__builtin_ctzll(window));
             written += out[written] < bit_count;
-            window &= window - 1;
         }
         // When `out` is full in mid-window, go on right behind the last bit taken.
         position = window != 0 && written > 0 ? out[written - 1] + (size_t)1 : position + width;
@@ -95,7 +98,8 @@ PLEACH_CLONES bool pleach_select_ones(
 }
 
 size_t pleach_gather_ones(const float *x, const uint8_t *bits, size_t bit_count, float *out) {
-    // Writing every element and advancing behind the ones wanted has no branch to mispredict, but overwrites: not at the end.
+    // Writing every element and advancing behind those wanted has no branch to mispredict, but overwrites what follows:
+    // not at the end.
     const size_t total = pleach_count_ones(bits, bit_count / 8);
     size_t written = 0, start = 0;
     for (; start + 8 <= bit_count && written + 8 <= total; start += 8)

@@ -1,8 +1,8 @@
 #include "dispatch.h"
 
-// Eight codes make `bits` bytes. In a 64-bit word, codes that stand a byte apart are brought together in three steps, which
-// double what each part of the word holds; unpacking goes the other way. Batches of words let the steps run as vectors,
-// while loads and stores at odd distances stay scalar.
+// Eight codes make `bits` bytes. In a 64-bit word, codes that stand a byte apart are brought together in three steps,
+// which double what each part of the word holds; unpacking goes the other way. Batches of words let the steps run as
+// vectors, while loads and stores at odd distances stay scalar.
 enum { batch = 64 };
 
 // The lowest `bits` of every `period` bits.
@@ -12,7 +12,7 @@ PLEACH_INLINE uint64_t fields(unsigned bits, unsigned period) {
     return mask;
 }
 
-// Of every two neighbours of `bits` bits, `from` bits apart, the upper one moves until it is `to` bits above the lower one.
+// Of every two neighbours of `bits` bits, `from` bits apart, the upper one moves until it is `to` bits above the lower.
 PLEACH_INLINE uint64_t moved(uint64_t word, unsigned bits, unsigned from, unsigned to, unsigned period) {
     const uint64_t lower = fields(bits, period);
     return (word & lower) | ((from > to ? word >> (from - to) : word << (to - from)) & lower << to);
@@ -67,11 +67,12 @@ PLEACH_INLINE void unpack(const uint8_t *bytes, size_t count, unsigned bits, boo
         for (; (group + batch) * 8 <= count; group += batch) {
             uint64_t words[batch];
             for (size_t i = 0; i < batch; i++) words[i] = load_word(bytes + (group + i) * bits, bits);
-            for (size_t i = 0; i < batch; i++) store_word(unpacked(words[i], bits, is_signed), out + (group + i) * 8, 8);
+            for (size_t i = 0; i < batch; i++)
+                store_word(unpacked(words[i], bits, is_signed), out + (group + i) * 8, 8);
         }
     } else {
-        // Eight bytes are read for the sake of `bits`: only as long as that stays within whole groups. Vectors would have
-        // to be gathered, which takes longer than the steps do.
+        // Eight bytes are read for the sake of `bits`: only as long as that stays within whole groups. Vectors would
+        // have to be gathered, which takes longer than the steps do.
 #pragma clang loop vectorize(disable)
         for (; (group * bits + 8) <= count / 8 * bits; group++)
             store_word(unpacked(load_word(bytes + group * bits, 8), bits, is_signed), out + group * 8, 8);

@@ -5,7 +5,7 @@ enum { tile = 256, few = 15, cells = 2048, most_per_cell = 4 };
 typedef struct {
     float numbers[256 + most_per_cell];  // NaN from `count` on, which no comparison counts
     size_t count;
-    // Many numbers are found over a grid. A cell's number never falls as x rises, so numbers in lower cells are below x,
+    // Many numbers are found over a grid. A cell's place never falls as x rises, so numbers in lower cells are below x,
     // those in higher ones above, and only those in x's own cell are compared.
     size_t per_cell;  // at most; 0 without a grid, which is of no use when too many numbers share a cell
     float origin, density;
@@ -21,6 +21,11 @@ PLEACH_INLINE uint32_t cell_of(const number_line *line, float x) {
     return (uint32_t)(int32_t)(place > 0 ? place : 0);
 }
 
+PLEACH_INLINE void set_cell(number_line *line, size_t cell, size_t lower, float number) {
+    line->grid[cell].lower = (uint32_t)lower;
+    line->grid[cell].number = number;
+}
+
 PLEACH_INLINE void build_grid(number_line *line) {
     line->origin = line->numbers[0];
     line->density = (float)cells / (line->numbers[line->count - 1] - line->origin);
@@ -30,14 +35,12 @@ PLEACH_INLINE void build_grid(number_line *line) {
         size_t own = cell_of(line, line->numbers[i]);
         if (i == 0 || own != cell - 1) {
             start = i;
-            for (; cell < own; cell++) line->grid[cell].lower = (uint32_t)i, line->grid[cell].number = __builtin_nanf("");
-            line->grid[cell].lower = (uint32_t)i;
-            line->grid[cell++].number = line->numbers[i];
+            for (; cell < own; cell++) set_cell(line, cell, i, __builtin_nanf(""));
+            set_cell(line, cell++, i, line->numbers[i]);
         }
         most = i - start + 1 > most ? i - start + 1 : most;
     }
-    for (; cell < cells; cell++)
-        line->grid[cell].lower = (uint32_t)line->count, line->grid[cell].number = __builtin_nanf("");
+    for (; cell < cells; cell++) set_cell(line, cell, line->count, __builtin_nanf(""));
     if (most <= most_per_cell) line->per_cell = most;
 }
 
@@ -62,6 +65,7 @@ PLEACH_INLINE void locate(const number_line *line, const float *x, size_t count,
         uint32_t places[tile];
         for (size_t i = 0; i < count; i++) places[i] = cell_of(line, x[i]);
         if (line->per_cell == 1) {
+// Gathering takes longer than eight loads.
 #pragma clang loop vectorize(disable) unroll_count(8)
             for (size_t i = 0; i < count; i++)
                 out[i] = (uint8_t)(line->grid[places[i]].lower + passed(line->grid[places[i]].number, x[i], inclusive));
@@ -85,7 +89,8 @@ PLEACH_INLINE void locate(const number_line *line, const float *x, size_t count,
 
 // x/s for x[i] ... x[i + count − 1], 0 where s is 0.
 PLEACH_INLINE void divide(
-    const float *x, size_t i, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, float *out) {
+    const float *x, size_t i, size_t count, const uint8_t *scales, float factor, size_t block, size_t first,
+    float *out) {
     for (size_t done = 0; done < count;) {
         const float scale = scale_at(scales, (first + i + done) / block, factor);
         const double precise = scale == 0 ? 0 : 1.0 / (double)scale;
@@ -139,8 +144,8 @@ PLEACH_CLONES void pleach_quantize_levels_stochastic(
 }
 
 PLEACH_CLONES void pleach_dequantize_levels(
-    const uint8_t *codes, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, const float *levels,
-    float *out) {
+    const uint8_t *codes, size_t count, const uint8_t *scales, float factor, size_t block, size_t first,
+    const float *levels, float *out) {
     for (size_t i = 0, number = first / block; i < count; number++) {
         float scale = scale_at(scales, number, factor);
         for (size_t end = block_end(i, count, block, first); i < end; i++) out[i] = levels[codes[i]] * scale;

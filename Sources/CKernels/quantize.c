@@ -18,8 +18,8 @@ PLEACH_INLINE float nearest_float(float x) { return (x + 0x1.8p23f) - 0x1.8p23f;
 PLEACH_INLINE float power_of_two(int exponent) { return float_of_bits((uint32_t)(exponent + 127) << 23); }
 
 PLEACH_CLONES void pleach_quantize(
-    const float *x, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, pleach_rounding rounding,
-    int8_t *out) {
+    const float *x, size_t count, const uint8_t *scales, float factor, size_t block, size_t first,
+    pleach_rounding rounding, int8_t *out) {
     const float high = (float)rounding.levels, low = rounding.half_steps ? -high - 1 : -high;
     const float shift = rounding.half_steps ? 0.5f : 0.0f;
     for (size_t i = 0, number = first / block; i < count; number++) {
@@ -34,7 +34,7 @@ PLEACH_CLONES void pleach_quantize(
             for (; i < end; i++) {
                 double unit = unit_double(split_mix(rounding.counter, first + i));
                 double shifted = (double)x[i] * precise - (double)shift + unit;
-                shifted = clamped_double(shifted, (double)low, (double)high + 0.5);
+                shifted = clamped_double(shifted, (double)low, (double)high);
                 int64_t nearest = nearest_integer(shifted);
                 int64_t floored = nearest - ((double)nearest > shifted);
                 out[i] = (int8_t)floored;
@@ -91,7 +91,8 @@ PLEACH_CLONES void pleach_dequantize_signs(
 
 enum { candidates = 15, together = 5, width = 16 };
 
-// The squares of x/s − q for a few candidates at once, whose sums do not wait for one another. `count` is whole vectors.
+// The squares of x/s − q for a few candidates at once, whose sums do not wait for one another. `count` is a multiple of
+// the width.
 PLEACH_INLINE void add_squares(
     const float *x, size_t count, const float *inverses, float shift, float low, float high, double (*lanes)[8]) {
     const sixteen_floats zero = {0}, lows = zero + low, highs = zero + high;

@@ -1,4 +1,4 @@
-#include "dispatch.h"
+#include "places.h"
 
 enum { segment = 4096 };
 
@@ -46,9 +46,9 @@ PLEACH_INLINE size_t finish(bit_writer *to, uint8_t *start) {
     return (size_t)(to->next - start) + (to->used + 7) / 8;
 }
 
-// Quotients, or 255 for greater ones, in eights. The multiplication adds up quotient + 1 over the bytes, so byte i tells
-// behind which bit number i's one stands. Only quotients below 32 keep the sums from carrying; where all eight are 31 the
-// last sum wraps to 0.
+// Quotients, or 255 for greater ones, in eights. The multiplication adds up quotient + 1 over the bytes, so byte i says
+// behind which bit number i's one stands. Quotients below 32 keep the sums from carrying; where all eight are 31, the
+// last sum wraps to 0. A length that is not 1 to 64 marks a group to be written number by number.
 enum { batch = 64 };
 PLEACH_INLINE void quotient_groups(const uint8_t *quotients, uint64_t *patterns, uint64_t *lengths) {
     for (size_t group = 0; group < batch; group++) {
@@ -105,62 +105,35 @@ PLEACH_CLONES size_t pleach_rice_encode(const uint32_t *v, size_t count, unsigne
     return encode_quotients(narrow, v, 0, count, k, out + (count * k + 7) / 8);
 }
 
-// Places of the 1 bits of a byte, lowest first, a byte each, made of those of its halves; what follows means nothing.
-#define PLACES_0 0x0u
-#define PLACES_1 0x00u
-#define PLACES_2 0x01u
-#define PLACES_3 0x0100u
-#define PLACES_4 0x02u
-#define PLACES_5 0x0200u
-#define PLACES_6 0x0201u
-#define PLACES_7 0x020100u
-#define PLACES_8 0x03u
-#define PLACES_9 0x0300u
-#define PLACES_a 0x0301u
-#define PLACES_b 0x030100u
-#define PLACES_c 0x0302u
-#define PLACES_d 0x030200u
-#define PLACES_e 0x030201u
-#define PLACES_f 0x03020100u
-#define ENTRY(high, low) \
-    (PLACES_##low | (uint64_t)(PLACES_##high + 0x04040404u) << 8 * __builtin_popcount(0x##low))
-#define ENTRIES(high) \
-    ENTRY(high, 0), ENTRY(high, 1), ENTRY(high, 2), ENTRY(high, 3), ENTRY(high, 4), ENTRY(high, 5), ENTRY(high, 6), \
-    ENTRY(high, 7), ENTRY(high, 8), ENTRY(high, 9), ENTRY(high, a), ENTRY(high, b), ENTRY(high, c), ENTRY(high, d), \
-    ENTRY(high, e), ENTRY(high, f)
-static const uint64_t places_of_ones[256] = {
-    ENTRIES(0), ENTRIES(1), ENTRIES(2), ENTRIES(3), ENTRIES(4), ENTRIES(5), ENTRIES(6), ENTRIES(7),
-    ENTRIES(8), ENTRIES(9), ENTRIES(a), ENTRIES(b), ENTRIES(c), ENTRIES(d), ENTRIES(e), ENTRIES(f),
-};
-
 // Both decoders: what the bytes must be whatever the numbers are.
 PLEACH_INLINE bool is_segment(
     const uint8_t *remainders, const uint8_t *quotients, size_t quotient_bytes, unsigned k, size_t count) {
-    if (k > 30 || count == 0 || count > segment || quotient_bytes == 0 || quotient_bytes >= (size_t)1 << 29) return false;
+    if (k > 30 || count == 0 || count > segment) return false;
+    if (quotient_bytes == 0 || quotient_bytes >= (size_t)1 << 29) return false;  // Places have 32 bits.
     const size_t bits = count * k;
     return quotients[quotient_bytes - 1] != 0 && (bits % 8 == 0 || remainders[bits / 8] >> bits % 8 == 0);
 }
 
-// A segment's places are found eight at a time, so that many may lie behind the last one counted.
-#define FIND_PLACES(places, count, base, store) \
+// Stores the places of a byte's ones behind those `found` so far: always eight, of which as many count as there are.
+#define FIND_PLACES(store) \
     size_t found = 0; \
     for (size_t byte = 0; byte < quotient_bytes; byte++) { \
-        const unsigned bits = quotients[byte]; \
         if (__builtin_expect(found > count, 0)) return false; \
+        const uint64_t ones = places_of_ones[quotients[byte]]; \
         store; \
-        found += (size_t)__builtin_popcount(bits); \
+        found += (size_t)__builtin_popcount(quotients[byte]); \
     } \
     if (found != count) return false;
 
 PLEACH_CLONES bool pleach_rice_decode_bytes(
-    const uint8_t *remainders, const uint8_t *quotients, size_t quotient_bytes, unsigned k, uint32_t limit, uint8_t *out,
-    size_t count) {
+    const uint8_t *remainders, const uint8_t *quotients, size_t quotient_bytes, unsigned k, uint32_t limit,
+    uint8_t *out, size_t count) {
     limit = limit < 255 ? limit : 255;
     // Places modulo 256, the one before the first being −1. Were a quotient 256 or more, the sum would be too small.
     uint8_t places[segment + 17], low[segment];
     if (!is_segment(remainders, quotients, quotient_bytes, k, count)) return false;
     places[0] = 255;
-    FIND_PLACES(places, count, byte, store_64(places_of_ones[bits] + (byte * 8 & 255) * 0x0101010101010101u, places + 1 + found))
+    FIND_PLACES(store_64(ones + (byte * 8 & 255) * 0x0101010101010101u, places + 1 + found))
     if (k > 0)
         pleach_unpack_codes(remainders, 0, count, k, false, (int8_t *)low);
     else
@@ -180,15 +153,13 @@ PLEACH_CLONES bool pleach_rice_decode_bytes(
 }
 
 PLEACH_CLONES bool pleach_rice_decode(
-    const uint8_t *remainders, const uint8_t *quotients, size_t quotient_bytes, unsigned k, uint32_t limit, uint32_t *out,
-    size_t count) {
+    const uint8_t *remainders, const uint8_t *quotients, size_t quotient_bytes, unsigned k, uint32_t limit,
+    uint32_t *out, size_t count) {
     uint32_t places[segment + 17];
     uint8_t low[segment];
     if (!is_segment(remainders, quotients, quotient_bytes, k, count)) return false;
     places[0] = 0xffffffffu;
-    FIND_PLACES(
-        places, count, byte,
-        for (int i = 0; i < 8; i++) places[1 + found + i] = (uint32_t)(byte * 8) + (uint8_t)(places_of_ones[bits] >> 8 * i))
+    FIND_PLACES(store_places(ones, (uint32_t)(byte * 8), places + 1 + found))
     if (k > 8) {
         const size_t byte_count = (count * k + 7) / 8;
         const uint64_t mask = ((uint64_t)1 << k) - 1;

@@ -52,10 +52,13 @@ PLEACH_CLONES void pleach_hadamard(float *x, unsigned log2) {
 }
 
 PLEACH_CLONES void pleach_random_signs(float *x, size_t count, uint64_t seed, uint64_t first, float factor) {
-    for (size_t start = 0; start < count; start += 64) {
-        uint64_t signs = split_mix(seed, (first + start) / 64);
-        size_t end = count - start < 64 ? count : start + 64;
+    for (size_t start = 0; start < count;) {
+        // The last chunks of a vector begin amid a word.
+        unsigned used = (unsigned)((first + start) & 63);
+        uint64_t signs = split_mix(seed, (first + start) / 64) >> used;
+        size_t end = count - start < 64 - used ? count : start + 64 - used;
         for (size_t i = start; i < end; i++)
             x[i] = float_of_bits(bits_of_float(x[i] * factor) ^ (uint32_t)(signs >> (i - start) & 1u) << 31);
+        start = end;
     }
 }

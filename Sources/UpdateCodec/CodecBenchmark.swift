@@ -35,7 +35,8 @@ public enum CodecBenchmark {
 
     /// Measures each scheme on one tensor of `elements` weights of each distribution.
     public static func run(
-        elements: Int, seed: UInt64, distributions: [WeightDistribution] = WeightDistribution.allCases, threads: Int = 1,
+        elements: Int, seed: UInt64, distributions: [WeightDistribution] = WeightDistribution.allCases,
+        threads: Int = 1,
         report: (Row) -> Void = { _ in }
     ) throws(CodecError) -> [Row] {
         let shape = try BenchmarkWeights.shape(elements)

@@ -15,6 +15,7 @@ public enum CodecError: Error, Equatable, Sendable, CustomStringConvertible {
     case notFinite(tensor: String)
     case notFloat32(tensor: String, found: ElementType)
     case invalidScheme(String)
+    case budgetTooSmall(budget: Int, needed: Int)
     case invalidBase(byteCount: Int)
     case valueBeyondFold(tensor: String, magnitude: Float)
     case weightBeyondFold(total: UInt64)
@@ -40,6 +41,8 @@ public enum CodecError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notFinite(let tensor): "tensor '\(tensor)' holds an infinity or a NaN; lower the learning rate"
         case .notFloat32(let tensor, let found): "tensor '\(tensor)' is \(found); convert it to float32 first"
         case .invalidScheme(let reason): "the wire scheme is invalid: \(reason)"
+        case .budgetTooSmall(let budget, let needed):
+            "a budget of \(budget) bytes is too small: \(needed) go into the header and masks alone; raise it"
         case .invalidBase(let count): "the base digest has \(count) bytes instead of \(UpdateHeader.baseByteCount)"
         case .valueBeyondFold(let tensor, let magnitude):
             "tensor '\(tensor)' holds ±\(magnitude), folding takes at most ±\(FoldAccumulator.largestMagnitude)"

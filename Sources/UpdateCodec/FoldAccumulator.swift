@@ -53,7 +53,8 @@ public struct FoldAccumulator: Sendable {
         for number in update.records.indices {
             let offset = offsets[update.records[number].index]
             try Self.add(
-                update, record: number, to: SharedPointer(sums.first + offset), Int64(weight), WorkForce(threads: threads))
+                update, record: number, to: SharedPointer(sums.first + offset), Int64(weight),
+                WorkForce(threads: threads))
         }
         totalWeight = total
         contributions += 1

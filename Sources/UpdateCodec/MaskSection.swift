@@ -43,10 +43,10 @@ struct MaskSection: Sendable, Equatable {
     let newEpoch: UInt32
     let changes: [MaskChange]
 
-    init(_ reader: inout ByteReader, limits: CodecLimits) throws(CodecError) {
+    init(_ reader: inout ByteReader, tensors: Int, limits: CodecLimits) throws(CodecError) {
         oldEpoch = try reader.littleEndian("the old mask epoch")
         newEpoch = try reader.littleEndian("the new mask epoch")
-        let count = try reader.varint("the count of mask changes", limit: limits.tensors)
+        let count = try reader.varint("the count of mask changes", limit: tensors)
         var changes: [MaskChange] = []
         var previous = -1
         for _ in 0..<count {
@@ -111,6 +111,7 @@ extension MaskChange {
         case .bitmap: (gaps, range) = (.none, try reader.range(byteCount, "a mask"))
         case .lz4:
             let packed = try reader.varint("the length of a mask", limit: byteCount)
+            guard packed > 0 else { throw reader.malformed("the length of a mask", "is 0") }
             (gaps, range) = (.none, try reader.range(packed, "a mask"))
         case .gapsBetweenAlive, .gapsBetweenDead:
             let count = try reader.varint("a mask's count of gaps", limit: domain)

@@ -32,7 +32,7 @@ struct ParsedContainer {
                 tensor: layout.entries.first?.name ?? "",
                 reason: "the update is for \(found), the model has \(layout.entries.count) of \(layout.elementCount)")
         }
-        maskSection = prefix.carriesMasks ? try MaskSection(&reader, limits: limits) : nil
+        maskSection = prefix.carriesMasks ? try MaskSection(&reader, tensors: layoutTensors, limits: limits) : nil
         if let layout, let maskSection {
             newMasks = try maskSection.apply(to: masks, layout: layout, body: body)
         } else {

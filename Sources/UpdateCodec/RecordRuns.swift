@@ -172,7 +172,8 @@ struct RecordRuns: Sendable {
         guard !range.isEmpty else { return }
         let scratch = RunScratch(capacity: min(Self.runLength, range.count))
         var values = ValueReader(record: record, body: body, first: range.lowerBound)
-        var places = leftOut.isEmpty
+        var places =
+            leftOut.isEmpty
             ? PlaceReader(self, body, positions, first: range.lowerBound, bits: nil)
             : PlaceReader(self, body, positions, first: range.lowerBound, bits: leftOut)
         for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.runLength) {
@@ -213,7 +214,8 @@ extension TensorRecord {
             let entry = value / RecordRuns.shareUnit
             return entry < codes.entries.count ? codes.entries[entry] : codeRange.upperBound
         }
-        return place(range.lowerBound)..<max(place(range.lowerBound), min(place(range.upperBound), codeRange.upperBound))
+        return place(
+            range.lowerBound)..<max(place(range.lowerBound), min(place(range.upperBound), codeRange.upperBound))
     }
 }
 

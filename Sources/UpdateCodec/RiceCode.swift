@@ -29,7 +29,9 @@ enum RiceCode {
             var k = min(mean == 0 ? 0 : Int.bitWidth - 1 - mean.leadingZeroBitCount, largestParameter)
             var sum = sumShifted(k)
             while k > 0, case let next = sumShifted(k - 1), next <= sum + count { (k, sum) = (k - 1, next) }
-            while k < largestParameter, case let next = sumShifted(k + 1), next + count < sum { (k, sum) = (k + 1, next) }
+            while k < largestParameter, case let next = sumShifted(k + 1), next + count < sum {
+                (k, sum) = (k + 1, next)
+            }
             self.init(count: count, parameter: k, sumOfQuotients: sum)
         }
     }

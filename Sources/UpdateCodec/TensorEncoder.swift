@@ -37,10 +37,8 @@ struct TensorEncoder {
         let kept = write(alive, survey, counter: counter, elements: shape.elementCount, index, previous, to: &bytes)
         var result = Result(kept: kept)
         guard kept > 0 else {
-            func zeros(_ part: CodedParts) -> Tensor? { keeping.contains(part) ? Tensor(zeros: shape) : nil }
-            // What is not sent at all is owed in full, like everything else that is not sent.
+            if keeping.contains(.decoded) { result.decoded = Tensor(zeros: shape) }
             if keeping.contains(.residual) { result.residual = spread(alive, shape: shape) }
-            result.decoded = zeros(.decoded)
             return result
         }
         guard !keeping.isEmpty else { return result }
@@ -50,6 +48,16 @@ struct TensorEncoder {
             written.subtract(from: &alive)
             result.residual = spread(alive, shape: shape)
         }
+        return result
+    }
+
+    /// Writes nothing of a tensor: all of it is owed.
+    func leaveOut(_ tensor: consuming Tensor, keeping: CodedParts) throws(CodecError) -> Result {
+        guard survey(tensor).isFinite else { throw .notFinite(tensor: name) }
+        let shape = tensor.shape
+        var result = Result()
+        if keeping.contains(.decoded) { result.decoded = Tensor(zeros: shape) }
+        if keeping.contains(.residual) { result.residual = spread(gatherAlive(tensor), shape: shape) }
         return result
     }
 
@@ -91,7 +99,8 @@ struct TensorEncoder {
     ) -> PositionScheme {
         let kept = chosen.ranks.count
         let subset = CodedSubset(chosen.ranks, domain: domain, takesRice: scheme.coding != .plain, force: force)
-        if let blocks = scheme.selection.blocks(domain: domain), blocks.count == kept, blocks.isFilled(by: chosen.ranks),
+        if let blocks = scheme.selection.blocks(domain: domain), blocks.count == kept,
+            blocks.isFilled(by: chosen.ranks),
             blocks.byteCount < subset.bytes.count
         {
             bytes.appendVarint(blocks.perBlock)

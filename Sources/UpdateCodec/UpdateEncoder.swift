@@ -17,9 +17,16 @@ public enum UpdateEncoder {
         _ tensors: NamedTensors, header: UpdateHeader, scheme: WireScheme, masks: MaskSet = MaskSet(),
         newMasks: MaskSet? = nil, seed: UInt64 = 0, threads: Int = 1
     ) throws(CodecError) -> EncodedUpdate {
+        let layout = TensorLayout(tensors)
+        var survey: UpdateSurvey?
+        if scheme.budget != nil {
+            var all = UpdateSurvey(layout: layout, masks: newMasks ?? masks)
+            for (_, tensor) in tensors.ordered { try all.add(tensor) }
+            survey = all
+        }
         var writer = try UpdateWriter(
-            layout: TensorLayout(tensors), header: header, scheme: scheme, masks: masks, newMasks: newMasks, seed: seed,
-            threads: threads)
+            layout: layout, header: header, scheme: scheme, masks: masks, newMasks: newMasks, seed: seed,
+            threads: threads, survey: survey)
         var decoded = NamedTensors()
         var residual = NamedTensors()
         for (name, tensor) in tensors.ordered {

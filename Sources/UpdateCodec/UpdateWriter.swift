@@ -35,6 +35,8 @@ public struct UpdateWriter {
     private var recordCountPlace: Range<Int>
     private var generator: SeededGenerator
     private let force: WorkForce
+    /// Where the scheme has a budget.
+    private var allocator: BudgetAllocator?
     private var index = 0
     private var recordCount = 0
     private var kept = 0
@@ -63,6 +65,34 @@ public struct UpdateWriter {
         let start = bytes.count
         bytes.appendVarint(layout.entries.count)
         recordCountPlace = start..<bytes.count
+        allocator = try budget(survey)
+    }
+
+    /// Spreads what a budget leaves for records over the tensors.
+    private func budget(_ survey: UpdateSurvey?) throws(CodecError) -> BudgetAllocator? {
+        guard let budget = scheme.budget else { return nil }
+        guard let survey, survey.isComplete, survey.layout == layout else {
+            throw .invalidScheme("a budget needs a survey of all tensors of the layout")
+        }
+        guard budget >= bytes.count else { throw .budgetTooSmall(budget: budget, needed: bytes.count) }
+        let profiles = zip(survey.counts, layout.entries).map { counts, entry in
+            MagnitudeProfile(counts: counts, elements: entry.elementCount)
+        }
+        return BudgetAllocator(profiles: profiles, scheme: scheme, byteCount: budget - bytes.count)
+    }
+
+    /// How the next tensor is written; nil for not at all.
+    private func tensorScheme(alive: Int) -> WireScheme? {
+        guard let allocator else { return scheme }
+        var scheme = scheme
+        scheme.smallTensorElements = 0
+        switch allocator.plan(forTensor: index).choice {
+        case .nothing: return nil
+        case .dense(let format): (scheme.selection, scheme.values) = (.dense, format)
+        case .largest(let kept, let format):
+            (scheme.selection, scheme.values) = (.topK(density: Double(kept) / Double(alive)), format)
+        }
+        return scheme
     }
 
     /// Codes the layout's next tensor. Precondition: it has that tensor's shape. A tensor that nobody else holds becomes
@@ -71,9 +101,16 @@ public struct UpdateWriter {
         precondition(index < layout.entries.count, "all tensors of the layout were written")
         let entry = layout.entries[index]
         precondition(tensor.shape == entry.shape, "'\(entry.name)' has another shape")
-        let encoder = TensorEncoder(name: entry.name, mask: masks[entry.name], scheme: scheme, force: force)
-        let coded = try encoder.encode(
-            tensor, counter: generator.next(), index: index, after: previous, keeping: parts, to: &bytes)
+        let mask = masks[entry.name]
+        let counter = generator.next()
+        let scheme = tensorScheme(alive: mask?.populationCount ?? entry.elementCount)
+        let encoder = TensorEncoder(name: entry.name, mask: mask, scheme: scheme ?? self.scheme, force: force)
+        let start = bytes.count
+        let coded =
+            scheme == nil
+            ? try encoder.leaveOut(tensor, keeping: parts)
+            : try encoder.encode(tensor, counter: counter, index: index, after: previous, keeping: parts, to: &bytes)
+        allocator?.spent(bytes.count - start)
         if coded.kept > 0 {
             recordCount += 1
             kept += coded.kept
@@ -107,6 +144,7 @@ public struct UpdateWriter {
 extension WireScheme {
     /// About what a container needs; pages that are reserved and never written cost nothing.
     fileprivate func expectedByteCount(_ layout: TensorLayout) -> Int {
+        if let budget { return min(budget, layout.largestBodyByteCount) }
         guard case .dense = selection else { return 0 }
         let bits = max(values.bitCount, smallValues.bitCount)
         return UpdateHeader.byteCount
@@ -117,7 +155,7 @@ extension WireScheme {
 
     /// Whether nothing of these tensors is lost on the way: all values travel, as float32.
     public func isLossless(for layout: TensorLayout, masks: MaskSet) -> Bool {
-        guard selection == .dense, values == .float32 else { return false }
+        guard selection == .dense, values == .float32, budget == nil else { return false }
         return smallValues == .float32
             || layout.entries.allSatisfy { entry in
                 let alive = masks[entry.name]?.populationCount ?? entry.elementCount

@@ -15,7 +15,9 @@ struct WrittenRecord {
         self.force = force
         var reader = ByteReader(body, offset: start)
         do throws(CodecError) {
-            let record = try TensorRecord(&reader, after: previous, limits: .unlimited) { (_, _, _) throws(CodecError) in }
+            let record = try TensorRecord(&reader, after: previous, limits: .unlimited) {
+                (_, _, _) throws(CodecError) in
+            }
             runs = RecordRuns(record: record, mask: nil, tensorName: "")
             positions = try runs.indexPositions(in: body)
         } catch {

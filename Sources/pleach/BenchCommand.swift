@@ -19,7 +19,8 @@ struct BenchCommand: AsyncParsableCommand {
 
 struct BenchCodecCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "codec", abstract: "Size, error and speed of each scheme, beside the entropy and the memory's speed.",
+        commandName: "codec",
+        abstract: "Size, error and speed of each scheme, beside the entropy and the memory's speed.",
         discussion: "Example: pleach bench codec --elements 25000000 --json")
 
     @Option(help: "Weights to code.")

@@ -38,6 +38,21 @@ struct BitTests {
         }
     }
 
+    @Test func bitsBehindTheLastAreIgnored() {
+        for count in [1, 5, 8, 13, 62, 70, 127] {
+            let bytes = Guarded([UInt8](repeating: 0xff, count: (count + 7) / 8))
+            for step in [1, 8, 100, 200] {
+                var cursor = 0
+                var found: [UInt32] = []
+                let part = Guarded<UInt32>(repeating: 0, count: step)
+                while case let number = pleach_next_ones(bytes.base, count, &cursor, part.base, step), number > 0 {
+                    found += part.array[..<number]
+                }
+                #expect(found == (0..<count).map { UInt32($0) } && cursor == count)
+            }
+        }
+    }
+
     @Test func sparseRanksAreSelected() {
         let bytes = Guarded(KernelFixtures.bytes(5_000, seed: 4))
         let ones = (0..<40_000).filter { bytes.array[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }

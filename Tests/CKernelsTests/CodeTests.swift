@@ -42,6 +42,20 @@ struct CodeTests {
         }
     }
 
+    @Test(arguments: KernelFixtures.counts) func sumsAndSmallestMagnitudesMatch(_ count: Int) {
+        let bytes = KernelFixtures.bytes(count, seed: UInt64(count))
+        let source = Guarded(bytes)
+        for k in 0...7 {
+            let sum = bytes.reduce(0) { $0 + UInt64($1 >> UInt8(k)) }
+            #expect(pleach_sum_shifted_bytes(source.base, count, UInt32(k)) == sum)
+        }
+        for floor in [0, 1, 100] {
+            let codes = bytes.map { Int8(bitPattern: $0) }.filter { Int($0).magnitude >= floor }
+            let kept = Guarded(codes)
+            #expect(Int(pleach_smallest_magnitude(kept.base, kept.count)) == codes.map { abs(Int($0)) }.min() ?? 128)
+        }
+    }
+
     @Test func extremesAreSeenAnywhere() {
         for place in 0..<200 {
             var codes = [Int8](repeating: 0, count: 200)
@@ -63,7 +77,8 @@ struct CodeTests {
         let all = (-127...127).filter { abs($0) >= floor }
         let numbers = all.map { code in
             floor == 0
-                ? (code >= 0 ? 2 * code : -2 * code - 1) : (code >= floor ? 2 * (code - floor) : 2 * (-code - floor) + 1)
+                ? (code >= 0 ? 2 * code : -2 * code - 1)
+                : (code >= floor ? 2 * (code - floor) : 2 * (-code - floor) + 1)
         }
         for count in KernelFixtures.counts {
             let picks = KernelFixtures.bytes(count, seed: UInt64(count)).map { Int($0) % all.count }

@@ -2,7 +2,9 @@ import CKernels
 import Testing
 
 struct HalfTests {
-    static func bytes(_ words: [UInt16]) -> [UInt8] { words.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] } }
+    static func bytes(_ words: [UInt16]) -> [UInt8] {
+        words.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+    }
 
     @Test func everyHalfConvertsLikeTheHardwareType() {
         let halves = (0...UInt16.max).map { $0 }

@@ -7,7 +7,7 @@ struct LevelTests {
     static func levels(_ count: Int, seed: UInt64) -> [Float] {
         var generator = SeededGenerator(seed: seed)
         let some = (0..<count).map { index in
-            Float(Float16(index % 9 == 3 ? 0.25 : (generator.uniform() + generator.uniform() - 1)))
+            Float(Float16(index % 60 == 3 ? 0.25 : (generator.uniform() + generator.uniform() - 1)))
         }
         return some.sorted()
     }
@@ -62,6 +62,23 @@ struct LevelTests {
         }
     }
 
+    /// Many lookups go over a grid, whose cells hold none, one or a few of the borders.
+    @Test(arguments: [1, 2, 3, 5, 20]) func bordersAreExactOnAGrid(_ crowding: Int) {
+        // Heaps of levels an 8,192nd apart.
+        var levels: [Float] = []
+        for heap in 0..<255 / crowding {
+            for place in 0..<crowding { levels.append(Float(heap * crowding) / 128 - 1 + Float(place) / 8_192) }
+        }
+        let borders: [Float] = zip(levels, levels.dropFirst()).map { ($0 + $1) / 2 }
+        let some: [Float] = (borders + levels).flatMap { [$0, $0.nextUp, $0.nextDown] }
+        let values: [Float] = some + some.map { $0 * 1.01 } + some.map { -$0 } + [0, -0.0, 5, -5]
+        let scales = BlockScales(halves: [0x3c00], block: 1, first: 0, factor: 1)
+        var out = [UInt8](repeating: 0, count: values.count)
+        #expect(values.count >= 2_048)
+        pleach_quantize_levels(values, values.count, scales.bytes.base, 1, values.count, 0, levels, levels.count, &out)
+        #expect(out == values.map { value in UInt8(borders.filter { $0 < value }.count) })
+    }
+
     /// Tiny and clustered levels, where a uniform grid is of no help.
     @Test func clusteredLevelsAreFound() {
         let levels = (0..<254).map { Float($0) * 0x1p-24 } + [1, 60_000]
@@ -88,10 +105,10 @@ struct LevelTests {
         }
     }
 
-    @Test(arguments: [1, 2, 3, 16, 17, 255, 256]) func stochasticLevelsMatchTheDefinition(_ levelCount: Int) {
+    @Test(arguments: [1, 2, 3, 16, 17, 40, 255, 256]) func stochasticLevelsMatchTheDefinition(_ levelCount: Int) {
         let levels = Self.levels(levelCount, seed: UInt64(levelCount))
         let table = Guarded(levels)
-        for count in [0, 1, 16, 17, 130, 1_000] {
+        for count in [0, 1, 16, 17, 130, 1_000, 2_500] {
             for (number, block) in KernelFixtures.blocks.enumerated() {
                 let first = 3 * number
                 let scales = BlockScales(
@@ -123,7 +140,8 @@ struct LevelTests {
         for quotient in [-1, -0.9, -0.25, -0.1, 0.2, 0.6, 1.9, 2] as [Float] {
             var out = [UInt8](repeating: 0, count: draws)
             pleach_quantize_levels_stochastic(
-                [Float](repeating: quotient / 2, count: draws), draws, scales.bytes.base, 1, draws, 0, levels, 6, 1, &out)
+                [Float](repeating: quotient / 2, count: draws), draws, scales.bytes.base, 1, draws, 0, levels, 6, 1,
+                &out)
             let mean = out.reduce(0.0) { $0 + Double(levels[Int($1)]) } / Double(draws)
             let variance = out.reduce(0.0) { $0 + (Double(levels[Int($1)]) - mean) * (Double(levels[Int($1)]) - mean) }
             #expect(abs(mean - Double(quotient)) <= 5 * variance.squareRoot() / Double(draws) + 1e-6)

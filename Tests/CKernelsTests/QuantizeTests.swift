@@ -45,7 +45,9 @@ struct QuantizeTests {
                 for factor in Self.factors {
                     let scale = Float(Float16(bitPattern: half)) * factor
                     let top = Float(levels) + (halfSteps ? 0.5 : 0)
-                    let values = KernelFixtures.bellShaped(500, seed: 3, scale: 0.4).map { max(-1, min(1, $0)) * top * scale }
+                    let values = KernelFixtures.bellShaped(500, seed: 3, scale: 0.4).map {
+                        max(-1, min(1, $0)) * top * scale
+                    }
                     let scales = BlockScales(halves: [half], block: 1_000, first: 0, factor: factor)
                     var codes = [Int8](repeating: 0, count: 500)
                     let rounding = pleach_rounding(levels: levels, half_steps: halfSteps, stochastic: false, counter: 0)
@@ -78,7 +80,10 @@ struct QuantizeTests {
                 let unit = Double(generator.next() >> 12) * 0x1p-52
                 guard scales[index] != 0 else { return Int8(0) }
                 let quotient = Double(values[index]) * (1 / Double(scales[index])) - (halfSteps ? 0.5 : 0)
-                return Int8(min(max((quotient + unit).rounded(.down), Double(halfSteps ? -levels - 1 : -levels)), Double(levels)))
+                return Int8(
+                    min(
+                        max((quotient + unit).rounded(.down), Double(halfSteps ? -levels - 1 : -levels)), Double(levels)
+                    ))
             }
             #expect(out.array == expected)
         }
@@ -120,7 +125,8 @@ struct QuantizeTests {
                 let signs = Guarded(KernelFixtures.bytes((first + count + 7) / 8, seed: UInt64(count)))
                 pleach_dequantize_signs(signs.base, count, scales.bytes.base, factor, block, first, out.base)
                 let signed = (0..<count).map { index in
-                    signs.array[(first + index) / 8] >> UInt8((first + index) % 8) & 1 == 1 ? -scales[index] : scales[index]
+                    signs.array[(first + index) / 8] >> UInt8((first + index) % 8) & 1 == 1
+                        ? -scales[index] : scales[index]
                 }
                 #expect(out.array.map(\.bitPattern) == signed.map(\.bitPattern))
             }

@@ -69,7 +69,8 @@ struct RiceTests {
                 #expect(Self.decode(segment, k, limit: largest, count: count) == numbers)
                 #expect(Self.decode(segment, k, limit: 0x7fff_ffff, count: count) == numbers)
                 if largest > 0 { #expect(Self.decode(segment, k, limit: largest - 1, count: count) == nil) }
-                #expect(pleach_sum_shifted(numbers, count, UInt32(k)) == numbers.reduce(0) { $0 + UInt64($1 >> UInt32(k)) })
+                #expect(
+                    pleach_sum_shifted(numbers, count, UInt32(k)) == numbers.reduce(0) { $0 + UInt64($1 >> UInt32(k)) })
             }
         }
     }

@@ -32,16 +32,15 @@ struct RotateTests {
 
     @Test(arguments: KernelFixtures.counts) func signsComeFromSplitMix(_ count: Int) {
         let values = KernelFixtures.values(count, seed: UInt64(count))
-        for first in [0, 64, 4_096, 6_400] {
+        for first in [0, 32, 64, 99, 4_096, 6_400] {
             let x = Guarded(values)
             pleach_random_signs(x.base, count, 0xabcdef, UInt64(first), 0x1p-12)
             var generator = SeededGenerator(seed: 0xabcdef)
-            for _ in 0..<first / 64 { _ = generator.next() }
-            var word: UInt64 = 0
+            let words = (0...(first + count) / 64).map { _ in generator.next() }
             let expected = values.indices.map { index in
-                if index % 64 == 0 { word = generator.next() }
                 let product = values[index] * 0x1p-12
-                return word >> UInt64(index % 64) & 1 == 1 ? -product : product
+                let place = first + index
+                return words[place / 64] >> UInt64(place % 64) & 1 == 1 ? -product : product
             }
             #expect(x.array.map(\.bitPattern) == expected.map(\.bitPattern))
         }

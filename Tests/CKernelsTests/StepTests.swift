@@ -7,7 +7,7 @@ struct StepTests {
         var error: Double
     }
 
-    /// The definition in CKernels.h: x and steps scaled so that the largest is in [1, 2), rests in float32, sums of sixteen
+    /// As quantize.c does it: x and steps scaled so that the largest is in [1, 2), rests in float32, sums of sixteen
     /// elements a lane in float32 and of these in double, where what is left of the last vector is added by itself.
     static func candidates(_ x: [Float], _ largest: Float, _ levels: Int32, _ halfSteps: Bool) -> [Candidate] {
         let shift: Float = halfSteps ? 0.5 : 0

@@ -36,13 +36,14 @@ struct DescriptionTests {
 
     @Test func benchmarksMeasureWhatTheySay() throws {
         let rows = try CodecBenchmark.run(elements: 5_000, seed: 1)
-        #expect(Set(rows.map(\.scheme)).count == rows.count)
+        #expect(Set(rows.map { $0.scheme + $0.distribution }).count == rows.count)
         for row in rows {
             #expect(row.encodeMegabytesPerSecond > 0 && row.decodeMegabytesPerSecond > 0)
             #expect(abs(row.ratio * row.bitsPerWeight - 32) < 1e-9)
             // Headers and scales weigh much at this size, but never make a container beat its entropy.
             #expect(row.ratio < row.entropyRatio * 1.001)
             #expect(row.relativeSquaredError < 1)
+            #expect(row.foldMegabytesPerSecond > 0 && row.memoryReadMegabytesPerSecond > 0)
         }
         #expect(rows.first?.relativeSquaredError == 0)
         let fold = try FoldBenchmark.run(elements: 1_000, contributions: 3, seed: 1)

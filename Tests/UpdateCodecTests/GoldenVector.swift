@@ -19,7 +19,7 @@ struct GoldenVector: Sendable, CustomTestStringConvertible {
         try UpdateEncoder.encode(tensors, header: header, scheme: scheme, masks: masks, newMasks: newMasks, seed: seed)
     }
 
-    static let all = plain + sparse + masked
+    static let all = plain + fewBits + sparse + masked
 
     private static func small(_ values: ValueFormat, block: Int = 256, rounding: Rounding = .nearest) -> WireScheme {
         WireScheme(values: values, blockSize: block, rounding: rounding, smallTensorElements: 0)
@@ -53,6 +53,42 @@ struct GoldenVector: Sendable, CustomTestStringConvertible {
             header: Fixtures.header(.scores), scheme: small(.float32)),
     ]
 
+    private static func one(_ count: Int, seed: UInt64) -> NamedTensors {
+        NamedTensors([("x", Fixtures.tensor(count, seed: seed))])
+    }
+
+    /// A vector of one tensor.
+    private static func one(
+        _ name: String, _ count: Int, _ values: ValueFormat, block: Int = 32, seed: UInt64,
+        _ change: (inout WireScheme) -> Void = { _ in }
+    ) -> GoldenVector {
+        var scheme = small(values, block: block)
+        change(&scheme)
+        return GoldenVector(name: name, tensors: one(count, seed: seed), scheme: scheme, seed: 7)
+    }
+
+    private static let fewBits = [
+        GoldenVector(name: "bfloat16", tensors: pair(20), scheme: small(.bfloat16)),
+        one("int6", 45, .int6, seed: 21),
+        one("int6-rice", 300, .int6, block: 300, seed: 22) { $0.coding = .smallest },
+        one("int3", 45, .int3, seed: 23),
+        one("int2", 45, .int2, seed: 24),
+        one("int2-stochastic", 45, .int2, seed: 25) { $0.rounding = .stochastic },
+        one("sign", 45, .sign, seed: 26),
+        one("sign-stochastic", 45, .sign, seed: 27) { $0.rounding = .stochastic },
+        one("codebook16", 45, .codebook16, seed: 28),
+        one("codebook16-kmeans", 200, .codebook16, seed: 29) { $0.levels = .kMeans },
+        one("codebook256", 45, .codebook256, seed: 30),
+        one("codebook256-stochastic", 45, .codebook256, seed: 31) { $0.rounding = .stochastic },
+        // Chunks of 64, 32 and 4.
+        one("rotated-int4", 100, .int4, seed: 32) { $0.rotates = true },
+        one("rotated-int2", 100, .int2, seed: 33) { $0.rotates = true },
+        one("rotated-sign", 100, .sign, seed: 34) { $0.rotates = true },
+        one("rotated-codebook16", 37, .codebook16, seed: 35) { $0.rotates = true },
+        // A chunk of 4,096 and more; two segments of Rice codes.
+        one("rotated-segments-int3", 4_107, .int3, block: 4_096, seed: 36) { $0.rotates = true },
+    ]
+
     private static func topK(_ density: Double, _ values: ValueFormat) -> WireScheme {
         WireScheme(selection: .topK(density: density), values: values, blockSize: 16, smallTensorElements: 8)
     }
@@ -66,6 +102,16 @@ struct GoldenVector: Sendable, CustomTestStringConvertible {
         GoldenVector(
             name: "left-out-ternary", tensors: NamedTensors([("x", Fixtures.tensor(160, seed: 9))]),
             scheme: topK(0.95, .ternary)),
+        // Gaps go on from segment to segment.
+        one("gaps-segments-ternary", 13_800, .ternary, block: 16_384, seed: 37) { $0.selection = .topK(density: 0.3) },
+        one("floor-int8", 400, .int8, block: 64, seed: 38) {
+            $0.selection = .topK(density: 0.1)
+            $0.coding = .smallest
+        },
+        one("blocks-int4", 5_000, .int4, seed: 39) {
+            $0.selection = .topK(density: 3 / 4_096, method: .block)
+            $0.coding = .plain
+        },
     ]
 
     private static let alive = MaskSet(
@@ -109,6 +155,9 @@ struct GoldenVector: Sendable, CustomTestStringConvertible {
         GoldenVector(
             name: "mask-aligned-gaps-int4", tensors: three, header: Fixtures.header(maskEpoch: 3),
             scheme: topK(0.1, .int4), masks: alive),
+        GoldenVector(
+            name: "mask-aligned-bitmap-int3", tensors: three, header: Fixtures.header(maskEpoch: 3),
+            scheme: topK(0.5, .int3), masks: alive),
         GoldenVector(
             name: "mask-change", tensors: three, header: Fixtures.header(.delta, maskEpoch: 4), scheme: small(.int8),
             masks: alive, newMasks: pruned),

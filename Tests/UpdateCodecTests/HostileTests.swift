@@ -91,14 +91,16 @@ struct HostileTests {
     }
 
     @Test func lz4BombsAreRefusedBeforeAllocation() {
-        expectRefusal(container(body: [1, 2, 3], packing: .lz4, claimed: 1 << 40), "the body size")
-        expectRefusal(container(body: [1, 2, 3], packing: .lz4, claimed: Int.max), "the body size")
+        expectRefusal(container(body: [1, 2, 3], packing: .pieces, claimed: 1 << 40), "the body size")
+        expectRefusal(container(body: [1, 2, 3], packing: .pieces, claimed: Int.max), "the body size")
         // Within the limits, beyond what this layout can need.
-        expectRefusal(container(body: [1, 2, 3], packing: .lz4, claimed: 1 << 30), "the body size")
+        expectRefusal(container(body: [1, 2, 3], packing: .pieces, claimed: 1 << 30), "the body size")
         // Within the layout's need, beyond what LZ4 can expand to.
-        expectRefusal(container(body: [1], packing: .lz4, claimed: 600), "not valid LZ4")
+        expectRefusal(container(body: [1], packing: .pieces, claimed: 600), "cannot unpack to 600 bytes")
+        expectRefusal(
+            container(body: [1, 0, 0, 0, 9], packing: .pieces, claimed: 600), "is not valid LZ4 of 600 bytes")
         #expect(throws: CodecError.self) {
-            try UpdateDescription(describing: container(body: [1, 2, 3], packing: .lz4, claimed: 1 << 31))
+            try UpdateDescription(describing: container(body: [1, 2, 3], packing: .pieces, claimed: 1 << 31))
         }
         #expect(LZ4Block.decompress(ByteRegion([0x10, 0x61]), 0..<2, count: 0) == nil)
     }
@@ -112,8 +114,8 @@ struct HostileTests {
         expectRefusal(container(body: [1, 100, 1] + huge), "a tensor index")
         expectRefusal(container(body: [1, 100, 1, 0] + huge), "an element count")
         expectRefusal(container(body: [1, 100, 1, 0, 100] + huge), "a count of dead elements")
-        expectRefusal(container(body: [1, 100, 1, 0, 100, 0, 1] + huge), "a count of sent values")
-        expectRefusal(container(body: [1, 100, 1, 0, 100, 0, 2 << 2, 0] + huge), "a block size")
+        expectRefusal(container(body: [1, 100, 1, 0, 100, 0, 1, 0] + huge), "a count of sent values")
+        expectRefusal(container(body: [1, 100, 1, 0, 100, 0, 0, 3, 0] + huge), "a block size")
         expectRefusal(container(body: [UInt8](repeating: 0xff, count: 9) + [1]), "is longer than 9 bytes")
         expectRefusal(container(body: [0x81, 0, 100, 0]), "is not in its shortest form")
         expectRefusal(
@@ -126,43 +128,81 @@ struct HostileTests {
         expectRefusal(container(body: [1, 100, 1, 1, 100, 0]), "the update itself speaks of 1 tensors")
         expectRefusal(container(body: [1, 100, 1, 0, 99, 0]), "it has 99 elements, the model's 100")
         expectRefusal(container(body: [1, 100, 1, 0, 100, 1]), "counts 99 alive elements, the mask 100")
-        expectRefusal(container(body: head + [64]), "a record's form")
-        expectRefusal(container(body: head + [5 << 2]), "a record's form")
-        expectRefusal(container(body: head + [32]), "a record's form")
-        expectRefusal(container(body: head + [1, 0]), "is 0")
-        expectRefusal(container(body: head + [1, 100]), "a count of sent values")
-        expectRefusal(container(body: head + [1, 3] + [UInt8](repeating: 0, count: 13)), "has not exactly 3 bits set")
+        for form: [UInt8] in [[32, 0], [5, 0], [0, 12], [8, 0], [8, 7], [16, 3], [16, 11], [7, 3]] {
+            expectRefusal(container(body: head + form), "a record's form")
+        }
+        expectRefusal(container(body: head + [1, 0, 0]), "is 0")
+        expectRefusal(container(body: head + [1, 0, 100]), "a count of sent values")
+        expectRefusal(container(body: head + [4, 0, 0]), "a count of sent values")
+        // All of a last block is what dense would be for.
+        expectRefusal(container(body: head + [4, 0, 0xff, 0x1f]), "a count of sent values")
         expectRefusal(
-            container(body: head + [2, 3, 31, 1, 0]),
-            "the Rice parameter of the positions at byte 61 of the update is 31")
-        expectRefusal(container(body: head + [2, 3, 5, 14]), "the length of the positions")
-        expectRefusal(container(body: head + [1 << 2, 127]), "an exponent at byte 60 of the update is 127")
-        expectRefusal(container(body: head + [1 << 2, 0x82]), "an exponent at byte 60 of the update is -126")
-        expectRefusal(container(body: head + [2 << 2, 0, 0]), "a block size at byte 61 of the update is 0")
-        expectRefusal(container(body: head + [2 << 2, 0, 100, 0, 0x80]), "a scale")
-        expectRefusal(container(body: head + [2 << 2, 0, 100, 0, 0x7c]), "a scale")
+            container(body: head + [1, 0, 3] + [UInt8](repeating: 0, count: 13)), "has not exactly 3 bits set")
         expectRefusal(
-            container(body: head + [2 << 2 | 32, 0, 100, 0, 0, 8]),
-            "the Rice parameter of the values at byte 64 of the update is 8")
-        expectRefusal(container(body: head + [2 << 2, 0, 100, 0, 0, 1]), "within the values")
-        let int8: [UInt8] = head + [2 << 2, 0, 100, 0, 0x3c]
+            container(body: head + [2, 0, 3, 31, 1, 0]),
+            "the Rice parameter of the positions at byte 62 of the update is 31")
+        expectRefusal(container(body: head + [2, 0, 3, 5, 14]), "the length of the positions")
+        expectRefusal(
+            container(body: head + [2, 0, 3, 5, 12] + [UInt8](repeating: 0, count: 20)), "take more than 13 bytes")
+        expectRefusal(container(body: head + [0, 1, 127]), "an exponent at byte 61 of the update is 127")
+        expectRefusal(container(body: head + [0, 1, 0x82]), "an exponent at byte 61 of the update is -126")
+        expectRefusal(container(body: head + [0, 3, 0, 0]), "a block size at byte 62 of the update is 0")
+        expectRefusal(container(body: head + [0, 3, 0, 100, 0, 0x80]), "a scale")
+        expectRefusal(container(body: head + [0, 3, 0, 100, 0, 0x7c]), "a scale")
+        expectRefusal(container(body: head + [8, 3, 0, 100, 0, 0, 128]), "a floor at byte 65 of the update is 128")
+        expectRefusal(
+            container(body: head + [8, 3, 0, 100, 0, 0, 0, 8]),
+            "the Rice parameter of the values at byte 66 of the update is 8")
+        expectRefusal(container(body: head + [0, 3, 0, 100, 0, 0, 1]), "within the values")
+        expectRefusal(container(body: head + [0, 10, 0, 100, 0, 0, 16]), "a count of levels")
+        expectRefusal(container(body: head + [0, 10, 0, 100, 0, 0, 0, 0, 0x7c]), "a level")
+        let levels: [UInt8] = head + [0, 10, 0, 100, 0, 0x3c, 1, 0, 0, 0, 0x3c]
+        expectRefusal(container(body: levels + [2] + [UInt8](repeating: 0, count: 49)), "is no level of the 2")
+        let int8: [UInt8] = head + [0, 3, 0, 100, 0, 0x3c]
         expectRefusal(container(body: int8 + [0x80] + [UInt8](repeating: 0, count: 99)), "is below -127")
-        let int4: [UInt8] = head + [3 << 2, 0, 100, 0, 0x3c]
-        expectRefusal(container(body: int4 + [0x08] + [UInt8](repeating: 0, count: 49)), "is below -7")
+        for (format, bits, bytes) in [(4, 6, 75), (5, 4, 50), (6, 3, 38)] {
+            let head = head + [0, UInt8(format), 0, 100, 0, 0x3c]
+            let lowest = UInt8(1 << (bits - 1))
+            expectRefusal(
+                container(body: head + [lowest] + [UInt8](repeating: 0, count: bytes - 1)), "is below -\(lowest - 1)")
+        }
+        let int3: [UInt8] = head + [0, 6, 0, 100, 0, 0x3c]
+        expectRefusal(container(body: int3 + [UInt8](repeating: 0, count: 37) + [0x10]), "have spare bits set")
         expectRefusal(container(body: int8 + [UInt8](repeating: 0, count: 101)), "1 bytes follow")
+    }
+
+    @Test func placesInBlocksMustRiseAndStayInside() {
+        // 166 of a block of 4,096 are 5 of 100.
+        let head: [UInt8] = [1, 100, 1, 0, 100, 0, 4, 0, 0xa6, 0x01]
+        func places(_ places: [UInt16]) -> [UInt8] {
+            let bits = places.flatMap { place in (0..<12).map { UInt8(place >> UInt16($0) & 1) } }
+            return stride(from: 0, to: bits.count, by: 8).map { start in
+                bits[start..<min(start + 8, bits.count)].enumerated().reduce(0) { $0 | $1.element << UInt8($1.offset) }
+            }
+        }
+        let values = [UInt8](repeating: 0, count: 20)
+        #expect(throws: Never.self) {
+            try UpdateReader(container(body: head + places([0, 1, 50, 98, 99]) + values), layout: Self.layout)
+        }
+        expectRefusal(container(body: head + places([0, 1, 1, 98, 99]) + values), "do not rise")
+        expectRefusal(container(body: head + places([9, 1, 50, 98, 99]) + values), "do not rise")
+        expectRefusal(container(body: head + places([0, 1, 50, 98, 100]) + values), "do not rise")
+        var spare = places([0, 1, 50, 98, 99])
+        spare[7] |= 0x10
+        expectRefusal(container(body: head + spare + values), "have spare bits set")
     }
 
     @Test func nonFiniteValuesAreRefusedByName() {
         let head: [UInt8] = [1, 100, 1, 0, 100, 0]
         let nan: [UInt8] = [0, 0, 0xc0, 0x7f]
         expectRefusal(
-            container(body: head + [0] + [UInt8](repeating: 0, count: 396) + nan), "tensor 'x' holds an infinity")
+            container(body: head + [0, 0] + [UInt8](repeating: 0, count: 396) + nan), "tensor 'x' holds an infinity")
         let half: [UInt8] = [0, 0x7c]
         expectRefusal(
-            container(body: head + [1 << 2, 0] + [UInt8](repeating: 0, count: 198) + half),
+            container(body: head + [0, 1, 0] + [UInt8](repeating: 0, count: 198) + half),
             "tensor 'x' holds an infinity")
         // A finite scale whose product with 127 is not.
-        let overflow: [UInt8] = [2 << 2, 112, 100, 0xff, 0x7b] + [UInt8](repeating: 127, count: 100)
+        let overflow: [UInt8] = [0, 3, 112, 100, 0xff, 0x7b] + [UInt8](repeating: 127, count: 100)
         expectRefusal(container(body: head + overflow), "tensor 'x' holds an infinity")
     }
 
@@ -175,7 +215,7 @@ struct HostileTests {
             return bytes
         }
         expectRefusal(changed(0, 0), "not an update")
-        expectRefusal(changed(4, 2), "version 2")
+        expectRefusal(changed(4, 1), "version 1")
         expectRefusal(changed(5, 0), "the kind at byte 6 of the update is 0")
         expectRefusal(changed(6, 2), "the packing")
         expectRefusal(changed(7, 2), "the flags")
@@ -192,7 +232,7 @@ struct HostileTests {
         }
         refuse([1, 0, 0, 0, 0, 0, 0, 0, 0], "mask epoch 1 where 0")
         refuse([0, 0, 0, 0, 5, 0, 0, 0, 0, 0], "mask epoch 0 where 5")
-        refuse(epochs + [0xff, 0xff, 0x7f], "the count of mask changes")
+        refuse(epochs + [2], "the count of mask changes")
         refuse(epochs + [1, 0, 100, 5], "a mask's form")
         refuse(epochs + [1, 0, 100, 8], "a mask's form")
         refuse(epochs + [1, 0, 100, 1, 101], "a mask's bit count")
@@ -201,8 +241,10 @@ struct HostileTests {
         refuse(epochs + [1, 1, 100, 0], "the model has 1 tensors")
         refuse(epochs + [1, 0, 100, 1, 100] + [UInt8](repeating: 0xff, count: 13), "spare bits")
         refuse(epochs + [1, 0, 100, 2, 100, 101], "a mask's count of gaps")
-        refuse(epochs + [1, 0, 100, 2, 100, 9, 0, 1, 0xff], "a Rice stream")
-        refuse(epochs + [1, 0, 100, 2, 100, 1, 0, 2, 0, 0], "is longer than its numbers")
+        refuse(epochs + [1, 0, 100, 2, 100, 9, 0, 1, 0xff], "has not exactly its numbers")
+        refuse(epochs + [1, 0, 100, 2, 100, 1, 0, 2, 1, 0], "has not exactly its numbers")
+        refuse(epochs + [1, 0, 100, 2, 100, 1, 0, 1, 3], "has not exactly its numbers")
+        refuse(epochs + [1, 0, 100, 4, 100, 0], "the length of a mask")
         refuse(epochs + [1, 0, 100, 4, 100, 2, 0xff, 0xff], "is not valid LZ4")
     }
 }

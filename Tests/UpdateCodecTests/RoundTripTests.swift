@@ -48,7 +48,7 @@ struct RoundTripTests {
     }
 
     @Test func integersKeepWithinHalfAStep() throws {
-        for (format, levels) in [(ValueFormat.int8, 127), (.int4, 7)] as [(ValueFormat, Float)] {
+        for (format, levels) in [(ValueFormat.int8, 127), (.int6, 31), (.int4, 7)] as [(ValueFormat, Float)] {
             for scale in [0x1p-136, 1e-30, 1e-6, 1, 1e30] as [Float] {
                 let values = Fixtures.bellShaped(1_000, seed: 2, scale: scale)
                 let scheme = WireScheme(values: format, blockSize: 64, smallTensorElements: 0)
@@ -117,18 +117,19 @@ struct RoundTripTests {
         let values: [Float] = [.greatestFiniteMagnitude, -1e38, 0x1p-149, 0, 2]
         for format in ValueFormat.allCases {
             let scheme = WireScheme(values: format, smallTensorElements: 0)
-            let tensors = NamedTensors([("x", Fixtures.tensor(format == .ternary ? [3e38, -3e38] : values))])
+            let tensors = NamedTensors([("x", Fixtures.tensor(values))])
             let update = try checkRoundTrip(tensors, scheme, MaskSet())
             #expect(Fixtures.floats(update.residual, "x").allSatisfy { $0 == 0 })
         }
     }
 
     @Test func tiniestDenormalsSurviveEveryFormat() throws {
-        for format in ValueFormat.allCases {
+        // Half a step of the smallest number is no number, nor is the upper half of its bits.
+        for format in ValueFormat.allCases where format != .int2 && format != .bfloat16 {
             let values = [Float](repeating: .leastNonzeroMagnitude, count: 9)
             let scheme = WireScheme(values: format, smallTensorElements: 0)
             let update = try checkRoundTrip(NamedTensors([("x", Fixtures.tensor(values))]), scheme, MaskSet())
-            #expect(Fixtures.floats(update.decoded, "x") == values)
+            #expect(Fixtures.floats(update.decoded, "x") == values, "\(format)")
         }
     }
 

@@ -53,15 +53,16 @@ size_t pleach_collect(
 typedef struct {
     int levels;       ///< Codes are within ±levels; for half steps within −levels − 1 ... levels.
     bool half_steps;  ///< Levels lie half a step beside the integers: q = round(x/s − ½), and q stands for (q + ½)·s.
-    bool stochastic;  ///< floor(x/s + u) instead of round(x/s): u in [0, 1) is SplitMix64's output at counter + index.
-    uint64_t counter;
+    bool stochastic;  ///< floor(x/s + u) instead of round(x/s), with u in [0, 1).
+    uint64_t counter;  ///< u of element i is the upper 52 bits of output number first + i of SplitMix64 seeded with it.
 } pleach_rounding;
 
-/// out = code of x in blocks with these scales (0 where a scale is 0; ties to even). The quotient is x · (1/s) with 1/s in
-/// double, rounded as the reference in the tests does it.
+/// out = code of x in blocks with these scales (0 where a scale is 0; ties to even). x/s is x · r in float32, r being 1/s
+/// computed in double and rounded to float32; where that is not a normal number, and for stochastic codes, it is x · (1/s)
+/// in double. What is infinite or NaN gets some code within the levels.
 void pleach_quantize(
-    const float *x, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, pleach_rounding rounding,
-    int8_t *out);
+    const float *x, size_t count, const uint8_t *scales, float factor, size_t block, size_t first,
+    pleach_rounding rounding, int8_t *out);
 /// out = code · s, or (code + ½) · s.
 void pleach_dequantize(
     const int8_t *codes, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, bool half_steps,
@@ -70,15 +71,19 @@ void pleach_dequantize(
 void pleach_dequantize_signs(
     const uint8_t *signs, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, float *out);
 /// The step s that quantizes x with least squared error, of those with largest = f · s · (levels, or levels + ½ for half
-/// steps) for f in 1, 0.95, 0.9, … 0.3 (the step is largest·f / that): returned in double. `largest` = max |x| > 0.
+/// steps) for f in 1, 0.95, 0.9, … 0.3 (the step is largest·f / that): returned in double. `largest` = max |x| > 0. Of
+/// equally good ones the largest. Errors are summed in float32 and double, in a fixed order.
 double pleach_least_squares_step(const float *x, size_t count, float largest, int levels, bool half_steps);
-/// Sets bit i of the zeroed `out` where x[i] is negative.
+/// Sets bit i of the zeroed `out` where x[i] has its sign bit set (as −0 has).
 void pleach_sign_bits(const float *x, size_t count, uint8_t *out);
-/// The same, but x[i] is negative with probability (1 − x/s)/2, so that ±s is x on average; |x| <= s.
+/// The same, but x[i] is negative with probability (1 − x/s)/2, so that ±s is x on average; |x| <= s. Writes
+/// ⌈count/8⌉ bytes, zeroed or not.
 void pleach_sign_bits_stochastic(
-    const float *x, size_t count, const uint8_t *scales, float factor, size_t block, uint64_t counter, uint64_t first, uint8_t *out);
+    const float *x, size_t count, const uint8_t *scales, float factor, size_t block, uint64_t counter, uint64_t first,
+    uint8_t *out);
 
-/// out[i] = number of the level nearest to x/s (the lower of two equally near). `levels` ascend; there are 1 to 256.
+/// out[i] = number of the level nearest to x/s (the lower of two equally near): how many of the means of neighbouring levels
+/// are below x/s, all in float32, x/s as in `pleach_quantize` and 0 where s is 0. `levels` ascend; there are 1 to 256.
 void pleach_quantize_levels(
     const float *x, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, const float *levels,
     size_t level_count, uint8_t *out);
@@ -95,7 +100,7 @@ void pleach_dequantize_levels(
 /// (a + b, a − b), each rounded to float32.
 void pleach_hadamard(float *x, unsigned log2);
 /// Flips the sign of x[i] where bit (first + i) mod 64 of SplitMix64's output number (first + i)/64 is 1, and multiplies by
-/// `factor` (a power of two). `first` is a multiple of 64.
+/// `factor` (a power of two).
 void pleach_random_signs(float *x, size_t count, uint64_t seed, uint64_t first, float factor);
 
 // Sums over codes (sums.c)
@@ -142,8 +147,8 @@ void pleach_from_bfloat(const uint8_t *bytes, size_t count, float *out);
 void pleach_fold_codes(
     int64_t *sum, const int8_t *codes, size_t count, const uint8_t *scales, float factor, size_t block, size_t first,
     int64_t weight);
-/// The largest |code·s| and Σ(code·s)², per block from integers: s²·Σcode² is added to `squares` block by block, so the sum
-/// is that of exact squares up to rounding in double. Whole steps.
+/// The largest |code·s| and Σ(code·s)² on top of what `largest` and `squares` hold, per block from integers: s²·Σcode² is
+/// added block by block, so the sum is that of exact squares up to rounding in double. Whole steps.
 void pleach_measure_codes(
     const int8_t *codes, size_t count, const uint8_t *scales, float factor, size_t block, size_t first, float *largest,
     double *squares);
@@ -166,7 +171,7 @@ size_t pleach_rice_encode(const uint32_t *v, size_t count, unsigned k, uint8_t *
 size_t pleach_rice_encode_bytes(const uint8_t *v, size_t count, unsigned k, uint8_t *out);
 /// Reads `count` (1 to 4,096) numbers of a segment: `remainders` holds ⌈count·k/8⌉ bytes and `quotients` `quotient_bytes`.
 /// False unless the quotients' field holds exactly `count` ones, the last of them in its last byte, the remainders' spare
-/// bits are 0 and no number exceeds `limit`.
+/// bits are 0 and no number exceeds `limit`, or when that field has 2^29 bytes or more. `out` may be written all the same.
 bool pleach_rice_decode(
     const uint8_t *remainders, const uint8_t *quotients, size_t quotient_bytes, unsigned k, uint32_t limit, uint32_t *out,
     size_t count);
