@@ -39,7 +39,12 @@ public struct Tensor: Sendable, Equatable {
     public init(zeros shape: Shape, elementType: ElementType = .float32) {
         self.elementType = elementType
         self.shape = shape
-        self.bytes = [UInt8](repeating: 0, count: shape.elementCount * elementType.byteCount)
+        let byteCount = shape.elementCount * elementType.byteCount
+        bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, filled in
+            LargePages.advise(buffer.baseAddress, byteCount: byteCount)
+            buffer[..<byteCount].initialize(repeating: 0)
+            filled = byteCount
+        }
     }
 
     /// A float32 tensor whose elements `fill` initializes, all of them.
@@ -47,6 +52,7 @@ public struct Tensor: Sendable, Equatable {
         elementType = .float32
         self.shape = shape
         bytes = [UInt8](unsafeUninitializedCapacity: 4 * shape.elementCount) { buffer, filled in
+            LargePages.advise(buffer.baseAddress, byteCount: 4 * shape.elementCount)
             let all = UnsafeMutableRawBufferPointer(
                 rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(4 * shape.elementCount)])
             fill(all.bindMemory(to: Float.self))

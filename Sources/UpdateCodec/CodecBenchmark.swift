@@ -33,10 +33,10 @@ public enum CodecBenchmark {
 
     private static let repetitions = 5
 
-    /// Measures each scheme on one tensor of `elements` weights of each distribution.
+    /// Measures each scheme whose name contains `schemes` on one tensor of `elements` weights of each distribution.
     public static func run(
         elements: Int, seed: UInt64, distributions: [WeightDistribution] = WeightDistribution.allCases,
-        threads: Int = 1,
+        threads: Int = 1, schemes: String = "",
         report: (Row) -> Void = { _ in }
     ) throws(CodecError) -> [Row] {
         let shape = try BenchmarkWeights.shape(elements)
@@ -48,7 +48,7 @@ public enum CodecBenchmark {
             let measurement = Measurement(
                 tensor: BenchmarkWeights.make(shape, distribution, seed: seed), distribution: distribution,
                 threads: threads)
-            for scheme in BenchmarkScheme.all {
+            for scheme in BenchmarkScheme.all where schemes.isEmpty || scheme.name.contains(schemes) {
                 let row = try measurement.row(scheme, mask: scheme.isMasked ? bitmap : nil)
                 report(row)
                 rows.append(row)

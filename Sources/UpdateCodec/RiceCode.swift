@@ -42,7 +42,8 @@ enum RiceCode {
     static func encode(
         _ numbers: UnsafeBufferPointer<UInt32>, largestParameter: Int, force: WorkForce
     ) -> [UInt8] {
-        encode(count: numbers.count, force: force) { (range, bytes) in
+        var stream: [UInt8] = []
+        append(count: numbers.count, force: force, to: &stream) { (range, bytes) in
             let part = UnsafeBufferPointer(rebasing: numbers[range])
             let segment = Segment(best: part.count, largestParameter: largestParameter) {
                 Int(pleach_sum_shifted(part.baseAddress, part.count, UInt32($0)))
@@ -51,6 +52,7 @@ enum RiceCode {
                 pleach_rice_encode(part.baseAddress, part.count, UInt32(segment.parameter), $0)
             }
         }
+        return stream
     }
 
     /// The segment that codes some folded codes best.
@@ -67,24 +69,24 @@ enum RiceCode {
         }
     }
 
-    /// The stream of `count` numbers, of which `append` codes a segment at a time.
-    static func encode(
-        count: Int, force: WorkForce, _ append: (_ range: Range<Int>, _ bytes: inout [UInt8]) -> Void
-    ) -> [UInt8] {
-        let shares = force.shares(of: count, unit: segmentLength)
-        let parts = force.map(shares.count) { share in
-            var bytes: [UInt8] = []
-            let end = shares[share].upperBound
-            for start in stride(from: shares[share].lowerBound, to: end, by: segmentLength) {
-                append(start..<min(start + segmentLength, end), &bytes)
+    /// Appends the stream of `count` numbers, of which `code` codes a segment at a time.
+    static func append(
+        count: Int, force: WorkForce, to bytes: inout [UInt8],
+        _ code: (_ range: Range<Int>, _ bytes: inout [UInt8]) -> Void
+    ) {
+        func append(_ share: Range<Int>, to bytes: inout [UInt8]) {
+            for start in stride(from: share.lowerBound, to: share.upperBound, by: segmentLength) {
+                code(start..<min(start + segmentLength, share.upperBound), &bytes)
             }
-            return bytes
         }
-        guard parts.count > 1 else { return parts.first ?? [] }
-        var all: [UInt8] = []
-        all.reserveCapacity(parts.reduce(0) { $0 + $1.count })
-        for part in parts { all += part }
-        return all
+        let shares = force.shares(of: count, unit: segmentLength)
+        guard shares.count > 1 else { return append(0..<count, to: &bytes) }
+        let parts = force.map(shares.count) { share in
+            var part: [UInt8] = []
+            append(shares[share], to: &part)
+            return part
+        }
+        for part in parts { bytes += part }
     }
 }
 

@@ -58,7 +58,7 @@ public struct UpdateWriter {
         carriesMasks = newMasks != nil
         generator = SeededGenerator(seed: seed, labels: "update")
         bytes = [UInt8](repeating: 0, count: UpdateHeader.byteCount)
-        bytes.reserveCapacity(scheme.expectedByteCount(layout))
+        bytes.reserveLargePages(scheme.expectedByteCount(layout))
         bytes.appendVarint(layout.entries.count)
         bytes.appendVarint(layout.elementCount)
         if let newMasks { MaskSection.write(from: masks, to: newMasks, layout: layout, to: &bytes) }
@@ -138,6 +138,15 @@ public struct UpdateWriter {
         prefix.write(over: &bytes)
         let elements = Double(max(layout.elementCount, 1))
         return (bytes, Double(kept) / elements, Double(bytes.count) * 8 / elements)
+    }
+}
+
+extension [UInt8] {
+    /// Makes room, in large pages if there is much of it.
+    fileprivate mutating func reserveLargePages(_ byteCount: Int) {
+        reserveCapacity(byteCount)
+        let capacity = capacity
+        withUnsafeMutableBytes { LargePages.advise($0.baseAddress, byteCount: capacity) }
     }
 }
 

@@ -146,14 +146,13 @@ struct ValueWriter {
         let count = coder.values.count
         let plainByteCount = format.plainByteCount(count)
         if let floor = floorForRice(coder, plainByteCount: plainByteCount) {
-            let stream = RiceCode.encode(count: count, force: force) { run, bytes in
+            let place = bytes.count
+            bytes.append(UInt8(floor))
+            RiceCode.append(count: count, force: force, to: &bytes) { run, bytes in
                 coder.withFolded(run, floor: floor) { RiceCode.append($0, to: &bytes) }
             }
-            if 1 + stream.count < plainByteCount {
-                bytes.append(UInt8(floor))
-                bytes += stream
-                return true
-            }
+            if bytes.count - place < plainByteCount { return true }
+            bytes.removeLast(bytes.count - place)
         }
         appendPlain(count, to: &bytes) { run, out in
             if format == .int8 {

@@ -32,6 +32,9 @@ struct BenchCodecCommand: AsyncParsableCommand {
     @Option(help: "Threads that share the work.")
     var threads = 1
 
+    @Option(help: "Only schemes whose name contains this.")
+    var scheme = ""
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -46,13 +49,14 @@ struct BenchCodecCommand: AsyncParsableCommand {
             }
             var last: String?
             let rows = try CodecBenchmark.run(
-                elements: elements, seed: 1, distributions: distributions, threads: threads
+                elements: elements, seed: 1, distributions: distributions, threads: threads, schemes: scheme
             ) { row in
                 guard !json else { return }
                 if row.distribution != last { print(Self.head(of: row)) }
                 last = row.distribution
                 print(Self.line(row))
             }
+            guard !rows.isEmpty else { throw ValidationError("no scheme's name contains '\(scheme)'") }
             if json { try printJSON(rows) }
         }
     }
