@@ -35,12 +35,36 @@ struct SnapshotPublisher {
     /// Adds the mean of a round, times `share` (below 1 when contributions were stale).
     func publish(mean: consuming FoldAccumulator, share: Float = 1) throws -> Published {
         if scheme.isLossless(for: old.layout, masks: masks) { return try publishLossless(mean, share: share) }
+        let owed = try owed()
+        var survey: UpdateSurvey?
+        if scheme.budget != nil {
+            survey = UpdateSurvey(layout: old.layout, masks: masks)
+            // A copy, so that the sums are still there for the pass that encodes.
+            try visitMean(copy mean, share: share, keepingMemory: false) { (change: consuming Tensor, index: Int) in
+                change.withMutableElements(as: Float.self) {
+                    _ = owed?.add(old.layout.entries[index].name, from: 0, to: $0)
+                }
+                try survey?.add(change)
+            }
+        }
         let writer = try UpdateWriter(
-            layout: old.layout, header: header, scheme: scheme, masks: masks, seed: seed)
-        var steps = try DeltaSteps(self, writer)
+            layout: old.layout, header: header, scheme: scheme, masks: masks, seed: seed, survey: survey)
+        var steps = try DeltaSteps(self, writer, owed)
+        let memory = try visitMean(mean, share: share, keepingMemory: true) { try steps.append($0, $1) }
+        var published = try steps.finish()
+        published.foldMemory = memory
+        return published
+    }
+
+    /// The mean times `share`, tensor by tensor.
+    @discardableResult
+    private func visitMean(
+        _ mean: consuming FoldAccumulator, share: Float, keepingMemory: Bool,
+        _ body: (_ change: consuming Tensor, _ index: Int) throws -> Void
+    ) throws -> FoldMemory? {
         var tensor = Tensor(zeros: [])
         let layout = old.layout
-        let memory = try mean.drainMean(keepingMemory: true) { index, start, piece in
+        return try mean.drainMean(keepingMemory: keepingMemory) { index, start, piece in
             let entry = layout.entries[index]
             piece.scale(by: share)
             if start == 0 { tensor = Tensor(zeros: entry.shape) }
@@ -49,19 +73,23 @@ struct SnapshotPublisher {
                 // Moved out, so that what follows can change it in place.
                 var whole = Tensor(zeros: [0])
                 swap(&whole, &tensor)
-                try steps.append(consume whole, index)
+                try body(consume whole, index)
             }
         }
-        var published = try steps.finish()
-        published.foldMemory = memory
-        return published
+    }
+
+    private func owed() throws -> SafetensorsFile? {
+        try base.residual.map { try SafetensorsFile(blobs.map($0.digest), path: "downlink residual") }
     }
 
     /// Takes a new mask: a delta without values. What was still owed to dead weights is forgotten.
     func publish(maskFrom oldMasks: MaskSet) throws -> Published {
+        // A mask has no values to choose formats for, and goes whatever it costs.
+        var scheme = scheme
+        scheme.budget = nil
         let writer = try UpdateWriter(
             layout: old.layout, header: header, scheme: scheme, masks: oldMasks, newMasks: masks, seed: seed)
-        var steps = try DeltaSteps(self, writer, keepsResidual: true)
+        var steps = try DeltaSteps(self, writer, owed(), keepsResidual: true)
         for (index, entry) in old.layout.entries.enumerated() { try steps.append(Tensor(zeros: entry.shape), index) }
         return try steps.finish()
     }
@@ -106,14 +134,15 @@ struct SnapshotPublisher {
         var squares = 0.0
         var residualSquares = 0.0
 
-        init(_ publisher: SnapshotPublisher, _ writer: UpdateWriter, keepsResidual: Bool = false) throws {
+        init(
+            _ publisher: SnapshotPublisher, _ writer: UpdateWriter, _ owed: SafetensorsFile?,
+            keepsResidual: Bool = false
+        ) throws {
             self.publisher = publisher
             self.writer = writer
+            self.owed = owed
             self.keepsResidual = keepsResidual
             let old = publisher.old
-            owed = try publisher.base.residual.map {
-                try SafetensorsFile(publisher.blobs.map($0.digest), path: "downlink residual")
-            }
             snapshot = try publisher.blobs.makeWriter(.durable)
             try snapshot.append(
                 Snapshot.fileHeader(graph: old.graph, layout: old.layout, masks: publisher.masks))

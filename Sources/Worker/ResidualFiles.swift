@@ -5,44 +5,112 @@ import UpdateCodec
 
 /// Error feedback on disk (Seide et al. 2014; Karimireddy et al. 2019): what compression left out of the last update is
 /// added to this one, and what it leaves out now is written down. Nothing of the model's size is held.
+///
+/// With momentum this is momentum correction and momentum factor masking of Deep Gradient Compression (Lin et al. 2018,
+/// equation 6 and section 3.2), a task's change in a gradient's place: u ← m·u + change, the encoder gets v + u, v becomes
+/// what it leaves out, and u ends where something was sent. One file holds both, `momentum:NAME` behind each NAME, so that
+/// neither is ever without the other.
 struct ResidualFiles {
-    /// Whether what is left out now is owed at all.
-    let isWritten: Bool
+    /// What of a coded tensor is asked for.
+    let parts: CodedParts
     private let owed: SafetensorsFile?
-    private let layout: TensorLayout
+    private let masks: MaskSet
+    /// m; 0 where no momentum is kept.
+    private let momentum: Float
     private let writer: BlobWriter?
     private var squares = 0.0
 
-    /// L2 norm of what was written.
+    /// L2 norm of the residual that was written.
     var norm: Double { squares.squareRoot() }
 
-    init(blobs: BlobStore, layout: TensorLayout, owed: Digest?, isWritten: Bool) throws {
-        self.isWritten = isWritten
-        self.layout = layout
+    init(blobs: BlobStore, layout: TensorLayout, masks: MaskSet, scheme: WireScheme, owed: Digest?) throws {
+        self.masks = masks
         self.owed = try owed.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") }
-        guard isWritten else {
+        // What loses nothing owes nothing.
+        let isLossless = scheme.budget == nil && scheme.isLossless(for: layout, masks: masks)
+        guard scheme.errorFeedback, !isLossless else {
+            momentum = 0
+            parts = []
             writer = nil
             return
         }
+        momentum = Float(scheme.momentum)
+        parts = momentum > 0 ? .all : .residual
         let writer = try blobs.makeWriter(.durable)
-        try writer.append(
-            Safetensors.header(
-                of: layout.entries.map { (name: $0.name, elementType: ElementType.float32, shape: $0.shape) }))
+        try writer.append(Safetensors.header(of: Self.entries(layout, withMomentum: momentum > 0)))
         self.writer = writer
     }
 
-    /// Adds what is owed to a tensor. A residual of another model (a new shape) is dropped.
-    func addOwed(_ name: String, to tensor: inout Tensor) {
+    private static func momentumName(_ name: String) -> String { "momentum:" + name }
+
+    private static func entries(
+        _ layout: TensorLayout, withMomentum: Bool
+    ) throws -> [(name: String, elementType: ElementType, shape: Shape)] {
+        guard withMomentum else { return layout.entries.map { ($0.name, .float32, $0.shape) } }
+        let names = Set(layout.entries.map(\.name))
+        if let taken = layout.entries.first(where: { names.contains(momentumName($0.name)) }) {
+            throw TaskFailure(
+                "the model has a tensor '\(momentumName(taken.name))', the name of the momentum of another")
+        }
+        return layout.entries.flatMap { entry in
+            [(entry.name, .float32, entry.shape), (momentumName(entry.name), .float32, entry.shape)]
+        }
+    }
+
+    /// What the encoder is given for a tensor, and its momentum if any is kept. What is owed to a tensor of another shape
+    /// is dropped.
+    func input(_ name: String, change: consuming Tensor) throws -> (tensor: Tensor, momentum: Tensor?) {
+        guard momentum > 0 else {
+            addOwed(name, to: &change)
+            return (change, nil)
+        }
+        try addMomentum(Self.momentumName(name), to: &change)
+        masks.apply(to: &change, of: name)
+        let moved = copy change
+        addOwed(name, to: &change)
+        return (change, moved)
+    }
+
+    private func addOwed(_ name: String, to tensor: inout Tensor) {
         guard let owed, owed.shape(of: name) == tensor.shape else { return }
         tensor.withMutableElements(as: Float.self) { _ = owed.add(name, from: 0, to: $0) }
     }
 
-    /// Writes the next tensor of the layout.
-    mutating func write(_ residual: Tensor) throws {
+    private func addMomentum(_ name: String, to tensor: inout Tensor) throws {
+        guard let owed, owed.shape(of: name) == tensor.shape, let old = try owed.tensor(name),
+            old.elementType == .float32
+        else { return }
+        tensor.withMutableElements(as: Float.self) { new in
+            old.withElements(as: Float.self) { old in
+                for index in new.indices { new[index] += momentum * old[index] }
+            }
+        }
+    }
+
+    /// Writes what the layout's next tensor leaves.
+    mutating func write(_ coded: UpdateWriter.Coded, momentum: consuming Tensor?) throws {
+        guard let writer, let residual = coded.residual else { return }
         squares += residual.withElements(as: Float.self) { $0.sumOfSquares }
-        try writer?.append(residual.bytes)
+        try writer.append(residual.bytes)
+        guard var momentum, let decoded = coded.decoded else { return }
+        momentum.withMutableElements(as: Float.self) { momentum in
+            decoded.withElements(as: Float.self) { sent in
+                for index in momentum.indices where sent[index] != 0 { momentum[index] = 0 }
+            }
+        }
+        try writer.append(momentum.bytes)
     }
 
     /// The new residual, or nil when nothing is owed.
     func finish() throws -> Digest? { try writer?.finish().digest }
+}
+
+extension MaskSet {
+    /// Sets the dead elements of a tensor to exactly +0.
+    fileprivate func apply(to tensor: inout Tensor, of name: String) {
+        guard let bitmap = self[name] else { return }
+        tensor.withMutableElements(as: Float.self) { elements in
+            for index in elements.indices where !bitmap[index] { elements[index] = 0 }
+        }
+    }
 }

@@ -116,12 +116,8 @@ final class TaskRunner {
             metrics.correct += result.correct
             metrics.measured += result.samples
         }
-        var trained = try trainer.parameters()
-        return try encode(model, metrics: metrics, offer: offer, residual: residual) { name, _ in
-            // Taken out, so that nobody else holds it.
-            defer { trained[name] = nil }
-            return try trained.require(name)
-        }
+        return try encode(
+            TrainerResult(trainer.parameters()), model, metrics: metrics, offer: offer, residual: residual)
     }
 
     /// For benchmarks: what a training task does, but noise is added instead of training.
@@ -133,44 +129,21 @@ final class TaskRunner {
             metrics.measured = min(data.training.count, data.test.count)
             return (nil, nil, metrics)
         }
-        var noise = BenchmarkNoise(magnitude: 0.001, seed: offer.seed)
-        return try encode(model, metrics: metrics, offer: offer, residual: residual) { noise.added(to: $1) }
+        return try encode(
+            EchoResult(seed: offer.seed), model, metrics: metrics, offer: offer, residual: residual)
     }
 
-    /// Compresses what training changed, tensor by tensor, and keeps what compression left out.
-    /// - Parameter trained: a tensor's elements after training, given its name and those before.
     private func encode(
-        _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer, residual: Digest?,
-        trained: (_ name: String, _ before: Tensor) throws -> Tensor
+        _ trained: consuming some TrainedParameters, _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer,
+        residual: Digest?
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
-        let snapshot = model.snapshot
-        let layout = snapshot.layout
-        var writer = try UpdateWriter(
-            layout: layout,
-            header: UpdateHeader(kind: .update, base: model.digest.bytes, maskEpoch: snapshot.masks.epoch),
-            scheme: offer.scheme, masks: snapshot.masks, seed: offer.seed)
-        var rest = try ResidualFiles(
-            blobs: blobs, layout: layout, owed: residual,
-            // What loses nothing owes nothing.
-            isWritten: offer.scheme.errorFeedback && !offer.scheme.isLossless(for: layout, masks: snapshot.masks))
-        for (name, before) in snapshot.parameters.ordered {
-            var change = try trained(name, before)
-            guard change.elementCount == before.elementCount else {
-                throw TaskFailure("training changed the shape of '\(name)'")
-            }
-            if change.shape != before.shape { change = try change.reshaped(to: before.shape) }
-            change.subtract(before)
-            rest.addOwed(name, to: &change)
-            let coded = try writer.append(consume change, keeping: rest.isWritten ? .residual : [])
-            if let residual = coded.residual { try rest.write(residual) }
-        }
-        let next = try rest.finish()
-        let encoded = writer.finish()
+        let encoder = ChangeEncoder(blobs: blobs, scheme: offer.scheme, seed: offer.seed)
+        let encoded = try encoder.encode(trained, since: model.snapshot, digest: model.digest, owed: residual)
         var metrics = metrics
         metrics.density = encoded.density
         metrics.bitsPerWeight = encoded.bitsPerWeight
-        if next != nil { metrics.residualNorm = rest.norm }
-        return (try store(encoded.bytes), next, metrics)
+        if let residual = encoded.residual { metrics.residualNorm = residual.norm }
+        return (try store(encoded.bytes), encoded.residual?.digest, metrics)
     }
 
     private func teacherLogits(_ teacher: TeacherReference) throws -> TeacherCache {

@@ -70,6 +70,7 @@ private let float32 = WireScheme(values: .float32, smallValues: .float32)
 private let schemes = [
     float32, WireScheme(values: .float32), WireScheme(values: .int8), WireScheme(values: .ternary),
     WireScheme(selection: .topK(density: 0.05), values: .int8), WireScheme(values: .int8, errorFeedback: false),
+    WireScheme(budget: 40_000),
 ]
 
 /// The definition, slowly: encode all at once, decode, add, serialize.

@@ -16,6 +16,8 @@ struct PlanExtremesTests {
     ]
     static let wires = [
         "density: 1e-300, values: ternary, block: 1, smallElements: 0",
+        "density: 0.5, selection: block, momentum: 0.9999999999999999, clip: 1e-300", "budget: 4GiB, clip: 1000000000",
+        "bandwidth: 1KB/s",
         "density: 1, values: float32, block: 65536, smallElements: 16777216, small: float32",
     ]
 

@@ -19,6 +19,8 @@ final class TaskBench {
     private var events: AsyncStream<WorkerEvent>.Iterator
     /// What the task thread logged.
     let lines = LogLines()
+    /// What the last task that was finished gave.
+    private(set) var finished: (submission: Submission, residual: Federation.Digest?)?
     /// What was fetched, in order.
     private(set) var fetched: [Federation.Digest] = []
 
@@ -109,7 +111,9 @@ final class TaskBench {
         while let event = await events.next() {
             switch event {
             case .progressed: continue
-            case .taskFinished: return nil
+            case .taskFinished(let submission, let residual):
+                finished = (submission, residual)
+                return nil
             case .taskFailed(_, let reason): return reason
             default: return "\(event)"
             }

@@ -403,6 +403,7 @@ nonisolated struct Pleach_V1_SnapshotReference: Sendable {
   fileprivate var _recipe: Pleach_V1_Recipe? = nil
 }
 
+/// How a worker writes its update (update-format.md). Numbers of formats are the container's; the others stand here.
 nonisolated struct Pleach_V1_Scheme: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -415,6 +416,7 @@ nonisolated struct Pleach_V1_Scheme: Sendable {
 
   var blockSize: UInt32 = 0
 
+  /// 0 nearest, 1 stochastic.
   var rounding: UInt32 = 0
 
   var smallTensorElements: UInt32 = 0
@@ -422,6 +424,29 @@ nonisolated struct Pleach_V1_Scheme: Sendable {
   var smallValues: UInt32 = 0
 
   var errorFeedback: Bool = false
+
+  /// With a density: 0 exact, 1 threshold, 2 block.
+  var selection: UInt32 = 0
+
+  /// 0 automatic, 1 largest, 2 least squares.
+  var scaling: UInt32 = 0
+
+  /// 0 normal float, 1 k-means.
+  var levels: UInt32 = 0
+
+  /// 0 automatic, 1 smallest, 2 plain.
+  var coding: UInt32 = 0
+
+  var rotates: Bool = false
+
+  /// Bytes of the update at most; density and formats are then the worker's to choose. 0 is none.
+  var budget: UInt64 = 0
+
+  /// Of Deep Gradient Compression, 0 to below 1.
+  var momentum: Double = 0
+
+  /// L2 norm to which a change is scaled down. 0 is none.
+  var clipNorm: Double = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1483,7 +1508,7 @@ nonisolated extension Pleach_V1_SnapshotReference: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Pleach_V1_Scheme: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Scheme"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}density\0\u{1}values\0\u{3}block_size\0\u{1}rounding\0\u{3}small_tensor_elements\0\u{3}small_values\0\u{3}error_feedback\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}density\0\u{1}values\0\u{3}block_size\0\u{1}rounding\0\u{3}small_tensor_elements\0\u{3}small_values\0\u{3}error_feedback\0\u{1}selection\0\u{1}scaling\0\u{1}levels\0\u{1}coding\0\u{1}rotates\0\u{1}budget\0\u{1}momentum\0\u{3}clip_norm\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1498,6 +1523,14 @@ nonisolated extension Pleach_V1_Scheme: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.smallTensorElements) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.smallValues) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.errorFeedback) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.selection) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.scaling) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.levels) }()
+      case 11: try { try decoder.decodeSingularUInt32Field(value: &self.coding) }()
+      case 12: try { try decoder.decodeSingularBoolField(value: &self.rotates) }()
+      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.budget) }()
+      case 14: try { try decoder.decodeSingularDoubleField(value: &self.momentum) }()
+      case 15: try { try decoder.decodeSingularDoubleField(value: &self.clipNorm) }()
       default: break
       }
     }
@@ -1525,6 +1558,30 @@ nonisolated extension Pleach_V1_Scheme: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.errorFeedback != false {
       try visitor.visitSingularBoolField(value: self.errorFeedback, fieldNumber: 7)
     }
+    if self.selection != 0 {
+      try visitor.visitSingularUInt32Field(value: self.selection, fieldNumber: 8)
+    }
+    if self.scaling != 0 {
+      try visitor.visitSingularUInt32Field(value: self.scaling, fieldNumber: 9)
+    }
+    if self.levels != 0 {
+      try visitor.visitSingularUInt32Field(value: self.levels, fieldNumber: 10)
+    }
+    if self.coding != 0 {
+      try visitor.visitSingularUInt32Field(value: self.coding, fieldNumber: 11)
+    }
+    if self.rotates != false {
+      try visitor.visitSingularBoolField(value: self.rotates, fieldNumber: 12)
+    }
+    if self.budget != 0 {
+      try visitor.visitSingularUInt64Field(value: self.budget, fieldNumber: 13)
+    }
+    if self.momentum.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.momentum, fieldNumber: 14)
+    }
+    if self.clipNorm.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.clipNorm, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1536,6 +1593,14 @@ nonisolated extension Pleach_V1_Scheme: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.smallTensorElements != rhs.smallTensorElements {return false}
     if lhs.smallValues != rhs.smallValues {return false}
     if lhs.errorFeedback != rhs.errorFeedback {return false}
+    if lhs.selection != rhs.selection {return false}
+    if lhs.scaling != rhs.scaling {return false}
+    if lhs.levels != rhs.levels {return false}
+    if lhs.coding != rhs.coding {return false}
+    if lhs.rotates != rhs.rotates {return false}
+    if lhs.budget != rhs.budget {return false}
+    if lhs.momentum != rhs.momentum {return false}
+    if lhs.clipNorm != rhs.clipNorm {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

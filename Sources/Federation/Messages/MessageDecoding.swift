@@ -95,6 +95,15 @@ private func finite(_ value: Double, _ range: ClosedRange<Double>, _ field: Stri
     return value
 }
 
+private func known<Word: RawRepresentable>(
+    _ value: UInt32, _ field: String
+) throws(MessageError) -> Word where Word.RawValue == UInt8 {
+    guard let raw = UInt8(exactly: value), let word = Word(rawValue: raw) else {
+        throw MessageError("\(field) holds a value this version does not know")
+    }
+    return word
+}
+
 private func text(_ value: String, _ field: String) throws(MessageError) -> String {
     guard value.utf8.count <= MessageLimits.textBytes else { throw MessageError("\(field) is too long") }
     return value
@@ -184,15 +193,26 @@ extension Recipe {
 extension WireScheme {
     fileprivate init(_ body: Pleach_V1_Scheme) throws(MessageError) {
         let density = try finite(body.density, 0...1, "scheme.density")
-        guard let values = ValueFormat(rawValue: UInt8(clamping: body.values)),
-            let smallValues = ValueFormat(rawValue: UInt8(clamping: body.smallValues)),
-            let rounding = Rounding(rawValue: UInt8(clamping: body.rounding)), (1...1 << 20).contains(body.blockSize),
-            body.smallTensorElements <= 1 << 24
-        else { throw MessageError("scheme holds a value this version does not know") }
+        let method: SelectionMethod = try known(body.selection, "scheme.selection")
+        guard (1...1 << 20).contains(body.blockSize) else { throw MessageError("scheme.block_size is out of range") }
+        guard body.smallTensorElements <= 1 << 24 else {
+            throw MessageError("scheme.small_tensor_elements is out of range")
+        }
+        guard body.budget <= UInt64(MessageLimits.blobBytes) else {
+            throw MessageError("scheme.budget is out of range")
+        }
+        let momentum = try finite(body.momentum, 0...1, "scheme.momentum")
+        guard momentum < 1 else { throw MessageError("scheme.momentum is out of range") }
+        let clipNorm = try finite(body.clipNorm, 0...Double.greatestFiniteMagnitude, "scheme.clip_norm")
         self.init(
-            selection: density == 0 ? .dense : .topK(density: density), values: values, blockSize: Int(body.blockSize),
-            rounding: rounding, smallTensorElements: Int(body.smallTensorElements), smallValues: smallValues,
-            errorFeedback: body.errorFeedback)
+            selection: density == 0 ? .dense : .topK(density: density, method: method),
+            values: try known(body.values, "scheme.values"), blockSize: Int(body.blockSize),
+            rounding: try known(body.rounding, "scheme.rounding"), scaling: try known(body.scaling, "scheme.scaling"),
+            levels: try known(body.levels, "scheme.levels"), coding: try known(body.coding, "scheme.coding"),
+            rotates: body.rotates, smallTensorElements: Int(body.smallTensorElements),
+            smallValues: try known(body.smallValues, "scheme.small_values"), errorFeedback: body.errorFeedback,
+            budget: body.budget == 0 ? nil : Int(body.budget), momentum: momentum,
+            clipNorm: clipNorm == 0 ? nil : clipNorm)
     }
 }
 

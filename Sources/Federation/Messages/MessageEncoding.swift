@@ -188,13 +188,23 @@ extension SnapshotReference {
 extension WireScheme {
     fileprivate var message: Pleach_V1_Scheme {
         var message = Pleach_V1_Scheme()
-        if case .topK(let density, _) = selection { message.density = density }
+        if case .topK(let density, let method) = selection {
+            message.density = density
+            message.selection = UInt32(method.rawValue)
+        }
         message.values = UInt32(values.rawValue)
         message.blockSize = UInt32(blockSize)
         message.rounding = UInt32(rounding.rawValue)
         message.smallTensorElements = UInt32(smallTensorElements)
         message.smallValues = UInt32(smallValues.rawValue)
         message.errorFeedback = errorFeedback
+        message.scaling = UInt32(scaling.rawValue)
+        message.levels = UInt32(levels.rawValue)
+        message.coding = UInt32(coding.rawValue)
+        message.rotates = rotates
+        message.budget = UInt64(budget ?? 0)
+        message.momentum = momentum
+        message.clipNorm = clipNorm ?? 0
         return message
     }
 }

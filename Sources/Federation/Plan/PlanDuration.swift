@@ -36,11 +36,18 @@ public enum PlanSize {
         return overflow ? nil : bytes
     }
 
-    /// The shortest exact form.
+    /// The shortest exact form with a unit, if there is one.
     static func plain(_ bytes: Int) -> String {
-        for (suffix, size) in units.prefix(4).reversed() where bytes >= size && bytes % size == 0 {
-            return "\(bytes / size)\(suffix)"
-        }
-        return String(bytes)
+        let forms = units.filter { $0.suffix != "kB" && bytes >= $0.bytes && bytes % $0.bytes == 0 }
+            .map { "\(bytes / $0.bytes)\($0.suffix)" }
+        return forms.min { $0.count < $1.count } ?? String(bytes)
+    }
+}
+
+/// Rates as plans write them: a size, then `/s`.
+enum PlanRate {
+    /// Bytes per second of `1MB/s`, `200KiB/s` or `125000/s`; nil for anything else.
+    static func bytesPerSecond(_ text: String) -> Int? {
+        text.hasSuffix("/s") ? PlanSize.bytes(String(text.dropLast(2))) : nil
     }
 }

@@ -8,8 +8,15 @@ enum PlanKeys {
         "workers", "quorum", "overSelect", "rounds", "buffer", "maximumStaleness", "deadline", "wait", "lease",
         "heartbeat", "threads",
     ]
-    static let wire = ["up", "down", "maximumNormRatio"]
-    static let direction = ["density", "values", "block", "rounding", "errorFeedback", "small", "smallElements"]
+    static let wire = ["up", "down"] + budget + ["maximumNormRatio"]
+    static let direction =
+        [
+            "density", "selection", "values", "levels", "rotate", "block", "scale", "rounding", "coding",
+            "errorFeedback",
+            "small", "smallElements",
+        ] + budget + ["momentum", "clip"]
+    /// Of `wire`, for both directions, and of each direction.
+    static let budget = ["budget", "bandwidth", "transfer"]
     static let limits = [
         "message", "blob", "chunks", "totalChunks", "peers", "connectionsPerKey", "messagesPerSecond", "attempts",
         "log", "logFiles",
@@ -43,5 +50,4 @@ enum PlanWordsToCome {
     static let criteria = [
         "gradientNorm", "gradientStability", "fisher", "obd", "batchNormScale", "geometricMedian", "lamp", "movement",
     ]
-    static let values = ["bfloat16", "int2", "sign"]
 }

@@ -63,12 +63,16 @@ extension PlanSection {
         return value
     }
 
-    func number(_ key: String, _ range: NumberRange, default value: Double) throws(PlanError) -> Double {
-        guard let entry = self[key] else { return value }
+    func number(_ key: String, _ range: NumberRange) throws(PlanError) -> Double? {
+        guard let entry = self[key] else { return nil }
         guard let value = entry.node.plainText.flatMap({ Double($0) }), range.contains(value) else {
             throw mismatch(key, "a number \(range.words)", entry)
         }
         return value
+    }
+
+    func number(_ key: String, _ range: NumberRange, default value: Double) throws(PlanError) -> Double {
+        try number(key, range) ?? value
     }
 
     /// Seconds.
@@ -81,13 +85,27 @@ extension PlanSection {
     }
 
     /// Bytes.
-    func size(_ key: String, _ range: ClosedRange<Int>, default value: Int) throws(PlanError) -> Int {
-        guard let entry = self[key] else { return value }
+    func size(_ key: String, _ range: ClosedRange<Int>) throws(PlanError) -> Int? {
+        guard let entry = self[key] else { return nil }
         guard let bytes = entry.node.plainText.flatMap(PlanSize.bytes), range.contains(bytes) else {
             let (least, most) = (PlanSize.plain(range.lowerBound), PlanSize.plain(range.upperBound))
             throw mismatch(key, "a size from \(least) to \(most), written like 65536, 64KiB, 1MiB or 4GiB", entry)
         }
         return bytes
+    }
+
+    func size(_ key: String, _ range: ClosedRange<Int>, default value: Int) throws(PlanError) -> Int {
+        try size(key, range) ?? value
+    }
+
+    /// Bytes per second.
+    func rate(_ key: String, _ range: ClosedRange<Int>) throws(PlanError) -> Int? {
+        guard let entry = self[key] else { return nil }
+        guard let rate = entry.node.plainText.flatMap(PlanRate.bytesPerSecond), range.contains(rate) else {
+            let (least, most) = (PlanSize.plain(range.lowerBound), PlanSize.plain(range.upperBound))
+            throw mismatch(key, "a rate from \(least)/s to \(most)/s, written like 200KB/s or 1MiB/s", entry)
+        }
+        return rate
     }
 
     func boolean(_ key: String, default value: Bool) throws(PlanError) -> Bool {

@@ -30,12 +30,24 @@ import UpdateCodec
         #expect(plan.roundsPlanned == (8 + 1) + 1 + (4 + 1) + (3 + 1) + (1 + 1) + 1)
     }
 
+    /// The parts of plans that stand between the tables.
+    @Test func fragmentsParse() throws {
+        let fragments = document.components(separatedBy: "```yaml\n").dropFirst(2)
+            .compactMap { $0.components(separatedBy: "```").first }
+        let wires = try fragments.map { try Plan.parse(planText($0), path: "p", environment: [:]).wire }
+        #expect(wires.map(\.up.budget) == [200_000, 500_000])
+        #expect(wires.map(\.down.budget) == [200_000, nil])
+        #expect(wires[1].down == WireScheme(selection: .topK(density: 0.2), values: .int6))
+    }
+
     @Test func examplePlansParse() throws {
         let folder = root.appending(path: "Examples")
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
-        let plans = names.map { folder.appending(path: "\($0)/plan.yaml") }
-            .filter { FileManager.default.fileExists(atPath: $0.path) }
-        #expect(plans.count >= 2)
+        let plans = try names.flatMap { name in
+            let files = try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: name).path).sorted()
+            return files.filter { $0.hasSuffix(".yaml") }.map { folder.appending(path: "\(name)/\($0)") }
+        }
+        #expect(plans.count >= 3)
         for plan in plans {
             _ = try Plan.parse(String(contentsOf: plan, encoding: .utf8), path: plan.path, environment: [:])
         }
@@ -63,8 +75,21 @@ import UpdateCodec
         #expect(compared >= 40)
     }
 
+    @Test func tablesHoldExactlyTheWordsTheReaderKnows() throws {
+        func words<Value: CaseIterable>(_ type: Value.Type) -> [String] { type.allCases.map { String(describing: $0) } }
+        let known = [
+            "selection": words(SelectionMethod.self), "values": words(ValueFormat.self), "scale": words(Scaling.self),
+            "levels": words(CodebookLevels.self), "rounding": words(Rounding.self), "coding": words(Coding.self),
+        ]
+        let rows = try rows(of: "direction").filter { known[$0.key] != nil }
+        #expect(rows.count == known.count)
+        for row in rows { #expect(row.words == known[row.key], "\(row.key)") }
+    }
+
     private struct Row {
         let key: String
+        /// What the range lists as code.
+        let words: [String]
         /// A default that the document writes as code.
         let literalDefault: String?
     }
@@ -78,6 +103,7 @@ import UpdateCodec
             let isLiteral = cells[2].hasPrefix("`") && cells[2].hasSuffix("`")
             return Row(
                 key: cells[0].trimmingCharacters(in: ["`"]),
+                words: cells[3].components(separatedBy: ", ").map { $0.trimmingCharacters(in: ["`"]) },
                 literalDefault: isLiteral ? cells[2].trimmingCharacters(in: ["`"]) : nil)
         }
     }
@@ -90,7 +116,13 @@ import UpdateCodec
         case "model": return "model: {architecture: cnn, \(line)}\nstages: [train]"
         case "fleet" where key == "maximumStaleness":
             return model + "stages: [train]\nfleet: {rounds: asynchronous, \(line)}"
-        case "direction": return model + "stages: [train]\nwire: {up: {\(line)}}"
+        // Keys that exist only beside others, so both sides of the comparison need those.
+        case "direction":
+            let beside = [
+                "selection": "density: 0.5, ", "levels": "values: codebook16, ", "transfer": "bandwidth: 1MB/s, ",
+            ]
+            return model + "stages: [train]\nwire: {up: {\(beside[key] ?? "")\(line)}}"
+        case "wire" where key == "transfer": return model + "stages: [train]\nwire: {bandwidth: 1MB/s, \(line)}"
         case "distill": return model + "stages: [{distill: {teacher: {file: t}, \(line)}}]"
         case "prune":
             // Score samples exist only beside `taylor`, so both sides of the comparison need it.

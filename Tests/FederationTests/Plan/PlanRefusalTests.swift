@@ -171,7 +171,7 @@ private func complaint(_ text: String, _ environment: [String: String] = [:]) ->
 }
 
 @Suite struct PlanRefusalTests {
-    @Test(arguments: PlanRefusal.all)
+    @Test(arguments: PlanRefusal.all + PlanRefusal.wire)
     func namesTheLineAndTheMend(refusal: PlanRefusal) { #expect(complaint(refusal.text) == refusal.message) }
 
     @Test func yamlThatIsNone() {

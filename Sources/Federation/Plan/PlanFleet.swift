@@ -1,5 +1,3 @@
-import UpdateCodec
-
 extension PlanReader {
     func fleet(in top: PlanSection) throws(PlanError) -> FleetRules {
         let section =
@@ -39,33 +37,5 @@ extension PlanReader {
                     + "'lease' (\(PlanDuration.plain(lease)) s)")
         }
         return fleet
-    }
-
-    func wire(in top: PlanSection) throws(PlanError) -> WireRules {
-        guard let section = try top.section("wire", place: "wire", keys: PlanKeys.wire) else { return WireRules() }
-        return WireRules(
-            up: try scheme("up", in: section),
-            down: try scheme("down", in: section),
-            maximumNormRatio: try section.number("maximumNormRatio", .above(0, upTo: 1_000_000), default: 10))
-    }
-
-    private func scheme(_ key: String, in wire: PlanSection) throws(PlanError) -> WireScheme {
-        guard let section = try wire.section(key, place: "wire.\(key)", keys: PlanKeys.direction) else {
-            return WireScheme()
-        }
-        let formats = Choices(
-            known: ValueFormat.allCases.map { (String(describing: $0), $0) }, toCome: PlanWordsToCome.values)
-        let roundings = Choices(known: Rounding.allCases.map { (String(describing: $0), $0) })
-        let density = try section.number("density", .above(0, upTo: 1), default: 1)
-        let values = try section.choice("values", formats, default: .int8)
-        return WireScheme(
-            selection: density == 1 ? .dense : .topK(density: density),
-            values: values,
-            blockSize: try section.integer("block", 1...65536, default: 256),
-            rounding: try section.choice("rounding", roundings, default: .nearest),
-            smallTensorElements: try section.integer("smallElements", 0...16_777_216, default: 1024),
-            // Who asks for float32 wants nothing lost.
-            smallValues: try section.choice("small", formats, default: values == .float32 ? .float32 : .float16),
-            errorFeedback: try section.boolean("errorFeedback", default: true))
     }
 }

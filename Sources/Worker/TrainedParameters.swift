@@ -1,0 +1,42 @@
+import Tensors
+
+/// A model's parameters after training, handed out tensor by tensor, as many times over as the encoder needs: some
+/// options look at all of a change before they encode any of it.
+protocol TrainedParameters {
+    /// Begins at the layout's first tensor. The last pass may give away what it hands out.
+    mutating func beginPass(isLast: Bool)
+
+    /// The layout's next tensor, given what it was before. Equal in every pass.
+    mutating func next(_ name: String, before: Tensor) throws -> Tensor
+}
+
+/// What a trainer ended with.
+struct TrainerResult: TrainedParameters {
+    private var parameters: NamedTensors
+    private var isLast = false
+
+    init(_ parameters: NamedTensors) { self.parameters = parameters }
+
+    mutating func beginPass(isLast: Bool) { self.isLast = isLast }
+
+    mutating func next(_ name: String, before: Tensor) throws -> Tensor {
+        // Taken out, so that nobody else holds it.
+        defer { if isLast { parameters[name] = nil } }
+        return try parameters.require(name)
+    }
+}
+
+/// For benchmarks: noise instead of training.
+struct EchoResult: TrainedParameters {
+    private let start: BenchmarkNoise
+    private var noise: BenchmarkNoise
+
+    init(seed: UInt64) {
+        start = BenchmarkNoise(magnitude: 0.001, seed: seed)
+        noise = start
+    }
+
+    mutating func beginPass(isLast: Bool) { noise = start }
+
+    mutating func next(_ name: String, before: Tensor) -> Tensor { noise.added(to: before) }
+}
