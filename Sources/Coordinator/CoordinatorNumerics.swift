@@ -30,6 +30,7 @@ final class CoordinatorNumerics {
     /// The structure; its parameters' values are in the snapshots.
     private let graph: BlobReference
     private var current: CurrentSnapshot
+    private let threads: Int
     private var fold = Fold.metrics
     /// What the last round's accumulator left for the next one; nil where something else needs the memory more.
     private var foldMemory: FoldMemory?
@@ -47,7 +48,8 @@ final class CoordinatorNumerics {
         var norm: Double
     }
 
-    init(plan: Plan, blobs: BlobStore, facts: SnapshotFacts) throws {
+    init(plan: Plan, blobs: BlobStore, facts: SnapshotFacts, threads: Int = 1) throws {
+        self.threads = threads
         self.plan = plan
         self.blobs = blobs
         graph = facts.graph
@@ -65,7 +67,9 @@ final class CoordinatorNumerics {
 
     /// Structure with zeros for parameters, read when it is needed: it is as large as the model.
     private static func skeleton(_ graph: BlobReference, _ blobs: BlobStore) throws -> Graph {
-        try Graph.load(blobs.get(graph.digest), path: "graph \(graph.digest)")
+        try Graph.load(
+            PackedBlob.unpack(blobs.get(graph.digest), byteLimit: ModelLimits.graphByteCount),
+            path: "graph \(graph.digest)")
     }
 
     private func calibrationPoints() throws -> [String] {
@@ -79,7 +83,8 @@ final class CoordinatorNumerics {
     func currentGraph() throws -> Graph {
         foldMemory = nil
         return try Graph.load(
-            skeleton: blobs.get(graph.digest), path: "graph \(graph.digest)",
+            skeleton: PackedBlob.unpack(blobs.get(graph.digest), byteLimit: ModelLimits.graphByteCount),
+            path: "graph \(graph.digest)",
             parameters: snapshotFile().snapshot().parameters)
     }
 
@@ -155,7 +160,8 @@ final class CoordinatorNumerics {
     private func fold(
         _ blob: BlobReference, _ kind: UpdateKind, _ facts: ContributionFacts, into accumulator: inout FoldAccumulator
     ) throws {
-        let reader = try UpdateReader(blobs.map(blob.digest), layout: accumulator.layout, masks: current.masks)
+        let reader = try UpdateReader(
+            blobs.map(blob.digest), layout: accumulator.layout, masks: current.masks, threads: threads)
         guard reader.header.kind == kind, reader.newMasks == nil else {
             throw Refusal(reason: "the blob is not \(kind == .scores ? "scores" : "an update")")
         }
@@ -173,7 +179,7 @@ final class CoordinatorNumerics {
                 throw Refusal(reason: "the update's norm \(size) exceeds the bound \(bound) (wire.maximumNormRatio)")
             }
         }
-        try accumulator.add(reader, weight: facts.weight)
+        try accumulator.add(reader, weight: facts.weight, threads: threads)
     }
 
     /// The prunable parameters, in memory.
@@ -257,7 +263,7 @@ final class CoordinatorNumerics {
 
     private func publisher(_ base: SnapshotFacts, masks: MaskSet) throws -> SnapshotPublisher {
         SnapshotPublisher(
-            blobs: blobs, scheme: plan.wire.down, seed: plan.seed, base: base, old: try snapshotFile(), masks: masks)
+            blobs: blobs, scheme: plan.wire.down, seed: plan.seed, threads: threads, base: base, old: try snapshotFile(), masks: masks)
     }
 
     /// Makes the new snapshot current.

@@ -18,14 +18,19 @@ public struct CoordinatorOptions: Sendable {
     public var state: String
     /// Address of the status page; nil for none.
     public var http: String?
+    /// Threads that fold and compress.
+    public var threads: Int
 
-    public init(plan: Plan, planText: String, planPath: String, bind: String, state: String, http: String?) {
+    public init(
+        plan: Plan, planText: String, planPath: String, bind: String, state: String, http: String?, threads: Int = 1
+    ) {
         self.plan = plan
         self.planText = planText
         self.planPath = planPath
         self.bind = bind
         self.state = state
         self.http = http
+        self.threads = threads
     }
 }
 
@@ -95,7 +100,9 @@ public actor CoordinatorService {
         guard let facts = state.history.snapshot else { preconditionFailure("an opened run has a snapshot") }
         machine = CoordinatorMachine(history: state.history)
         openContributions = state.history.openRound?.accepted ?? []
-        numerics = try NumericsThread(plan: options.plan, state: state, facts: facts) { feed.yield($0) }
+        numerics = try NumericsThread(plan: options.plan, state: state, facts: facts, threads: options.threads) {
+            feed.yield($0)
+        }
         try AtomicFile.write(Array((server.endpoint + "\n").utf8), to: options.state + "/endpoint")
     }
 

@@ -14,11 +14,11 @@ final class NumericsThread: Sendable {
     private let exporter: Exporter
 
     init(
-        plan: Plan, state: RunState, facts: SnapshotFacts,
+        plan: Plan, state: RunState, facts: SnapshotFacts, threads: Int,
         report: @escaping @Sendable (CoordinatorService.ShellInput) -> Void
     ) throws {
         self.report = report
-        numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, facts: facts)
+        numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, facts: facts, threads: threads)
         exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
         // The model has been built or checked; from here on rounds decide how much memory is needed.
         EngineRuntime.trimMemory()

@@ -70,7 +70,7 @@ public enum PublishBenchmark {
         let blobs = try BlobStore(directory: directory)
         let graph = try ModelBuilder.build(
             architecture: "mlp", inputShape: nil, classes: nil, width: width, seed: 1)
-        let skeleton = graph.serializedSkeleton()
+        let skeleton = PackedBlob.pack(graph.serializedSkeleton())
         let graphReference = BlobReference(digest: try blobs.put(skeleton), byteCount: skeleton.count)
         let snapshot = Snapshot(graph: graphReference.digest, parameters: graph.parameterTensors())
         let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }

@@ -4,6 +4,7 @@ import Foundation
 import Ledger
 import ModelGraph
 import Monitor
+import UpdateCodec
 
 /// A run's state folder, opened: the ledger and blobs on disk, and the history replayed from them.
 public struct RunState: Sendable {
@@ -161,7 +162,7 @@ struct OpeningModel {
             source = path
         }
         try graph.validateOperators(supported: SupportedOperators.table)
-        let skeleton = try blobs.put(graph.serializedSkeleton())
+        let skeleton = try blobs.put(PackedBlob.pack(graph.serializedSkeleton()))
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
         let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
         var teachers: [String: BlobReference] = [:]

@@ -27,6 +27,7 @@ struct SnapshotPublisher {
     let blobs: BlobStore
     let scheme: WireScheme
     let seed: UInt64
+    var threads = 1
     let base: SnapshotFacts
     let old: SnapshotFile
     /// Of the new snapshot.
@@ -48,7 +49,8 @@ struct SnapshotPublisher {
             }
         }
         let writer = try UpdateWriter(
-            layout: old.layout, header: header, scheme: scheme, masks: masks, seed: seed, survey: survey)
+            layout: old.layout, header: header, scheme: scheme, masks: masks, seed: seed, threads: threads,
+            survey: survey)
         var steps = try DeltaSteps(self, writer, owed)
         let memory = try visitMean(mean, share: share, keepingMemory: true) { try steps.append($0, $1) }
         var published = try steps.finish()

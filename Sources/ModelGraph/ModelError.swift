@@ -48,4 +48,6 @@ public enum ModelLimits {
     public static let rank = 16
     /// Most bytes a skeleton's missing parameters may add up to: the largest size of a protobuf file.
     public static let skeletonByteCount = Int(Int32.max)
+    /// Most bytes of a skeleton itself: structure and integer constants.
+    public static let graphByteCount = 1 << 28
 }

@@ -19,6 +19,7 @@ struct ChangeEncoder {
     let blobs: BlobStore
     let scheme: WireScheme
     let seed: UInt64
+    var threads = 1
 
     /// - Parameters:
     ///   - snapshot: what was trained, under its digest.
@@ -38,7 +39,7 @@ struct ChangeEncoder {
         var writer = try UpdateWriter(
             layout: snapshot.layout,
             header: UpdateHeader(kind: .update, base: digest.bytes, maskEpoch: snapshot.masks.epoch), scheme: scheme,
-            masks: snapshot.masks, seed: seed, survey: survey)
+            masks: snapshot.masks, seed: seed, threads: threads, survey: survey)
         try changes.visit(isLast: true) { name, change in
             let (tensor, momentum) = try rest.input(name, change: change)
             let coded = try writer.append(consume tensor, keeping: rest.parts)

@@ -16,12 +16,16 @@ struct LoadedModel {
 /// The worker's snapshots on disk: finds, derives or asks for what a task needs, and verifies every step by digest.
 struct SnapshotShelf {
     let blobs: BlobStore
+    private let threads: Int
     /// Snapshots that could not be derived here (damaged base, another machine's arithmetic): they are fetched whole.
     private var fetchedWhole: Set<Digest> = []
     /// The model that was opened last: a task opens its snapshot to settle and again to run.
     private var opened: LoadedModel?
 
-    init(blobs: BlobStore) { self.blobs = blobs }
+    init(blobs: BlobStore, threads: Int = 1) {
+        self.blobs = blobs
+        self.threads = threads
+    }
 
     /// What must be fetched before `reference` can be opened; empty when nothing is missing.
     func missing(for reference: SnapshotReference) throws -> [BlobReference] {
@@ -58,7 +62,7 @@ struct SnapshotShelf {
         let graph = try ModelBuilder.build(
             architecture: recipe.architecture, inputShape: recipe.inputShape, classes: recipe.classes,
             width: recipe.width, seed: recipe.seed)
-        let graphDigest = try blobs.put(graph.serializedSkeleton(), .cache)
+        let graphDigest = try blobs.put(PackedBlob.pack(graph.serializedSkeleton()), .cache)
         let snapshot = Snapshot(graph: graphDigest, parameters: graph.parameterTensors())
         return try store(snapshot).digest == digest
     }
@@ -77,7 +81,8 @@ struct SnapshotShelf {
         }
         let snapshot = try derived ?? load(digest)
         let graph = try Graph.load(
-            skeleton: blobs.get(snapshot.graph), path: "graph \(snapshot.graph.short)", parameters: snapshot.parameters)
+            skeleton: PackedBlob.unpack(blobs.get(snapshot.graph), byteLimit: ModelLimits.graphByteCount),
+            path: "graph \(snapshot.graph.short)", parameters: snapshot.parameters)
         let model = LoadedModel(digest: digest, snapshot: snapshot, graph: graph)
         opened = model
         return model
@@ -101,7 +106,7 @@ struct SnapshotShelf {
         var snapshot = try load(first.from)
         let layout = snapshot.layout
         for step in route {
-            let reader = try UpdateReader(blobs.map(step.blob.digest), layout: layout, masks: snapshot.masks)
+            let reader = try UpdateReader(blobs.map(step.blob.digest), layout: layout, masks: snapshot.masks, threads: threads)
             guard reader.header.kind == .delta, reader.header.base == step.from.bytes else {
                 throw TaskFailure("delta \(step.blob.digest) does not start at snapshot \(step.from)")
             }

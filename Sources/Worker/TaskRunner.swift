@@ -23,13 +23,16 @@ final class TaskRunner {
     private let data: WorkerData
     /// For benchmarks: tasks do no training.
     private let echoes: Bool
+    /// Threads that compress and decompress.
+    private let threads: Int
     private var teacherCache: (key: Digest, cache: TeacherCache)?
 
-    init(blobs: BlobStore, data: WorkerData, echoes: Bool = false) {
+    init(blobs: BlobStore, data: WorkerData, echoes: Bool = false, threads: Int = 1) {
         self.blobs = blobs
         self.data = data
         self.echoes = echoes
-        shelf = SnapshotShelf(blobs: blobs)
+        self.threads = threads
+        shelf = SnapshotShelf(blobs: blobs, threads: threads)
     }
 
     /// What must be fetched before the task can run.
@@ -137,7 +140,7 @@ final class TaskRunner {
         _ trained: consuming some TrainedParameters, _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer,
         residual: Digest?
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
-        let encoder = ChangeEncoder(blobs: blobs, scheme: offer.scheme, seed: offer.seed)
+        let encoder = ChangeEncoder(blobs: blobs, scheme: offer.scheme, seed: offer.seed, threads: threads)
         let encoded = try encoder.encode(trained, since: model.snapshot, digest: model.digest, owed: residual)
         var metrics = metrics
         metrics.density = encoded.density

@@ -27,7 +27,7 @@ final class TaskThread: Sendable {
         self.log = log
         self.report = report
         EngineRuntime.keepFreedMemory()
-        runner = TaskRunner(blobs: blobs, data: data, echoes: echoes)
+        runner = TaskRunner(blobs: blobs, data: data, echoes: echoes, threads: threads)
     }
 
     /// Looks for the task's inputs; reports `missing`, `prepared` or `taskFailed`.

@@ -18,11 +18,16 @@ struct PlanOptions: ParsableArguments {
     @Option(help: "Workers to ask in each round; the plan's fleet.workers unless given.")
     var workers: Int?
 
+    @Option(help: "Threads of the coordinator that fold and compress; one for each processor, at most 8, unless given.")
+    var threads: Int?
+
     @Flag(help: "Forget an earlier run in the state folder (its keys stay).")
     var fresh = false
 
     @Flag(help: "Print events as JSON lines.")
     var json = false
+
+    var codecThreads: Int { threads ?? min(8, ProcessInfo.processInfo.activeProcessorCount) }
 
     /// Reads and checks the plan.
     func load() throws -> (plan: Plan, text: String) {
@@ -31,6 +36,7 @@ struct PlanOptions: ParsableArguments {
         }
         let text = String(decoding: data, as: UTF8.self)
         var parsed = try Plan.parse(text, path: plan, environment: ProcessInfo.processInfo.environment)
+        if let threads, !(1...256).contains(threads) { throw ValidationError("--threads must be 1 to 256") }
         if let workers {
             guard workers > 0 else { throw ValidationError("--workers must be positive") }
             parsed.fleet.ask(workers: workers)
@@ -70,7 +76,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             let service = try CoordinatorService(
                 CoordinatorOptions(
                     plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,
-                    http: options.http),
+                    http: options.http, threads: options.codecThreads),
                 sink: { console.take($0) })
             console.note("coordinator listens on \(service.endpoint), public key \(service.publicKey)")
             let signals = StopSignals { service.stop() }

@@ -4,6 +4,7 @@ import Coordinator
 import Federation
 import Ledger
 import ModelGraph
+import UpdateCodec
 
 struct ModelExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -40,7 +41,8 @@ struct ModelExportCommand: AsyncParsableCommand {
             }
             let value = try Snapshot(parsing: blobs.get(facts.snapshot.digest), path: "snapshot \(version)")
             let graph = try Graph.load(
-                skeleton: blobs.get(facts.graph.digest), path: "graph \(facts.graph.digest)",
+                skeleton: PackedBlob.unpack(blobs.get(facts.graph.digest), byteLimit: ModelLimits.graphByteCount),
+                path: "graph \(facts.graph.digest)",
                 parameters: value.parameters)
             let exported = keepBatchNormalization ? graph : try CompactModel.float32(graph: graph, opset: graph.opset)
             let bytes = exported.serialized()
