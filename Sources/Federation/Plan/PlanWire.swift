@@ -62,7 +62,7 @@ private struct ByteBudget {
         guard isWritten else { return nil }
         guard let rate else { throw Self.needsBandwidth(section) }
         // At most 1e12 times 86,400: exact enough, and far from overflow.
-        let bytes = Int(Double(rate) * seconds)
+        let bytes = Int((Double(rate) * seconds).rounded())
         guard Self.range.contains(bytes) else {
             throw section.error(
                 section.has("bandwidth") ? "bandwidth" : "transfer",

@@ -75,8 +75,21 @@ import UpdateCodec
         #expect(compared >= 40)
     }
 
+    @Test func tablesHoldExactlyTheWordsTheReaderKnows() throws {
+        func words<Value: CaseIterable>(_ type: Value.Type) -> [String] { type.allCases.map { String(describing: $0) } }
+        let known = [
+            "selection": words(SelectionMethod.self), "values": words(ValueFormat.self), "scale": words(Scaling.self),
+            "levels": words(CodebookLevels.self), "rounding": words(Rounding.self), "coding": words(Coding.self),
+        ]
+        let rows = try rows(of: "direction").filter { known[$0.key] != nil }
+        #expect(rows.count == known.count)
+        for row in rows { #expect(row.words == known[row.key], "\(row.key)") }
+    }
+
     private struct Row {
         let key: String
+        /// What the range lists as code.
+        let words: [String]
         /// A default that the document writes as code.
         let literalDefault: String?
     }
@@ -90,6 +103,7 @@ import UpdateCodec
             let isLiteral = cells[2].hasPrefix("`") && cells[2].hasSuffix("`")
             return Row(
                 key: cells[0].trimmingCharacters(in: ["`"]),
+                words: cells[3].components(separatedBy: ", ").map { $0.trimmingCharacters(in: ["`"]) },
                 literalDefault: isLiteral ? cells[2].trimmingCharacters(in: ["`"]) : nil)
         }
     }
