@@ -59,7 +59,8 @@ private func up(_ text: String) throws -> WireScheme { try wire("up: {\(text)}")
     @Test(arguments: [
         ("budget: 200KB", 200_000), ("budget: 1KB", 1000), ("budget: 64KiB", 65_536), ("budget: 4GiB", 4 << 30),
         ("bandwidth: 1MB/s", 1_000_000), ("bandwidth: 1MiB/s, transfer: 500ms", 1 << 19),
-        ("bandwidth: 1KB/s, transfer: 1m", 60_000), ("bandwidth: 125000/s, transfer: 2", 250_000),
+        ("bandwidth: 200KB/s, transfer: 73ms", 14_600), ("bandwidth: 1KB/s, transfer: 1m", 60_000),
+        ("bandwidth: 125000/s, transfer: 2", 250_000),
     ])
     func aBudgetHoldsForBothDirections(text: String, bytes: Int) throws {
         let scheme = WireScheme(budget: bytes)
