@@ -27,7 +27,7 @@ struct ResidualFiles {
         self.masks = masks
         self.owed = try owed.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") }
         // What loses nothing owes nothing.
-        let isLossless = scheme.budget == nil && scheme.isLossless(for: layout, masks: masks)
+        let isLossless = scheme.isLossless(for: layout, masks: masks)
         guard scheme.errorFeedback, !isLossless else {
             momentum = 0
             parts = []

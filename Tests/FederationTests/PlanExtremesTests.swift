@@ -49,7 +49,7 @@ struct PlanExtremesTests {
             }
             #expect(steps == 19)
             let welcome = CoordinatorMessage.welcome(
-                version: 1, run: "r", heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: 0)
+                version: 2, run: "r", heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: 0)
             #expect(try CoordinatorMessage(decoding: welcome.encoded()) == welcome)
         }
     }

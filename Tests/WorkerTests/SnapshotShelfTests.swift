@@ -3,6 +3,7 @@ import Foundation
 import Ledger
 import ModelGraph
 import Testing
+import UpdateCodec
 
 @testable import Worker
 
@@ -110,7 +111,7 @@ struct SnapshotShelfTests {
     @Test func aGraphThatAsksForMoreThanItsSnapshotIsRefused() async throws {
         let huge = try ModelBuilder.build(
             architecture: "mlp", inputShape: [1, 28, 28], classes: 10, width: 512, seed: 3)
-        let skeleton = huge.skeleton().serialized()
+        let skeleton = PackedBlob.pack(huge.skeleton().serialized())
         let graph = BlobReference(digest: try bench.coordinator.put(skeleton), byteCount: skeleton.count)
         let small = try Snapshot(
             parsing: bench.coordinator.get(snapshots[0].digest), path: "small")

@@ -51,7 +51,7 @@ final class TaskBench {
         let model = try ModelBuilder.build(
             architecture: recipe.architecture, inputShape: recipe.inputShape, classes: recipe.classes,
             width: recipe.width, seed: recipe.seed)
-        let skeleton = model.skeleton().serialized()
+        let skeleton = PackedBlob.pack(model.skeleton().serialized())
         let graph = BlobReference(digest: try coordinator.put(skeleton), byteCount: skeleton.count)
         var snapshot = Snapshot(graph: graph.digest, parameters: model.parameterTensors())
         var snapshots = [try store(snapshot.serialized())]

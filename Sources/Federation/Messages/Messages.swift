@@ -1,5 +1,5 @@
 /// Versions of the session protocol that this build speaks.
-public let supportedProtocolVersions: ClosedRange<UInt32> = 1...1
+public let supportedProtocolVersions: ClosedRange<UInt32> = 2...2
 
 /// What a worker tells of itself when a session begins.
 public struct Hello: Sendable, Equatable {

@@ -70,24 +70,34 @@ extension FuzzTarget {
         return work.map {
             .task(
                 TaskOffer(
-                    round: 5, leaseSeconds: 10, seed: 9, snapshot: reference, scheme: WireScheme(), acceptedRounds: 4,
+                    round: 5, leaseSeconds: 10, seed: 9, snapshot: reference,
+                    scheme: WireScheme(
+                        selection: .topK(density: 0.1, method: .block), values: .codebook16, rounding: .stochastic,
+                        scaling: .leastSquares, levels: .kMeans, coding: .plain, rotates: true, budget: 5_000,
+                        momentum: 0.5, clipNorm: 3),
+                    acceptedRounds: 4,
                     retain: [digest], work: $0))
         } + [
-            .welcome(version: 1, run: "run", heartbeatSeconds: 1, acceptedRounds: 2), .refusal(.data, reason: "no"),
+            .welcome(version: 2, run: "run", heartbeatSeconds: 1, acceptedRounds: 2), .refusal(.data, reason: "no"),
             .wait(reason: "for others"), .verdict(round: 1, accepted: false, reason: "late"),
             .withdrawal(round: 2, reason: "over"), .finished(succeeded: true, reason: ""),
         ]
     }()
 
-    /// Every value format with every way to tell positions, with masks and with a change of them.
+    /// Every value format with every way to tell positions, coded and plain, rotated, with masks and with a change of them.
     private static let updates: [[UInt8]] = {
         var result: [[UInt8]] = []
         var pruned = FuzzModel.masks
         pruned.epoch = 4
         for index in stride(from: 0, to: 90, by: 4) { pruned.bitmaps["x"]?[index] = false }
         for values in ValueFormat.allCases {
-            for selection in [Selection.dense, .topK(density: 0.05), .topK(density: 0.5), .topK(density: 0.95)] {
-                let scheme = WireScheme(selection: selection, values: values, blockSize: 16, smallTensorElements: 8)
+            for (number, selection) in [
+                Selection.dense, .topK(density: 0.05), .topK(density: 0.5), .topK(density: 0.95),
+                .topK(density: 0.02, method: .block),
+            ].enumerated() {
+                let scheme = WireScheme(
+                    selection: selection, values: values, blockSize: 16, levels: .kMeans,
+                    coding: number % 2 == 0 ? .plain : .smallest, rotates: number % 3 == 0, smallTensorElements: 8)
                 for (kind, masks, newMasks) in [
                     (UpdateKind.update, MaskSet(), MaskSet?.none), (.update, FuzzModel.masks, nil),
                     (.delta, FuzzModel.masks, pruned),
@@ -120,7 +130,9 @@ extension FuzzTarget {
         let shape = architecture == "mlp" ? [4] : [1, 8, 8]
         let graph = try? ModelBuilder.build(
             architecture: architecture, inputShape: shape, classes: 2, width: 2, seed: 7)
-        return graph.map { [$0.serialized(), $0.skeleton().serialized()] } ?? []
+        return graph.map {
+            [$0.serialized(), $0.skeleton().serialized(), PackedBlob.pack($0.skeleton().serialized())]
+        } ?? []
     }
 
     private static let planText = """

@@ -43,7 +43,9 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             expect(set.serialized() == bytes, "a calibration's bytes are not canonical")
             _ = try? set.merging(set)
         case .graph:
-            guard let graph = try? Graph.load(bytes, path: "fuzz", skeletonByteLimit: Self.skeletonBytes) else {
+            // As it stands, or packed as it travels.
+            let file = (try? PackedBlob.unpack(bytes, byteLimit: 1 << 20)) ?? bytes
+            guard let graph = try? Graph.load(file, path: "fuzz", skeletonByteLimit: Self.skeletonBytes) else {
                 return
             }
             let again = graph.serialized()
