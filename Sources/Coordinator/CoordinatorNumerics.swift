@@ -263,7 +263,8 @@ final class CoordinatorNumerics {
 
     private func publisher(_ base: SnapshotFacts, masks: MaskSet) throws -> SnapshotPublisher {
         SnapshotPublisher(
-            blobs: blobs, scheme: plan.wire.down, seed: plan.seed, threads: threads, base: base, old: try snapshotFile(), masks: masks)
+            blobs: blobs, scheme: plan.wire.down, seed: plan.seed, threads: threads, base: base,
+            old: try snapshotFile(), masks: masks)
     }
 
     /// Makes the new snapshot current.

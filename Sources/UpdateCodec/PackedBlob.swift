@@ -22,7 +22,9 @@ public enum PackedBlob {
             }
         }
         let version = try reader.byte("the version")
-        guard version == Self.version else { throw reader.malformed("a packed graph", "has the unknown version \(version)") }
+        guard version == Self.version else {
+            throw reader.malformed("a packed graph", "has the unknown version \(version)")
+        }
         let packing = try reader.byte("the packing")
         let size: UInt64 = try reader.littleEndian("the size")
         guard size <= UInt64(byteLimit) else {

@@ -106,7 +106,8 @@ struct SnapshotShelf {
         var snapshot = try load(first.from)
         let layout = snapshot.layout
         for step in route {
-            let reader = try UpdateReader(blobs.map(step.blob.digest), layout: layout, masks: snapshot.masks, threads: threads)
+            let reader = try UpdateReader(
+                blobs.map(step.blob.digest), layout: layout, masks: snapshot.masks, threads: threads)
             guard reader.header.kind == .delta, reader.header.base == step.from.bytes else {
                 throw TaskFailure("delta \(step.blob.digest) does not start at snapshot \(step.from)")
             }

@@ -11,7 +11,7 @@ import Testing
     func errorsAreThoseOfRealQuantizers(shape: BudgetFixtures.Shape, format: ValueFormat) {
         let values = BudgetFixtures.values(shape, 20_000, seed: 7, scale: 0.02)
         for scheme in [WireScheme(), WireScheme(scaling: .largest), WireScheme(blockSize: 64, scaling: .leastSquares)] {
-            for kept in [200, 2_000, 10_000, 20_000] {
+            for kept in [200, 2_000, 20_000] {
                 let plan = plan(values, kept, format, scheme)
                 let real = realError(values, kept, format, scheme)
                 #expect(
