@@ -36,12 +36,12 @@ struct QuantizerTests {
     @Test(arguments: [ValueFormat.int8, .int6, .int4, .int3, .int2, .sign, .codebook16, .codebook256])
     func stochasticRoundingHasNoBias(_ format: ValueFormat) throws {
         let values = Fixtures.bellShaped(60, seed: 3) + [0, 2.5, -2.5, 1e-3]
-        // Each value many times in each trial.
-        let copies = 40
-        let all = (0..<copies).flatMap { _ in values }
         for rotates in [false, true] where !rotates || format.takesRotation {
             let scheme = Self.scheme(format) { ($0.rounding, $0.rotates) = (.stochastic, rotates) }
-            let (trials, draws) = (10, Double(10 * copies))
+            // Each value many times in each trial; a rotation would mix them.
+            let (trials, copies) = rotates ? (150, 1) : (10, 40)
+            let all = (0..<copies).flatMap { _ in values }
+            let draws = Double(trials * copies)
             var sums = [Double](repeating: 0, count: values.count)
             var squares = sums
             for trial in 0..<trials {
