@@ -101,7 +101,9 @@ struct MagnitudeSelection {
             var found = 0
             var picked: [Float] = []
             var ranks = [UInt32](unsafeUninitializedCapacity: capacity + slack) { ranks, filled in
+                LargePages.advise(ranks.baseAddress, byteCount: 4 * capacity)
                 picked = [Float](unsafeUninitializedCapacity: capacity + slack) { picked, filled in
+                    LargePages.advise(picked.baseAddress, byteCount: 4 * capacity)
                     found = pleach_collect(
                         values.baseAddress, values.count, threshold, capacity, ranks.baseAddress, picked.baseAddress)
                     filled = min(found, capacity)

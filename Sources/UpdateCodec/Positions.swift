@@ -100,7 +100,7 @@ struct CodedSubset {
     init(_ members: [UInt32], domain: Int, takesRice: Bool = true, force: WorkForce = .alone) {
         let fewMembers = members.count <= domain - members.count
         let bitmapByteCount = (domain + 7) / 8
-        if takesRice {
+        if takesRice, Self.riceMayPay(members, codesMembers: fewMembers, bitmapByteCount: bitmapByteCount) {
             let gaps = Self.gaps(fewMembers ? members : Self.complement(of: members, domain: domain))
             let stream = gaps.withUnsafeBufferPointer {
                 RiceCode.encode($0, largestParameter: RiceCode.largestGapParameter, force: force)
@@ -111,6 +111,31 @@ struct CodedSubset {
             }
         }
         (scheme, bytes) = (.bitmap, Self.bitmap(members, domain: domain))
+    }
+
+    /// Whether gaps may be shorter than a bitmap: a look at 64 segments of many, which is all that a subset near one half
+    /// needs.
+    private static func riceMayPay(_ members: [UInt32], codesMembers: Bool, bitmapByteCount: Int) -> Bool {
+        let segment = RiceCode.segmentLength
+        guard members.count > 64 * segment else { return true }
+        var coded = 0
+        var byteCount = 0
+        for start in stride(from: 0, to: members.count - segment, by: members.count / 64) {
+            let window = members[start..<start + segment]
+            let origin = members[start]
+            let inside = window.map { $0 - origin }
+            let width = Int(members[start + segment - 1] - origin) + 1
+            let gaps = gaps(codesMembers ? inside : complement(of: inside, domain: width))
+            guard !gaps.isEmpty else { continue }
+            coded += gaps.count
+            byteCount += gaps.withUnsafeBufferPointer {
+                RiceCode.encode($0, largestParameter: RiceCode.largestGapParameter, force: .alone).count
+            }
+        }
+        guard coded > 0 else { return true }
+        let count = codesMembers ? members.count : bitmapByteCount * 8 - members.count
+        // A sample may be wrong by a little.
+        return Double(byteCount) / Double(coded) * Double(count) < 1.05 * Double(bitmapByteCount)
     }
 
     static func bitmap(_ members: [UInt32], domain: Int) -> [UInt8] {

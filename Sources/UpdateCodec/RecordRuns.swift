@@ -35,9 +35,10 @@ struct RecordRuns: Sendable {
     let tensorName: String
 
     /// Whether integer codes can be taken as they are: in the order of elements, whole multiples of their scales.
-    var isPlainIntegers: Bool {
-        record.positions == .dense && mask == nil && hasPlainIntegers
-    }
+    var isPlainIntegers: Bool { hasNoIndices && hasPlainIntegers }
+
+    /// Whether values are those of all elements, in their order.
+    var hasNoIndices: Bool { record.positions == .dense && mask == nil }
 
     private var hasPlainIntegers: Bool {
         record.format.isInteger && !record.format.hasHalfSteps && record.rotation == nil

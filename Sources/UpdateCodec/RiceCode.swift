@@ -121,13 +121,9 @@ struct RiceStream: Sendable, Equatable {
     /// The place of every 64th segment.
     let entries: [Int]
 
-    static let none = RiceStream(count: 0, range: 0..<0, entries: [])
+    static let none = RiceStream()
 
-    private init(count: Int, range: Range<Int>, entries: [Int]) {
-        self.count = count
-        self.range = range
-        self.entries = entries
-    }
+    private init() { (count, range, entries) = (0, 0..<0, []) }
 
     /// Passes over the stream of `count` numbers. One longer than `byteLimit` would not pay, so it is refused.
     init(
@@ -148,7 +144,9 @@ struct RiceStream: Sendable, Equatable {
                 throw reader.malformed(field, "take more than \(byteLimit) bytes, so they should not be Rice-coded")
             }
         }
-        self.init(count: count, range: start..<reader.offset, entries: entries)
+        self.count = count
+        range = start..<reader.offset
+        self.entries = entries
     }
 
     /// Reads from segment `number` on, a multiple of `segmentsPerEntry`.
@@ -159,9 +157,7 @@ struct RiceStream: Sendable, Equatable {
 
 /// A place in a Rice stream, at the start of a segment. The stream was passed over before, so heads and bounds are right.
 struct RiceCursor {
-    private(set) var offset: Int
-
-    init(offset: Int) { self.offset = offset }
+    var offset: Int
 
     /// The next segment, of `count` numbers none of which is above `limit`.
     mutating func read(

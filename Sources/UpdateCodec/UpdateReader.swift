@@ -20,6 +20,7 @@ public struct UpdateReader: Sendable {
     /// The largest magnitude in each record.
     let magnitudes: [Float]
     private let positions: [PositionIndex]
+    private let force: WorkForce
     /// Each record by the index of its tensor.
     private let recordNumbers: [Int: Int]
     private let normSquared: Double
@@ -47,7 +48,7 @@ public struct UpdateReader: Sendable {
     private init(
         region: ByteRegion, layout: TensorLayout, masks: MaskSet, limits: CodecLimits, threads: Int
     ) throws(CodecError) {
-        let force = WorkForce(threads: threads)
+        force = WorkForce(threads: threads)
         try masks.check(against: layout)
         let container = try ParsedContainer(
             region, limits: limits, expecting: layout, masks: masks,
@@ -81,12 +82,12 @@ public struct UpdateReader: Sendable {
         var pairs: [(String, Tensor)] = []
         for (index, entry) in layout.entries.enumerated() {
             var tensor = Tensor(zeros: entry.shape)
-            try visit(&tensor, index) { target, run in
+            try visit(&tensor, index, force) { target, run in
+                guard let target = target.pointer, let source = run.values.baseAddress else { return }
                 guard let indices = run.indices else {
-                    _ = target[run.start...].update(fromContentsOf: run.values)
-                    return
+                    return (target + run.start).update(from: source, count: run.values.count)
                 }
-                for place in run.values.indices { target[Int(indices[place])] = run.values[place] }
+                for place in run.values.indices { target[Int(indices[place])] = source[place] }
             }
             pairs.append((entry.name, tensor))
         }
@@ -95,39 +96,45 @@ public struct UpdateReader: Sendable {
 
     /// Adds the layout's tensor `index`, as `decode` gives it, to a float32 tensor of that shape, in place.
     public func add(to tensor: inout Tensor, tensorAt index: Int) throws(CodecError) {
+        if let number = recordNumbers[index], runs(ofRecord: number).hasNoIndices {
+            return try visit(&tensor, index, force) { target, run in
+                pleach_add(target.pointer.map { $0 + run.start }, run.values.baseAddress, run.values.count)
+            }
+        }
+        let count = tensor.elementCount
         var next = 0
-        try visit(&tensor, index) { target, run in
-            let first = run.indices == nil ? run.start : next
-            if let indices = run.indices {
-                for place in run.values.indices {
-                    let element = Int(indices[place])
-                    // What was not sent is +0, and adding that is not nothing: it makes +0 of −0.
-                    while next < element {
-                        target[next] += 0
-                        next += 1
-                    }
-                    target[element] += run.values[place]
+        // In order, on one thread: what was not sent is +0, and adding that is not nothing, it makes +0 of −0.
+        try visit(&tensor, index, .alone) { target, run in
+            guard let target = target.pointer, let indices = run.indices else { return }
+            for place in run.values.indices {
+                let element = Int(indices[place])
+                while next < element {
+                    target[next] += 0
                     next += 1
                 }
-            } else {
-                pleach_add(target.baseAddress.map { $0 + first }, run.values.baseAddress, run.values.count)
-                next = first + run.values.count
+                target[element] += run.values[place]
+                next += 1
             }
         }
         tensor.withMutableElements(as: Float.self) { target in
-            for element in next..<max(next, target.count) { target[element] += 0 }
+            for element in next..<max(next, count) { target[element] += 0 }
         }
     }
 
-    /// Calls `body` with each run of one tensor and the tensor's elements.
+    /// Calls `body` with each run of one tensor and where the tensor's elements are.
     private func visit(
-        _ tensor: inout Tensor, _ index: Int, _ body: (UnsafeMutableBufferPointer<Float>, ValueRun) -> Void
+        _ tensor: inout Tensor, _ index: Int, _ force: WorkForce, _ body: (SharedPointer<Float>, ValueRun) -> Void
     ) throws(CodecError) {
         precondition(tensor.elementCount == layout.entries[index].elementCount, "the tensor has another shape")
         guard let number = recordNumbers[index] else { return }
         var failure: CodecError?
         tensor.withMutableElements(as: Float.self) { target in
-            do throws(CodecError) { try forEachRun(ofRecord: number) { body(target, $0) } } catch { failure = error }
+            let target = SharedPointer(target.baseAddress)
+            do throws(CodecError) {
+                try forEachRun(ofRecord: number, force: force) { body(target, $0) }
+            } catch {
+                failure = error
+            }
         }
         if let failure { throw failure }
     }

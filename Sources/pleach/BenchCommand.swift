@@ -65,15 +65,15 @@ struct BenchCodecCommand: AsyncParsableCommand {
         let title = String(
             format: "%@ weights, %d thread(s); memory of one thread: reads %.0f MB/s, copies %.0f MB/s",
             row.distribution, row.threads, row.memoryReadMegabytesPerSecond, row.memoryCopyMegabytesPerSecond)
-        return title + "\nscheme                          density  bits/w    ratio  entropy  rel.sq.err"
+        return title + "\nscheme                          density  bits/w    ratio  entropy   over  rel.sq.err"
             + "   encode +residual  decode    fold  MB/s of float32"
     }
 
     private static func line(_ row: CodecBenchmark.Row) -> String {
         row.scheme.padding(toLength: 31, withPad: " ", startingAt: 0)
             + String(
-                format: "%8.4f %7.3f %8.1f %8.1f  %10.2e %8.0f %9.0f %7.0f %7.0f", row.density, row.bitsPerWeight,
-                row.ratio, row.entropyRatio, row.relativeSquaredError, row.encodeMegabytesPerSecond,
+                format: "%8.4f %7.3f %8.1f %8.1f %6.3f  %10.2e %8.0f %9.0f %7.0f %7.0f", row.density, row.bitsPerWeight,
+                row.ratio, row.entropyRatio, row.entropyRatio / row.ratio, row.relativeSquaredError, row.encodeMegabytesPerSecond,
                 row.residualMegabytesPerSecond, row.decodeMegabytesPerSecond, row.foldMegabytesPerSecond)
     }
 }
