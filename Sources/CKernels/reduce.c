@@ -9,24 +9,6 @@ PLEACH_CLONES uint32_t pleach_absmax_bits(const float *x, size_t count) {
     return largest;
 }
 
-PLEACH_CLONES uint32_t pleach_survey(const float *x, size_t count, size_t *nonzero) {
-    uint32_t largest = 0;
-    size_t found = 0;
-    // A 32-bit count keeps the inner loop in one register width.
-    for (size_t start = 0; start < count; start += 1 << 16) {
-        size_t end = count - start < 1 << 16 ? count : start + (1 << 16);
-        uint32_t some = 0;
-        for (size_t i = start; i < end; i++) {
-            uint32_t bits = magnitude_bits(x[i]);
-            largest = bits > largest ? bits : largest;
-            some += bits != 0;
-        }
-        found += some;
-    }
-    *nonzero = found;
-    return largest;
-}
-
 PLEACH_CLONES uint32_t pleach_block_survey(
     const float *x, size_t count, size_t block, uint32_t *largest, size_t *nonzero) {
     uint32_t largest_of_all = 0;
@@ -67,12 +49,6 @@ PLEACH_CLONES double pleach_sum_squares(const float *x, size_t count) {
         for (int lane = 0; lane < 8; lane++) lanes[lane] += (double)x[i + lane] * (double)x[i + lane];
     for (int lane = 0; i < count; i++, lane++) lanes[lane] += (double)x[i] * (double)x[i];
     return add_lanes(lanes);
-}
-
-PLEACH_CLONES size_t pleach_count_nonzero(const float *x, size_t count) {
-    size_t nonzero = 0;
-    for (size_t i = 0; i < count; i++) nonzero += magnitude_bits(x[i]) != 0;
-    return nonzero;
 }
 
 PLEACH_CLONES void pleach_add(float *sum, const float *x, size_t count) {

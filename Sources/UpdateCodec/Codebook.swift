@@ -76,12 +76,17 @@ struct Codebook: Sendable, Equatable {
 
     /// At most `size` levels fitted to values divided by their block's scale, by Lloyd's algorithm on a histogram, starting
     /// from the quantiles of the normal distribution (S. Lloyd 1982, "Least squares quantization in PCM").
-    static func kMeans(size: Int, of values: UnsafeBufferPointer<Float>, scales: BlockScales) -> Codebook {
+    /// - Parameter reachesEnds: whether −1 and 1 stay levels, so that stochastic rounding has a level on either side of
+    ///   every value and no bias.
+    static func kMeans(
+        size: Int, of values: UnsafeBufferPointer<Float>, scales: BlockScales, reachesEnds: Bool
+    ) -> Codebook {
         let bins = 4096
         let histogram = Histogram(values, scales: scales, bins: bins)
         var levels = normalFloat(size: size).levels.map { Double($0) }
         for _ in 0..<24 {
-            let next = histogram.centred(levels)
+            var next = histogram.centred(levels)
+            if reachesEnds { (next[0], next[next.count - 1]) = (-1, 1) }
             if next == levels { break }
             levels = next
         }

@@ -22,6 +22,9 @@ public struct CodecLimits: Sendable, Equatable {
 
     public static let `default` = CodecLimits()
 
+    /// For looking into a container without its model, which would bound what records cost.
+    public static let inspection = CodecLimits(tensors: 1 << 16)
+
     /// For bytes this process has just written.
     static let unlimited = CodecLimits(
         containerBytes: .max, bodyBytes: .max, tensors: .max, tensorElements: Int(Int32.max), blockSize: .max)

@@ -124,8 +124,9 @@ struct TensorEncoder {
             case .exact: chosen = .largest(count, of: alive, force: force)
             case .threshold:
                 let about = MagnitudeSelection.aboveSampledThreshold(count, of: alive, force: force)
-                // A sample of a few can miss everything.
-                chosen = about.ranks.isEmpty ? .largest(count, of: alive, force: force) : about
+                // A sample of a few can miss everything, and equal magnitudes pass a threshold all or none.
+                let isNear = about.ranks.count >= count / 2 && about.ranks.count <= 2 * count + 64
+                chosen = isNear && !about.ranks.isEmpty ? about : .largest(count, of: alive, force: force)
             case .block:
                 guard let blocks = selection.blocks(domain: alive.count) else { return nil }
                 chosen = .largestOfBlocks(blocks, of: alive, force: force)

@@ -20,9 +20,8 @@ struct TensorRecord: Sendable, Equatable {
     private(set) var exponent = 0
     private(set) var blockSize = 1
     private(set) var scaleRange = 0..<0
-    /// How many levels the codebook has, and 256 levels whatever their number: the rest are 0.
-    private(set) var levelCount = 0
-    private(set) var levels: [Float] = []
+    /// The levels of a codebook, binary16 each.
+    private(set) var levelRange = 0..<0
     /// Plain values or their Rice stream.
     private(set) var codeRange = 0..<0
     private(set) var codes = RiceStream.none
@@ -33,6 +32,8 @@ struct TensorRecord: Sendable, Equatable {
 
     private static let riceBit: UInt8 = 1 << 3
     private static let rotationBit: UInt8 = 1 << 4
+
+    var levelCount: Int { levelRange.count / 2 }
 
     /// 2^exponent.
     var factor: Float { SharedExponent.factor(exponent) }
@@ -126,16 +127,14 @@ struct TensorRecord: Sendable, Equatable {
         }
         guard isFinite else { throw reader.malformed("a scale", "is negative or not finite") }
         guard format.codebookSize > 0 else { return }
-        levelCount = 1 + Int(try reader.byte("a count of levels"))
+        let levelCount = 1 + Int(try reader.byte("a count of levels"))
         guard levelCount <= format.codebookSize else {
             throw reader.malformed("a count of levels", "is \(levelCount), above \(format.codebookSize)")
         }
-        levels = [Float](repeating: 0, count: 256)
-        for number in 0..<levelCount {
-            let level = Float(Float16(bitPattern: try reader.littleEndian("a level")))
-            guard level.isFinite else { throw reader.malformed("a level", "is not finite") }
-            levels[number] = level
-        }
+        levelRange = try reader.range(2 * levelCount, "the levels")
+        let levelsAreFinite = stride(from: levelRange.lowerBound + 1, to: levelRange.upperBound, by: 2)
+            .allSatisfy { reader.bytes[$0] & 0x7c != 0x7c }
+        guard levelsAreFinite else { throw reader.malformed("a level", "is not finite") }
     }
 
     private mutating func readCodes(_ reader: inout ByteReader) throws(CodecError) {

@@ -58,7 +58,7 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
     public let tensors: [TensorDescription]
 
     /// Parses the structure of a container. Values are not looked at.
-    public init(describing bytes: [UInt8], limits: CodecLimits = .default) throws(CodecError) {
+    public init(describing bytes: [UInt8], limits: CodecLimits = .inspection) throws(CodecError) {
         let parsed = try ParsedContainer(
             ByteRegion(bytes), limits: limits, expecting: nil, masks: .init(), bodyByteLimit: limits.bodyBytes)
         let header = parsed.prefix.header

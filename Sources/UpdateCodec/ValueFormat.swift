@@ -67,8 +67,8 @@ enum SharedExponent {
     static let range = -125...112
     /// Larger magnitudes are sent as float32.
     static let largestMagnitude: Float = 0x1p120
-    /// The same before a rotation, which adds up to 4,096 values.
-    static let largestRotated: Float = 0x1p107
+    /// The same before a rotation, which adds up to 4,096 values, and whose inverse adds as many again, rounded up.
+    static let largestRotated: Float = 0x1p103
 
     /// Puts `largest` into [2^14, 2^15), near the top of binary16. Precondition: 0 <= largest <= 2^120.
     static func fitting(_ largest: Double) -> Int {

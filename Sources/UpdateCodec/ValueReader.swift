@@ -28,12 +28,20 @@ struct ValueReader {
     private let record: TensorRecord
     private let body: UnsafePointer<UInt8>
     private var cursor: RiceCursor
+    /// 256 levels whatever their number: the rest are 0. Made here, because records are many and readers few.
+    private var levels: [Float] = []
 
     /// - Parameter first: number of the first value to be read, a multiple of `RecordRuns.shareUnit`.
     init(record: TensorRecord, body: UnsafePointer<UInt8>, first: Int) {
         self.record = record
         self.body = body
         cursor = record.isRice ? record.codes.cursor(at: first / RecordRuns.runLength) : RiceCursor(offset: 0)
+        guard record.levelCount > 0 else { return }
+        levels = [Float](repeating: 0, count: 256)
+        for number in 0..<record.levelCount {
+            let place = record.levelRange.lowerBound + 2 * number
+            levels[number] = Float(Float16(bitPattern: UInt16(body[place]) | UInt16(body[place + 1]) << 8))
+        }
     }
 
     private var scales: UnsafePointer<UInt8> { body + record.scaleRange.lowerBound }
@@ -53,7 +61,7 @@ struct ValueReader {
         case .ternary, .sign: pleach_dequantize_signs(bytes, count, scales, factor, block, first, scratch.values)
         case .codebook16, .codebook256:
             let codes = try levels(from: first, count: count, scratch)
-            pleach_dequantize_levels(codes, count, scales, factor, block, first, record.levels, scratch.values)
+            pleach_dequantize_levels(codes, count, scales, factor, block, first, levels, scratch.values)
         }
         record.rotation?.restore(UnsafeMutableBufferPointer(start: scratch.values, count: count), first: first)
     }

@@ -9,6 +9,9 @@ struct ValueWriter {
         var isRotated = false
     }
 
+    /// Makes another random stream than that of stochastic rounding.
+    static let rotationStream: UInt64 = 0x5851_f42d_4c95_7f2d
+
     let format: ValueFormat
     let scheme: WireScheme
     /// Start of the random stream of this tensor.
@@ -28,8 +31,7 @@ struct ValueWriter {
         guard scheme.rotates, format.takesRotation, survey.largest <= SharedExponent.largestRotated else {
             return appendAsTheyAre(values, survey, to: &bytes)
         }
-        // Another stream than that of stochastic rounding.
-        let seed = counter ^ 0x5851_f42d_4c95_7f2d
+        let seed = counter ^ Self.rotationStream
         bytes.appendLittleEndian(seed)
         var rotated = Array(values)
         rotated.withUnsafeMutableBufferPointer { Rotation(seed: seed).rotate($0, force: force) }
@@ -75,7 +77,9 @@ struct ValueWriter {
             let codebook =
                 scheme.levels == .normalFloat
                 ? Codebook.normalFloat(size: format.codebookSize)
-                : Codebook.kMeans(size: format.codebookSize, of: values, scales: scales)
+                : Codebook.kMeans(
+                    size: format.codebookSize, of: values, scales: scales,
+                    reachesEnds: scheme.rounding == .stochastic)
             append(values, scales, codebook, to: &bytes)
         }
         return Form()
@@ -235,40 +239,4 @@ struct ValueWriter {
             }
         }
     }
-}
-
-/// The codes of an integer format, made a run at a time and never kept.
-private struct IntegerCoder {
-    let values: UnsafeBufferPointer<Float>
-    let scales: BlockScales
-    let format: ValueFormat
-    let rounding: pleach_rounding
-
-    func quantize(_ run: Range<Int>, into out: UnsafeMutablePointer<Int8>) {
-        pleach_quantize(
-            values.at(run), run.count, scales.halves, scales.factor, scales.block, run.lowerBound, rounding, out)
-    }
-
-    func withCodes<Result>(_ run: Range<Int>, _ body: (UnsafeBufferPointer<Int8>) -> Result) -> Result {
-        withUnsafeTemporaryAllocation(of: Int8.self, capacity: run.count) { codes in
-            if let first = codes.baseAddress { quantize(run, into: first) }
-            return body(UnsafeBufferPointer(codes))
-        }
-    }
-
-    func withFolded<Result>(
-        _ run: Range<Int>, floor: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Result
-    ) -> Result {
-        withCodes(run) { codes in
-            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: run.count) { folded in
-                pleach_fold_signs(codes.baseAddress, codes.count, UInt32(floor), folded.baseAddress)
-                return body(UnsafeBufferPointer(folded))
-            }
-        }
-    }
-}
-
-extension UnsafeBufferPointer {
-    /// Where a range begins.
-    fileprivate func at(_ range: Range<Int>) -> UnsafePointer<Element>? { baseAddress.map { $0 + range.lowerBound } }
 }

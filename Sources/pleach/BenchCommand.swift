@@ -20,7 +20,7 @@ struct BenchCommand: AsyncParsableCommand {
 struct BenchCodecCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "codec",
-        abstract: "Size, error and speed of each scheme, beside the entropy and the memory's speed.",
+        abstract: "Size, error and speed of each scheme.",
         discussion: "Example: pleach bench codec --elements 25000000 --json")
 
     @Option(help: "Weights to code.")
@@ -73,7 +73,8 @@ struct BenchCodecCommand: AsyncParsableCommand {
         row.scheme.padding(toLength: 31, withPad: " ", startingAt: 0)
             + String(
                 format: "%8.4f %7.3f %8.1f %8.1f %6.3f  %10.2e %8.0f %9.0f %7.0f %7.0f", row.density, row.bitsPerWeight,
-                row.ratio, row.entropyRatio, row.entropyRatio / row.ratio, row.relativeSquaredError, row.encodeMegabytesPerSecond,
+                row.ratio, row.entropyRatio, row.entropyRatio / row.ratio, row.relativeSquaredError,
+                row.encodeMegabytesPerSecond,
                 row.residualMegabytesPerSecond, row.decodeMegabytesPerSecond, row.foldMegabytesPerSecond)
     }
 }

@@ -33,11 +33,22 @@ struct QuantizerTests {
         return values.map { $0 * $0 * $0 * $0 * $0 }
     }
 
+    @Test(arguments: [ValueFormat.codebook16, .codebook256])
+    func stochasticRoundingToFittedLevelsHasNoBias(_ format: ValueFormat) throws {
+        try checkBias(format, levels: .kMeans)
+    }
+
     @Test(arguments: [ValueFormat.int8, .int6, .int4, .int3, .int2, .sign, .codebook16, .codebook256])
     func stochasticRoundingHasNoBias(_ format: ValueFormat) throws {
+        try checkBias(format, levels: .normalFloat)
+    }
+
+    private func checkBias(_ format: ValueFormat, levels: CodebookLevels) throws {
         let values = Fixtures.bellShaped(60, seed: 3) + [0, 2.5, -2.5, 1e-3]
         for rotates in [false, true] where !rotates || format.takesRotation {
-            let scheme = Self.scheme(format) { ($0.rounding, $0.rotates) = (.stochastic, rotates) }
+            let scheme = Self.scheme(format) {
+                ($0.rounding, $0.rotates, $0.levels) = (.stochastic, rotates, levels)
+            }
             // Each value many times in each trial; a rotation would mix them.
             let (trials, copies) = rotates ? (150, 1) : (10, 40)
             let all = (0..<copies).flatMap { _ in values }

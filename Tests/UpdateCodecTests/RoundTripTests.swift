@@ -1,3 +1,4 @@
+import CKernels
 import Tensors
 import Testing
 
@@ -120,6 +121,27 @@ struct RoundTripTests {
             let tensors = NamedTensors([("x", Fixtures.tensor(values))])
             let update = try checkRoundTrip(tensors, scheme, MaskSet())
             #expect(Fixtures.floats(update.residual, "x").allSatisfy { $0 == 0 })
+        }
+    }
+
+    /// The largest values that are rotated, in the signs of the seed so that they add up, come out finite.
+    @Test(arguments: [ValueFormat.int4, .int3, .int2, .sign, .codebook16])
+    func theLargestRotatedValuesStayFinite(_ format: ValueFormat) throws {
+        for exponent in 100...120 {
+            let magnitude = Float(sign: .plus, exponent: exponent, significand: 1)
+            var values = [Float](repeating: magnitude, count: 4_096)
+            values.withUnsafeMutableBufferPointer { values in
+                // The encoder's own signs: of the first tensor, for this seed of the update.
+                var generator = SeededGenerator(seed: 11, labels: "update")
+                let seed = generator.next() ^ ValueWriter.rotationStream
+                pleach_random_signs(values.baseAddress, values.count, seed, 0, 1)
+            }
+            for scaling in [Scaling.largest, .automatic] {
+                let scheme = WireScheme(
+                    values: format, blockSize: 4_096, scaling: scaling, rotates: true, smallTensorElements: 0)
+                let update = try checkRoundTrip(NamedTensors([("x", Fixtures.tensor(values))]), scheme, MaskSet())
+                #expect(Fixtures.floats(update.decoded, "x").allSatisfy { $0.isFinite })
+            }
         }
     }
 

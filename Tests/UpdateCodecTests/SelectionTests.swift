@@ -54,6 +54,18 @@ struct SelectionTests {
         }
     }
 
+    /// Equal magnitudes pass a threshold all or none; then the exact ones are sent.
+    @Test(arguments: [1, 1.99999, 1.1249999] as [Float]) func aThresholdThatCannotDivideIsNotUsed(_ magnitude: Float)
+        throws
+    {
+        let values = (0..<600_000).map { $0 % 3 == 0 ? magnitude : -magnitude }
+        let scheme = WireScheme(
+            selection: .topK(density: 0.01, method: .threshold), values: .ternary, smallTensorElements: 0)
+        let update = try UpdateEncoder.encode(
+            NamedTensors([("x", Fixtures.tensor(values))]), header: Fixtures.header(), scheme: scheme)
+        #expect(update.density == 0.01)
+    }
+
     @Test(arguments: [1, 40, 4_095]) func blocksHaveTheirLargest(_ perBlock: Int) {
         let values = Fixtures.bellShaped(2 * 4_096 + 1_000, seed: 7)
         let blocks = PositionBlocks(domain: values.count, perBlock: perBlock)

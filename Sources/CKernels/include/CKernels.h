@@ -15,8 +15,6 @@
 
 /// The largest bit pattern of |x|: order-preserving, and at least 0x7f800000 when an element is infinite or NaN.
 uint32_t pleach_absmax_bits(const float *x, size_t count);
-/// The same, and how many elements are not zero.
-uint32_t pleach_survey(const float *x, size_t count, size_t *nonzero);
 /// largest[b] = the largest bit pattern of |x| in block b, for ⌈count/block⌉ blocks; returns the largest of all, and how
 /// many elements are not zero.
 uint32_t pleach_block_survey(const float *x, size_t count, size_t block, uint32_t *largest, size_t *nonzero);
@@ -24,8 +22,6 @@ uint32_t pleach_block_survey(const float *x, size_t count, size_t block, uint32_
 double pleach_sum_abs(const float *x, size_t count);
 /// Σx² in double, eight lanes.
 double pleach_sum_squares(const float *x, size_t count);
-/// How many elements are not zero.
-size_t pleach_count_nonzero(const float *x, size_t count);
 /// sum += x.
 void pleach_add(float *sum, const float *x, size_t count);
 /// out = a − b.
