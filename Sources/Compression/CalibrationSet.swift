@@ -5,7 +5,8 @@ public struct CalibrationSet: Sendable, Equatable {
     public private(set) var names: [String]
     public private(set) var histograms: [ActivationHistogram]
 
-    private static let magic = Array("PLCAL1\n\0".utf8)
+    /// The first bytes of every set.
+    public static let magic = Array("PLCAL1\n\0".utf8)
 
     public init(names: [String]) {
         self.names = names
@@ -81,7 +82,7 @@ public struct CalibrationSet: Sendable, Equatable {
         guard reader.isAtEnd else { throw .malformedCalibration("bytes follow its end") }
     }
 
-    private static func histogram(_ reader: inout VarintReader) throws(CompressionError) -> ActivationHistogram {
+    static func histogram(_ reader: inout VarintReader) throws(CompressionError) -> ActivationHistogram {
         var histogram = ActivationHistogram()
         histogram.count = try reader.varint()
         guard histogram.count <= ActivationHistogram.largestCount else {
@@ -133,7 +134,7 @@ public struct CalibrationSet: Sendable, Equatable {
 }
 
 /// Reads LEB128 and fixed-width integers, never past the end.
-private struct VarintReader {
+struct VarintReader {
     let bytes: [UInt8]
     var offset: Int
 
@@ -144,6 +145,13 @@ private struct VarintReader {
         guard bytes[offset...].starts(with: expected) else { return false }
         offset += expected.count
         return true
+    }
+
+    /// The next `count` bytes.
+    mutating func take(_ count: UInt64) throws(CompressionError) -> ArraySlice<UInt8> {
+        guard count <= UInt64(bytes.count - offset) else { throw .malformedCalibration("it is cut short") }
+        offset += Int(count)
+        return bytes[offset - Int(count)..<offset]
     }
 
     mutating func varint() throws(CompressionError) -> UInt64 {

@@ -14,6 +14,11 @@ public struct Snapshot: Sendable, Equatable {
     fileprivate static let graphKey = "pleach.graph"
     fileprivate static let epochKey = "pleach.maskEpoch"
 
+    /// Whether a safetensors file's metadata say, or try to say, that it is a snapshot.
+    public static func isMeant(by metadata: [String: String]) -> Bool {
+        metadata[graphKey] != nil || metadata[epochKey] != nil
+    }
+
     public init(graph: Digest, parameters: NamedTensors, masks: MaskSet = MaskSet()) {
         self.graph = graph
         self.parameters = parameters

@@ -1,3 +1,5 @@
+import Tensors
+
 /// A container explained from its bytes alone, without the model: what is in it and how each tensor is coded.
 public struct UpdateDescription: Sendable, Equatable, Codable {
     /// One record.
@@ -52,15 +54,31 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
     public let modelTensors: Int
     public let modelElements: Int
     public let bitsPerWeight: Double
+    /// What a value of every weight as float32 would take, without any header.
+    public let float32Bytes: Int
+    /// `float32Bytes` over `bytes`.
+    public let ratio: Double
     /// The epoch before the mask change; nil without one.
     public let oldMaskEpoch: UInt32?
     public let maskChanges: [MaskDescription]
     public let tensors: [TensorDescription]
 
+    /// The first bytes of every container.
+    public static var magic: [UInt8] { UpdateHeader.magic }
+
     /// Parses the structure of a container. Values are not looked at.
     public init(describing bytes: [UInt8], limits: CodecLimits = .inspection) throws(CodecError) {
+        try self.init(ByteRegion(bytes), limits)
+    }
+
+    /// The same for a mapped file.
+    public init(describing file: MappedFile, limits: CodecLimits = .inspection) throws(CodecError) {
+        try self.init(ByteRegion(file), limits)
+    }
+
+    private init(_ bytes: ByteRegion, _ limits: CodecLimits) throws(CodecError) {
         let parsed = try ParsedContainer(
-            ByteRegion(bytes), limits: limits, expecting: nil, masks: .init(), bodyByteLimit: limits.bodyBytes)
+            bytes, limits: limits, expecting: nil, masks: .init(), bodyByteLimit: limits.bodyBytes)
         let header = parsed.prefix.header
         kind = "\(header.kind)"
         base = header.base.map { byte in
@@ -74,6 +92,10 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
         modelTensors = parsed.layoutTensors
         modelElements = parsed.layoutElements
         bitsPerWeight = Double(bytes.count) * 8 / Double(max(parsed.layoutElements, 1))
+        // The file itself says how many elements there are: any number.
+        let (float32Bytes, overflow) = parsed.layoutElements.multipliedReportingOverflow(by: 4)
+        self.float32Bytes = overflow ? .max : float32Bytes
+        ratio = Double(self.float32Bytes) / Double(bytes.count)
         oldMaskEpoch = parsed.maskSection?.oldEpoch
         maskChanges = (parsed.maskSection?.changes ?? []).map {
             MaskDescription(
@@ -90,41 +112,4 @@ public struct UpdateDescription: Sendable, Equatable, Codable {
                 scaleBytes: $0.scaleRange.count, valueBytes: $0.codeRange.count, bytes: $0.byteCount)
         }
     }
-
-    /// The description as lines for people: the header, then one line per mask change and per tensor.
-    public var table: String {
-        var lines = [
-            "\(kind) of \(modelElements) weights in \(modelTensors) tensors: \(bytes) bytes "
-                + "(\(Self.rounded(bitsPerWeight)) bits a weight), body of \(bodyBytes) bytes \(packing)",
-            "base \(base), mask epoch \(oldMaskEpoch.map { "\($0) -> " } ?? "")\(maskEpoch)",
-        ]
-        for change in maskChanges {
-            let reach = change.relative ? "of the alive so far" : "of all"
-            lines.append(
-                "mask of tensor \(change.index): \(change.elements) elements, \(change.coding) \(reach), \(change.bytes) bytes"
-            )
-        }
-        let head = [
-            "tensor", "elements", "alive", "sent", "positions", "values", "coding", "block", "position B", "scale B",
-            "value B", "bytes", "bits/sent",
-        ]
-        let rows =
-            [head]
-            + tensors.map {
-                [
-                    "\($0.index)", "\($0.elements)", "\($0.alive)", "\($0.kept)", $0.positions, $0.values,
-                    $0.coding + ($0.rotated ? " rotated" : ""), $0.blockSize.map(String.init) ?? "-",
-                    "\($0.positionBytes)", "\($0.scaleBytes)", "\($0.valueBytes)", "\($0.bytes)",
-                    Self.rounded(Double($0.bytes) * 8 / Double($0.kept)),
-                ]
-            }
-        let widths = head.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        for row in rows where !tensors.isEmpty {
-            let cells = zip(row, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }
-            lines.append(cells.joined(separator: "  "))
-        }
-        return lines.joined(separator: "\n")
-    }
-
-    private static func rounded(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }
 }

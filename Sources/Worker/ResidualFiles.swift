@@ -41,7 +41,10 @@ struct ResidualFiles {
         self.writer = writer
     }
 
-    private static func momentumName(_ name: String) -> String { "momentum:" + name }
+    /// In front of a tensor's name: the name of its momentum.
+    static let momentumPrefix = "momentum:"
+
+    private static func momentumName(_ name: String) -> String { momentumPrefix + name }
 
     private static func entries(
         _ layout: TensorLayout, withMomentum: Bool

@@ -32,7 +32,7 @@ enum PleachExit: Int32, Sendable {
         switch error {
         case is PlanError: self = .plan
         case is ModelError, is EngineError, is CompressionError: self = .model
-        case is DataError, is TensorError: self = .data
+        case is DataError, is TensorError, is CodecError: self = .data
         case let error as LedgerError: self = error.isDiskFull ? .diskFull : .state
         case let error as TransportError: self = error.concernsKeys ? .keys : .network
         case let error as MonitorError: self = error.isDiskFull ? .diskFull : error.concernsNetwork ? .network : .state

@@ -1,10 +1,8 @@
 import ArgumentParser
-import Foundation
-import UpdateCodec
 
 struct UpdateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Look into compressed updates.",
+        commandName: "update", abstract: "Look into the blobs that travel.",
         discussion: "Example: pleach update inspect pleach-state/blobs/ab/abcd...",
         subcommands: [UpdateInspectCommand.self])
 }
@@ -12,10 +10,14 @@ struct UpdateCommand: AsyncParsableCommand {
 struct UpdateInspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Explain an update, delta or score container: header, and how each tensor is coded.",
-        discussion: "Example: pleach update inspect protocols/vectors/ternary.bin --json")
+        abstract: "Explain any blob of a state folder or of the wire.",
+        discussion: """
+            Told by its first bytes: an update, delta or scores (how each tensor is coded, and what the words mean), a \
+            packed graph, an ONNX model, a snapshot, a residual, or a calibration set.
+            Example: pleach update inspect protocols/vectors/mask-change.bin --json
+            """)
 
-    @Argument(help: "A blob file in the update format.")
+    @Argument(help: "The blob's file.")
     var file: String
 
     @Flag(help: "Print JSON.")
@@ -23,9 +25,9 @@ struct UpdateInspectCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await exitingOnError {
-            let description = try UpdateDescription(describing: readFile(file))
-            if json { return try printJSON(description) }
-            print(description.table)
+            let report = try BlobReport(path: file)
+            if json { return try printJSON(report) }
+            print(report.lines.joined(separator: "\n"))
         }
     }
 }

@@ -1,3 +1,4 @@
+import Federation
 import Foundation
 import Testing
 
@@ -43,6 +44,23 @@ struct FederationRunTests {
         let reported = try #require(report["accuracyAfter"] as? Double)
         #expect(abs(accuracy - reported) < 1e-9)
         #expect(accuracy > 0.3, "ten classes: chance is 0.1")
+        try await Self.everyBlobIsExplained(in: folder.path + "/state")
+    }
+
+    /// Coordinator's and workers' alike, each once.
+    private static func everyBlobIsExplained(in state: String) async throws {
+        var paths: [String: String] = [:]
+        for path in try FileManager.default.subpathsOfDirectory(atPath: state) where path.contains("blobs/") {
+            let name = path.split(separator: "/").last.map(String.init) ?? ""
+            if Digest(hex: name) != nil { paths[name] = state + "/" + path }
+        }
+        var kinds: Set<String> = []
+        for (name, path) in paths.sorted(by: { $0.key < $1.key }) {
+            let json = try await InspectTests.json(path)
+            #expect(json["digest"] as? String == name)
+            kinds.insert(try #require(json["kind"] as? String))
+        }
+        #expect(kinds.isSuperset(of: ["delta", "graph", "model", "snapshot", "residual", "calibration"]), "\(kinds)")
     }
 
     @Test func aKilledCoordinatorAndAKilledWorkerChangeNothing() async throws {

@@ -32,14 +32,17 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .update:
             for masks in [MaskSet(), FuzzModel.masks] { decodeUpdate(bytes, masks) }
         case .description:
-            _ = (try? UpdateDescription(describing: bytes))?.table
+            guard let description = try? UpdateDescription(describing: bytes) else { return }
+            expect(!description.table.isEmpty && !description.glossary.isEmpty, "a container without a description")
         case .snapshot:
             guard let snapshot = try? Snapshot(parsing: bytes, path: "fuzz") else { return }
             let again = snapshot.serialized()
             let reread = try? Snapshot(parsing: again, path: "fuzz")
             expect(reread?.serialized() == again, "a snapshot's bytes are not canonical")
         case .calibration:
+            let description = try? CalibrationDescription(describing: bytes)
             guard let set = try? CalibrationSet(parsing: bytes, expecting: FuzzModel.calibrated) else { return }
+            expect(description?.tensors.map(\.name) == set.names, "an accepted calibration is described otherwise")
             expect(set.serialized() == bytes, "a calibration's bytes are not canonical")
             _ = try? set.merging(set)
         case .graph:
