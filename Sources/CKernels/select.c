@@ -28,8 +28,13 @@ PLEACH_CLONES size_t pleach_select(const float *x, size_t count, uint32_t thresh
     return written;
 }
 
+// Equal steps would meet the same columns of a matrix again and again, which may well be its small ones.
 void pleach_sample_magnitudes(const float *x, size_t count, size_t stride, uint32_t counts[2048]) {
-    for (size_t i = 0; i < count; i += stride) counts[magnitude_bits(x[i]) >> 20]++;
+    for (size_t stratum = 0, start = 0; start < count; stratum++, start += stride) {
+        size_t width = count - start < stride ? count - start : stride;
+        size_t place = (size_t)((uint64_t)((uint32_t)stratum * 0x9e3779b1u ^ (uint32_t)(stratum >> 16)) * width >> 32);
+        counts[magnitude_bits(x[start + place]) >> 20]++;
+    }
 }
 
 PLEACH_CLONES size_t pleach_collect(

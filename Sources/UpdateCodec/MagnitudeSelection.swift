@@ -13,13 +13,14 @@ struct MagnitudeSelection {
     static func largest(
         _ count: Int, of values: UnsafeBufferPointer<Float>, force: WorkForce = .alone
     ) -> MagnitudeSelection {
-        // Where the sample misled, the threshold sinks by half a bin at a time.
-        var threshold = sampledThreshold(values, aiming: count, isCautious: true)
-        while true {
-            let candidates = reaching(threshold, of: values, expecting: count + count / 2 + 4096, force: force)
-            if candidates.ranks.count >= count || threshold == 1 { return candidates.largest(count) }
-            threshold = candidates.ranks.count * 2 < count ? 1 : max(1, threshold - min(threshold, 1 << 19))
+        let sampled = magnitudeThreshold(values, aiming: count, step: sampleStep(values.count), isCautious: true)
+        var candidates = reaching(sampled, of: values, expecting: count + count / 2 + 4096, force: force)
+        if candidates.ranks.count < count, sampled > 1 {
+            // The sample misled: a histogram of all tells for certain.
+            let counted = magnitudeThreshold(values, aiming: count, step: 1, isCautious: true)
+            candidates = reaching(counted, of: values, expecting: 2 * count + 4096, force: force)
         }
+        return candidates.largest(count)
     }
 
     /// About the `count` largest magnitudes, found by a threshold out of a sample (as Lin et al. 2018 do): one pass, and
@@ -27,7 +28,7 @@ struct MagnitudeSelection {
     static func aboveSampledThreshold(
         _ count: Int, of values: UnsafeBufferPointer<Float>, force: WorkForce = .alone
     ) -> MagnitudeSelection {
-        let threshold = sampledThreshold(values, aiming: count, isCautious: false)
+        let threshold = magnitudeThreshold(values, aiming: count, step: sampleStep(values.count), isCautious: false)
         return reaching(threshold, of: values, expecting: count + count / 2 + 4096, force: force)
     }
 
@@ -118,23 +119,25 @@ struct MagnitudeSelection {
         }
     }
 
-    /// A bit pattern, at least 1, that about `count` magnitudes reach as far as a sample tells, or with caution somewhat more.
-    private static func sampledThreshold(
-        _ values: UnsafeBufferPointer<Float>, aiming count: Int, isCautious: Bool
+    /// About 2^18 elements are looked at.
+    private static func sampleStep(_ count: Int) -> Int { max(1, count >> 18) }
+
+    /// A bit pattern, at least 1, that about `count` magnitudes reach as far as one of each `step` tells, or with caution
+    /// somewhat more; with caution and a step of 1 never fewer (unless they are 0).
+    private static func magnitudeThreshold(
+        _ values: UnsafeBufferPointer<Float>, aiming count: Int, step: Int, isCautious: Bool
     ) -> UInt32 {
         guard count < values.count else { return 1 }
-        // An odd step meets every row and column of a weight matrix.
-        let step = values.count / (1 << 18) | 1
         var bins = [UInt32](repeating: 0, count: 2048)
         pleach_sample_magnitudes(values.baseAddress, values.count, step, &bins)
         var missing = Double(count) / Double(step)
         // Four standard deviations of such a count.
-        if isCautious { missing += 4 * missing.squareRoot() + 1 }
+        if isCautious, step > 1 { missing += 4 * missing.squareRoot() + 1 }
         for bin in stride(from: 2047, through: 0, by: -1) {
             let here = Double(bins[bin])
             if here >= missing {
                 // Within a bin the larger magnitudes are the rarer ones.
-                let share = min(1, missing / here * (isCautious ? 1.125 : 1))
+                let share = isCautious ? (step == 1 ? 1 : min(1, missing / here * 1.125)) : missing / here
                 return max(1, UInt32((Double(bin + 1) - share) * Double(1 << 20)))
             }
             missing -= here

@@ -35,7 +35,8 @@ void pleach_magnitude_histogram(const float *x, size_t count, unsigned shift, ui
 /// exactly these bits. `out` needs room for one more than the number written, which is returned.
 size_t pleach_select(const float *x, size_t count, uint32_t threshold, size_t ties, uint32_t *out);
 
-/// counts[bits of |x| >> 20] += 1 for x[0], x[stride], x[2·stride], ...: 2,048 bins of an exponent and 3 bits.
+/// counts[bits of |x| >> 20] += 1 for one element of each `stride` (at a place that looks random; the last stretch may be
+/// shorter): 2,048 bins of an exponent and 3 bits. stride 1 counts all; stride < 2^32.
 void pleach_sample_magnitudes(const float *x, size_t count, size_t stride, uint32_t counts[2048]);
 /// Writes index and value of every element whose |x| has bits >= `threshold`, as long as there is room: at most `capacity`
 /// are written (the buffers need room for 64 more), and the number found is returned, which may be greater.
