@@ -22,7 +22,7 @@ struct SelectTests {
             var expected = [UInt32](repeating: 5, count: 2_048)
             for (stratum, start) in Swift.stride(from: 0, to: count, by: stride).enumerated() {
                 let hash = UInt64(UInt32(truncatingIfNeeded: stratum) &* 0x9e37_79b1 ^ UInt32(stratum >> 16))
-                let index = start + Int(hash * UInt64(min(stride, count - start)) >> 32)
+                let index = start + Int((hash * UInt64(min(stride, count - start))) >> 32)
                 expected[Int(values[index].magnitude.bitPattern >> 20)] += 1
             }
             #expect(bins.array == expected)
