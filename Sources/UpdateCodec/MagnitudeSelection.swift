@@ -76,7 +76,14 @@ struct MagnitudeSelection {
 
     private static func joined(_ parts: [MagnitudeSelection]) -> MagnitudeSelection {
         guard parts.count > 1 else { return parts.first ?? MagnitudeSelection() }
-        return MagnitudeSelection(ranks: parts.flatMap(\.ranks), values: parts.flatMap(\.values))
+        var all = MagnitudeSelection()
+        all.ranks.reserveCapacity(parts.reduce(0) { $0 + $1.ranks.count })
+        all.values.reserveCapacity(parts.reduce(0) { $0 + $1.values.count })
+        for part in parts {
+            all.ranks += part.ranks
+            all.values += part.values
+        }
+        return all
     }
 
     /// All whose |x| has at least the bit pattern `threshold`, which is at least 1.
