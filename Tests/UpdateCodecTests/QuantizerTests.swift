@@ -129,6 +129,11 @@ struct QuantizerTests {
             let fitted = try Self.relativeError(heavy, Self.scheme(format) { $0.levels = .kMeans })
             #expect(fitted < 0.9 * quantiles, "\(format)")
         }
+        // Panter and Dite's limit for 256 levels of normal values is 2.72 / 256²; uniform steps to the largest lose more.
+        let normal = Fixtures.bellShaped(200_000, seed: 14)
+        let fitted = try Self.relativeError(normal, Self.scheme(.codebook256) { $0.levels = .kMeans })
+        #expect(fitted < 4.6e-5)
+        #expect(try fitted < Self.relativeError(normal, Self.scheme(.int8)))
     }
 
     /// QLoRA's published levels (Dettmers et al. 2023, appendix E), as binary16 holds them.
