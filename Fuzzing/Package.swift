@@ -30,7 +30,9 @@ let package = Package(
         // Only the files that read calibrations: the rest of the target needs libtorch.
         .target(
             name: "Compression", dependencies: ["Tensors"],
-            sources: ["CalibrationSet.swift", "ActivationHistogram.swift", "CompressionError.swift"],
+            sources: [
+                "CalibrationDescription.swift", "CalibrationSet.swift", "ActivationHistogram.swift", "CompressionError.swift",
+            ],
             swiftSettings: strict),
         .target(
             name: "FuzzDecoders",
