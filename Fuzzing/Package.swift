@@ -31,7 +31,8 @@ let package = Package(
         .target(
             name: "Compression", dependencies: ["Tensors"],
             sources: [
-                "CalibrationDescription.swift", "CalibrationSet.swift", "ActivationHistogram.swift", "CompressionError.swift",
+                "CalibrationDescription.swift", "CalibrationSet.swift", "ActivationHistogram.swift",
+                "CompressionError.swift",
             ],
             swiftSettings: strict),
         .target(
