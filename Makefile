@@ -21,8 +21,10 @@ release: dependencies
 	swift build -c release -j $(JOBS) --product pleach
 
 # Swift Testing only: the empty XCTest run would print its zero tests last.
+# What the build wrote goes to the disk first: the tests' own syncs would wait for it, a minute and more.
 test: dependencies
 	swift build --build-tests -j $(JOBS)
+	sync
 	swift test --skip-build --disable-xctest
 
 # Federations in memory, each decided by its seed (Tests/Simulation). SEED=n repeats one, TRACE=1 tells all of it.

@@ -61,7 +61,8 @@ struct Timeout: Error, CustomStringConvertible {
 }
 
 /// Polls a condition that only the outside world can make true.
-func waitUntil(_ what: String, seconds: Double = 60, _ condition: () throws -> Bool) async throws {
+/// Waits long: on a disk that still takes in a build, a process's first sync can take a minute.
+func waitUntil(_ what: String, seconds: Double = 240, _ condition: () throws -> Bool) async throws {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while try !condition() {
         guard ContinuousClock.now < deadline else { throw Timeout(description: "waited \(seconds) s for \(what)") }
@@ -72,7 +73,7 @@ func waitUntil(_ what: String, seconds: Double = 60, _ condition: () throws -> B
 /// Acts at the moment the outside world is ready for it, on a thread of its own: tests that compute may keep all threads
 /// of the pool busy for a minute, and the processes under test do not wait for them.
 func when<Result: Sendable>(
-    _ what: String, seconds: Double = 60, _ condition: @escaping @Sendable () throws -> Bool,
+    _ what: String, seconds: Double = 240, _ condition: @escaping @Sendable () throws -> Bool,
     act: @escaping @Sendable () throws -> Result
 ) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
