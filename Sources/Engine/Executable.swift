@@ -19,7 +19,7 @@ public struct Evaluation: Sendable, Equatable {
 public final class Executable {
     private var program: Program
     private var values: [TorchTensor?]
-    private var plans: [[String]: [Instruction]] = [:]
+    private var procedures: [[String]: Procedure] = [:]
 
     /// - Throws: `EngineError.unsupported` naming the operator and node.
     public init(_ graph: Graph) throws(EngineError) {
@@ -51,14 +51,15 @@ public final class Executable {
         try CTorchStatus.check(ct_enter_thread())
         var frame = values
         try program.place(inputs, into: &frame)
-        let plan: [Instruction]
-        if let known = plans[outputs] {
-            plan = known
+        let procedure: Procedure
+        if let known = procedures[outputs] {
+            procedure = known
         } else {
-            plan = try program.plan(for: outputs)
-            plans[outputs] = plan
+            procedure = try program.procedure(for: outputs)
+            procedures[outputs] = procedure
         }
-        try program.run(plan, values: &frame, frame: Frame(training: false, updatesStatistics: false))
+        try procedure.run(
+            &frame, frame: Frame(training: false, updatesStatistics: false), extents: program.extents(frame))
         var results: [TorchTensor] = []
         for name in outputs {
             guard let slot = program.slots[name], let result = frame[slot] else { throw .unknownOutput(name) }

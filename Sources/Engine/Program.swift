@@ -9,10 +9,13 @@ struct Instruction {
     let node: Node
     /// Slots of the inputs; nil for an optional input left out.
     let inputs: [Int?]
-    let output: Int
+    /// Slots of the outputs; nil for one that nobody asked for.
+    let outputs: [Int?]
+    /// Whether the outputs follow from the extents of the graph's inputs alone (`ShapeArithmetic`).
+    var isShapeArithmetic = false
     /// Slots that nobody reads after this instruction.
     var releases: [Int] = []
-    let perform: (inout Frame, [TorchTensor?]) throws(EngineError) -> TorchTensor
+    let perform: Operators.Perform
 }
 
 /// What an operator may look at besides its inputs.
@@ -43,19 +46,20 @@ struct Program {
         inputSlots = graph.inputs.map { (slot($0.name), $0) }
         constants = graph.initializers.names.map { (slot($0), $0) }
         guard !graph.outputs.isEmpty else { throw .unknownOutput("(the graph declares no output)") }
-        let extras = Dictionary(
-            graph.nodes.flatMap { node in node.outputs.dropFirst().filter { !$0.isEmpty }.map { ($0, node) } },
-            uniquingKeysWith: { first, _ in first })
-        for name in graph.nodes.flatMap(\.inputs) + graph.outputs.map(\.name) {
-            if let node = extras[name] { throw Operators.refuse(node, "its further output '\(name)' is used") }
-        }
+        let read = Set(graph.nodes.flatMap(\.inputs) + graph.outputs.map(\.name))
+        var arithmetic = ShapeArithmetic(graph)
         var instructions: [Instruction] = []
-        for node in graph.nodes {
-            guard let name = node.outputs.first, !name.isEmpty else { continue }
+        for var node in graph.nodes where node.outputs.contains(where: { !$0.isEmpty }) {
+            // Further outputs are optional: only those that somebody reads must be computed.
+            for index in node.outputs.indices.dropFirst() where !read.contains(node.outputs[index]) {
+                node.outputs[index] = ""
+            }
             let perform = try Operators.compile(node, graph: graph)
+            let isArithmetic = arithmetic.visit(node)
             instructions.append(
                 Instruction(
-                    node: node, inputs: node.inputs.map { $0.isEmpty ? nil : slot($0) }, output: slot(name),
+                    node: node, inputs: node.inputs.map { $0.isEmpty ? nil : slot($0) },
+                    outputs: node.outputs.map { $0.isEmpty ? nil : slot($0) }, isShapeArithmetic: isArithmetic,
                     perform: perform))
         }
         self.slots = slots
@@ -70,17 +74,20 @@ struct Program {
             let isConstant =
                 !instruction.inputs.isEmpty && instruction.inputs.allSatisfy { $0.map(known.contains) ?? true }
             if isConstant {
-                known.insert(instruction.output)
-                constants.append((instruction.output, instruction.node.outputs[0]))
+                for (slot, name) in zip(instruction.outputs, instruction.node.outputs) {
+                    guard let slot else { continue }
+                    known.insert(slot)
+                    constants.append((slot, name))
+                }
                 folded.append(instruction)
             }
             return isConstant
         }
-        try run(folded, values: &values, frame: Frame(training: false, updatesStatistics: false))
+        try Procedure(folded).run(&values, frame: Frame(training: false, updatesStatistics: false), extents: [])
     }
 
     /// The instructions needed for some outputs, with releases for exactly that subset.
-    func plan(for wanted: [String]) throws(EngineError) -> [Instruction] {
+    func procedure(for wanted: [String]) throws(EngineError) -> Procedure {
         var needed: Set<Int> = []
         for name in wanted {
             guard let slot = slots[name] else { throw .unknownOutput(name) }
@@ -88,36 +95,32 @@ struct Program {
         }
         var kept: [Instruction] = []
         var read = needed.union(constants.map(\.slot))
-        for instruction in instructions.reversed() where needed.contains(instruction.output) {
+        for instruction in instructions.reversed() {
+            let outputs = instruction.outputs.compactMap { $0 }
+            guard outputs.contains(where: needed.contains) else { continue }
             var instruction = instruction
+            // An output that nobody reads is dead at once.
+            instruction.releases = outputs.filter { !needed.contains($0) }
             for case let slot? in instruction.inputs {
                 needed.insert(slot)
                 if read.insert(slot).inserted { instruction.releases.append(slot) }
             }
             kept.append(instruction)
         }
-        return kept.reversed()
+        return Procedure(kept.reversed())
     }
 
-    /// Runs a plan. `values` holds initializers and inputs by slot; intermediate results are dropped when dead.
-    func run(_ plan: [Instruction], values: inout [TorchTensor?], frame: Frame) throws(EngineError) {
-        var frame = frame
-        for instruction in plan {
-            let inputs = instruction.inputs.map { slot in slot.flatMap { values[$0] } }
-            do {
-                values[instruction.output] = try instruction.perform(&frame, inputs)
-            } catch .runtime(let reason) {
-                throw .operatorFailed(
-                    operatorType: instruction.node.operatorType, node: instruction.node.name, reason: reason)
-            }
-            for slot in instruction.releases { values[slot] = nil }
-        }
-    }
+    /// The extents of the inputs, which decide the results of shape arithmetic.
+    func extents(_ values: [TorchTensor?]) -> [[Int]] { inputSlots.map { values[$0.slot]?.extents ?? [] } }
 
     /// Checks the given inputs against the declared ones and puts them into their slots.
     func place(_ inputs: NamedTensors, into values: inout [TorchTensor?]) throws(EngineError) {
+        // Data sets name their only input as they like.
+        let isOnly = inputSlots.count == 1 && inputs.count == 1
         for (slot, declared) in inputSlots {
-            guard let tensor = inputs[declared.name] else { throw .missingInput(declared.name) }
+            guard let tensor = inputs[declared.name] ?? (isOnly ? inputs.ordered[0].1 : nil) else {
+                throw .missingInput(declared.name)
+            }
             guard declared.accepts(tensor) else {
                 throw .wrongInput(
                     name: declared.name, expected: declared.text, found: "\(tensor.elementType) \(tensor.shape)")

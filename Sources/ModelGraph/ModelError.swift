@@ -41,7 +41,7 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
 /// Bounds on what a model file may declare, so that hostile bytes cannot overflow or exhaust memory.
 public enum ModelLimits {
     /// Opsets whose operator meanings Pleach knows.
-    public static let opsets: ClosedRange<Int64> = 13...21
+    public static let opsets: ClosedRange<Int64> = 13...25
     /// Largest extent of one axis.
     public static let extent = Int(Int32.max)
     /// Most axes of one tensor.

@@ -138,8 +138,9 @@ struct ExecutionGraphTests {
         for (slot, name) in program.constants { values[slot] = try TorchTensor(graph.initializers.require(name)) }
         let input = try #require(graph.inputs.first?.name)
         try program.place(NamedTensors([(input, Tensor(zeros: [2, 1, 28, 28]))]), into: &values)
-        let plan = try program.plan(for: [output])
-        try program.run(plan, values: &values, frame: Frame(training: false, updatesStatistics: false))
+        let procedure = try program.procedure(for: [output])
+        let frame = Frame(training: false, updatesStatistics: false)
+        try procedure.run(&values, frame: frame, extents: program.extents(values))
         let alive = values.indices.filter { values[$0] != nil }
         #expect(Set(alive) == Set(program.constants.map(\.slot) + [try #require(program.slots[output])]))
     }

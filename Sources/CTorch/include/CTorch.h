@@ -59,71 +59,12 @@ int ct_clear_gradient(CTTensor *leaf);
 CTTensor *ct_zeros_like(const CTTensor *tensor);
 CTTensor *ct_clone(const CTTensor *tensor);
 
-// Operators. `bias`, `low`, `high` may be NULL.
-CTTensor *ct_convolution(const CTTensor *x, const CTTensor *w, const CTTensor *bias, const int64_t *strides,
-                         const int64_t *pads, const int64_t *dilations, int spatial, int64_t groups);
-CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, double alpha, double beta, bool trans_a,
-                  bool trans_b);
-CTTensor *ct_matmul(const CTTensor *a, const CTTensor *b);
-// In training the running statistics are updated in place: running = (1 - update) * running + update * batch.
-CTTensor *ct_batch_norm(const CTTensor *x, const CTTensor *scale, const CTTensor *bias, CTTensor *mean,
-                        CTTensor *variance, bool training, double update, double epsilon);
-CTTensor *ct_relu(const CTTensor *x);
-CTTensor *ct_clip(const CTTensor *x, const double *low, const double *high);
-CTTensor *ct_add(const CTTensor *a, const CTTensor *b);
-CTTensor *ct_sub(const CTTensor *a, const CTTensor *b);
-CTTensor *ct_mul(const CTTensor *a, const CTTensor *b);
-CTTensor *ct_div(const CTTensor *a, const CTTensor *b);
-CTTensor *ct_max_pool(const CTTensor *x, const int64_t *kernel, const int64_t *strides, const int64_t *pads,
-                      const int64_t *dilations, int spatial, bool ceil_mode);
-CTTensor *ct_average_pool(const CTTensor *x, const int64_t *kernel, const int64_t *strides, const int64_t *pads,
-                          int spatial, bool ceil_mode, bool count_padding);
-CTTensor *ct_global_average_pool(const CTTensor *x);
-CTTensor *ct_reshape(const CTTensor *x, const int64_t *dims, int rank);
-CTTensor *ct_transpose(const CTTensor *x, const int64_t *permutation, int rank);
-CTTensor *ct_dropout(const CTTensor *x, double ratio, bool training);
-CTTensor *ct_softmax(const CTTensor *x, int64_t axis);
-// Round half to even, add the zero point, saturate to its type. `axis` < 0 for per-tensor.
-CTTensor *ct_quantize(const CTTensor *x, const CTTensor *scale, const CTTensor *zero_point, int type, int64_t axis);
-CTTensor *ct_dequantize(const CTTensor *x, const CTTensor *scale, const CTTensor *zero_point, int64_t axis);
-
-// Operators of transformers: element by element, by axis, and on shapes.
-CTTensor *ct_erf(const CTTensor *x);
-CTTensor *ct_tanh(const CTTensor *x);
-CTTensor *ct_sqrt(const CTTensor *x);
-CTTensor *ct_sigmoid(const CTTensor *x);
-CTTensor *ct_exp(const CTTensor *x);
-CTTensor *ct_log(const CTTensor *x);
-CTTensor *ct_neg(const CTTensor *x);
-CTTensor *ct_pow(const CTTensor *x, const CTTensor *exponent);
-CTTensor *ct_cast(const CTTensor *x, int type);
-// Normalises over the axes from `axis` on; `bias` may be NULL.
-CTTensor *ct_layer_norm(const CTTensor *x, const CTTensor *scale, const CTTensor *bias, int64_t axis, double epsilon);
-// Slices of `x` along `axis` by int64 or int32 indices of any shape; negative ones count from the end.
-CTTensor *ct_gather(const CTTensor *x, const CTTensor *indices, int64_t axis);
-CTTensor *ct_concat(const CTTensor *const *parts, int count, int64_t axis);
-// The mean over some axes, over all when `count` is 0.
-CTTensor *ct_mean(const CTTensor *x, const int64_t *axes, int count, bool keep_axes);
-
-// Losses over logits [n, classes] and labels int64 [n]; means over the batch.
-CTTensor *ct_cross_entropy(const CTTensor *logits, const CTTensor *labels);
-// T^2 * KL(softmax(teacher/T) || softmax(logits/T)), mean over the batch (Hinton et al. 2015).
-CTTensor *ct_soft_labels(const CTTensor *logits, const CTTensor *teacher, double temperature);
-CTTensor *ct_weighted_sum(const CTTensor *a, double wa, const CTTensor *b, double wb);
-int ct_backward(const CTTensor *loss);
-int ct_item(const CTTensor *scalar, double *value);
-// How many rows have their largest logit at the label.
-int ct_count_correct(const CTTensor *logits, const CTTensor *labels, int64_t *count);
-
-// Optimizer steps as PyTorch defines them, in place on a leaf with a gradient. `mask` (0 or 1, or NULL) stops the
-// gradient of dead weights, so those that start at zero stay there, and so do their moments.
-int ct_sgd_step(CTTensor *parameter, CTTensor *momentum_buffer, bool first, double rate, double momentum,
-                double weight_decay, bool nesterov, const CTTensor *mask);
-int ct_adamw_step(CTTensor *parameter, CTTensor *average, CTTensor *square, int64_t step, double rate, double beta1,
-                  double beta2, double epsilon, double weight_decay, const CTTensor *mask);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include "ct_layers.h"
+#include "ct_operators.h"
+#include "ct_training.h"
 
 #endif

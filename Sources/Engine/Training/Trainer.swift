@@ -53,7 +53,7 @@ public struct StepResult: Sendable, Equatable {
 public final class Trainer {
     private let graph: Graph
     private let program: Program
-    private let plan: [Instruction]
+    private let procedure: Procedure
     private let parameterList: [Parameter]
     private let statisticSlots: [Int]
     private var values: [TorchTensor?]
@@ -79,9 +79,9 @@ public final class Trainer {
         settings = optimizer
         let program = try Program(graph)
         self.program = program
-        plan = try program.plan(for: graph.outputs.prefix(1).map(\.name))
+        procedure = try program.procedure(for: graph.outputs.prefix(1).map(\.name))
         // Codes have no gradient: training through them would silently leave weights as they are.
-        if let codes = plan.first(where: { $0.node.operatorType == "QuantizeLinear" })?.node {
+        if let codes = procedure.instructions.first(where: { $0.node.operatorType == "QuantizeLinear" })?.node {
             throw Operators.refuse(codes, "training a quantized model; train the float model it was made from")
         }
         parameterList = graph.parameters
@@ -186,7 +186,7 @@ public final class Trainer {
         else { throw .missingInput("(the model has none)") }
         var working = values
         try program.place(NamedTensors([(name, input)]), into: &working)
-        try program.run(plan, values: &working, frame: frame)
+        try procedure.run(&working, frame: frame, extents: program.extents(working))
         guard let logits = working[slot] else { throw .unknownOutput(output) }
         try Classification.check(logits, labels: labels)
         let targets = try TorchTensor(labels)
