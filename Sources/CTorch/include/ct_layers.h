@@ -11,8 +11,10 @@ extern "C" {
 
 typedef struct CTTensor CTTensor;
 
+// With `channels_last` a float32 image is brought into that memory format first; so is then the result.
 CTTensor *ct_convolution(const CTTensor *x, const CTTensor *w, const CTTensor *bias, const int64_t *strides,
-                         const int64_t *pads, const int64_t *dilations, int spatial, int64_t groups);
+                         const int64_t *pads, const int64_t *dilations, int spatial, int64_t groups,
+                         bool channels_last);
 CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, double alpha, double beta, bool trans_a,
                   bool trans_b);
 CTTensor *ct_matmul(const CTTensor *a, const CTTensor *b);

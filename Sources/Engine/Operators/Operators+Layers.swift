@@ -14,6 +14,7 @@ extension Operators {
     static func convolution(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
         let groups = node.int("group") ?? 1
         let window = try Window(node, graph)
+        let channelsLast = graph.prefersChannelsLast
         return { _, x throws(EngineError) in
             let input = try first(x)
             let weight = try first(x, 1)
@@ -21,7 +22,7 @@ extension Operators {
             return try TorchTensor(
                 ct_convolution(
                     input.handle, weight.handle, optional(x, 2), w.strides, w.pads, w.dilations, Int32(w.strides.count),
-                    groups))
+                    groups, channelsLast))
         }
     }
 
