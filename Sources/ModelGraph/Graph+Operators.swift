@@ -23,13 +23,16 @@ extension Graph {
         }
     }
 
-    /// The IR version that came with an opset.
+    /// The IR version that came with an opset (onnx/helper.py, VERSION_TABLE).
     static func irVersion(forOpset opset: Int64) -> Int64 {
         switch opset {
         case ...14: 7
         case 15...18: 8
         case 19...20: 9
-        default: 10
+        case 21...22: 10
+        case 23: 11
+        case 24: 12
+        default: 13
         }
     }
 
@@ -63,7 +66,8 @@ extension Graph {
             }
         }
         graph.opset = target
-        graph.irVersion = max(graph.irVersion, Graph.irVersion(forOpset: target))
+        graph.irVersion = max(
+            min(graph.irVersion, ModelLimits.newestWrittenIRVersion), Graph.irVersion(forOpset: target))
         return graph
     }
 }

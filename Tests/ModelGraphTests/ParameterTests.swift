@@ -96,7 +96,7 @@ struct ParameterTests {
         let new = try graph.convertingOpset(to: 21)
         #expect(new.opset == 21 && new.irVersion == 10)
         #expect(new.nodes == graph.nodes)
-        #expect(throws: ModelError.unsupportedOpset(22)) { try graph.convertingOpset(to: 22) }
+        #expect(throws: ModelError.unsupportedOpset(26)) { try graph.convertingOpset(to: 26) }
         let mean = smallGraph([node("ReduceMean", ["x"], ["y"], ["axes": .ints([1])])])
         #expect(throws: ModelError.self) { try mean.convertingOpset(to: 18) }
         #expect(try mean.convertingOpset(to: 13).opset == 13)
