@@ -16,6 +16,11 @@ enum OnnxTensor {
         return match.0
     }
 
+    /// The element type of an ONNX data type code, or nil for one that is not supported.
+    static func elementType(code: Int64) -> ElementType? {
+        pairs.first { Int64($0.1.rawValue) == code }?.0
+    }
+
     static func dataType(_ type: ElementType) -> OnnxTensorProto.DataType {
         guard let match = pairs.first(where: { $0.0 == type }) else { preconditionFailure("no data type for \(type)") }
         return match.1

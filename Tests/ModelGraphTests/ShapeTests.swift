@@ -70,14 +70,28 @@ struct ShapeTests {
         ) { try smallGraph([node("Loop", ["x"], ["y"])]).inferShapes(batch: 1) }
     }
 
-    @Test("declared shapes decide: only the batch may vary")
+    @Test("open axes take the batch or a given extent, or are refused by name")
     func inputs() throws {
         var graph = smallGraph([node("Relu", ["x"], ["y"])])
         #expect(try graph.inferShapes(batch: 5)["y"] == [5, 2, 4, 4])
-        graph.inputs[0].dimensions = [.unknown, .fixed(2), .symbolic("height")]
-        #expect(throws: ModelError.invalidRequest("axis 2 of input 'x' has no fixed extent; only the batch may vary")) {
-            try graph.inferShapes(batch: 1)
+        #expect(try graph.inferShapes(batch: 5, extents: ["batch": 3])["y"] == [3, 2, 4, 4])
+        #expect(graph.openAxes == [])
+        graph.inputs[0].dimensions = [.unknown, .fixed(2), .symbolic("height"), .unknown]
+        #expect(graph.openAxes == ["height", "x.3"])
+        #expect(try graph.inferShapes(batch: 5, extents: ["height": 7, "x.3": 0])["y"] == [5, 2, 7, 0])
+        func failure(_ extents: [String: Int]) -> String? {
+            do throws(ModelError) {
+                _ = try graph.inferShapes(batch: 1, extents: extents)
+                return nil
+            } catch { return error.description }
         }
+        #expect(
+            failure([:])
+                == "axis 2 of input 'x' has no fixed extent; give one for 'height' (--extent height=N)")
+        #expect(failure(["height": 3])?.contains("axis 3 of input 'x'") == true)
+        #expect(
+            failure(["height": 3, "width": 3]) == "no input has an open axis 'width'; open are 'height', 'x.3'")
+        #expect(failure(["height": -1]) == "an extent of -1 for 'height' is impossible")
         graph.inputs[0].dimensions = nil
         #expect(throws: ModelError.self) { try graph.inferShapes(batch: 1) }
         #expect(throws: ModelError.self) { try graph.inferShapes(batch: 0) }
