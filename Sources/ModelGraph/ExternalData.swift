@@ -21,7 +21,7 @@ final class ExternalDataFolder {
     private let folder: String
     private let model: String
     /// Bytes that may still be read: a small file may name a large one many times.
-    private var byteBudget: Int
+    private(set) var byteBudget: Int
 
     /// - Parameter byteBudget: the most bytes all tensors together may take.
     init(modelPath: String, byteBudget: Int) throws(ModelError) {

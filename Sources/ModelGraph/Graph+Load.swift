@@ -10,14 +10,29 @@ extension Graph {
     public static func load(
         path: String, externalData: ExternalDataRule = .besideModel
     ) throws(ModelError) -> Graph {
-        let bytes: [UInt8]
-        do { bytes = try FileBytes.read(path: path, byteLimit: ModelLimits.fileByteCount) } catch {
+        return try load(try fileBytes(path), path: path, externalData: externalData)
+    }
+
+    /// As `load`, with the sizes of the file and of its external data.
+    public static func loadMeasuring(
+        path: String
+    ) throws(ModelError) -> (graph: Graph, fileBytes: Int, externalBytes: Int) {
+        let bytes = try fileBytes(path)
+        let (fileBytes, budget) = (bytes.count, ModelLimits.fileByteCount - bytes.count)
+        let folder = try ExternalDataFolder(modelPath: path, byteBudget: budget)
+        var reader = OnnxReader(model: try OnnxReader.decode(bytes, path: path), path: path)
+        reader.missingData = .zeros(upTo: ModelLimits.skeletonByteCount)
+        reader.external = folder
+        return (try reader.graph(), fileBytes, budget - folder.byteBudget)
+    }
+
+    private static func fileBytes(_ path: String) throws(ModelError) -> [UInt8] {
+        do { return try FileBytes.read(path: path, byteLimit: ModelLimits.fileByteCount) } catch {
             switch error {
             case .unreadableFile(let path, let reason): throw .unreadableFile(path: path, reason: reason)
             default: throw .invalidTensor(error)
             }
         }
-        return try load(bytes, path: path, externalData: externalData)
     }
 
     /// Reads an ONNX model and brings it into the form the invariants of `Graph` promise. `path` is for messages, and for

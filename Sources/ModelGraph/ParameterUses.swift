@@ -56,8 +56,9 @@ struct ParameterUses {
             }
         }
         // A file may return its weights: that alone makes no parameter of them.
-        for output in graph.outputs where graph.initializers[output.name] != nil {
-            if !graph.nodes.contains(where: { $0.inputs.contains(output.name) }) { evidence[output.name] = nil }
+        let read = Set(graph.nodes.flatMap(\.inputs))
+        for output in graph.outputs where graph.initializers[output.name] != nil && !read.contains(output.name) {
+            evidence[output.name] = nil
         }
     }
 

@@ -94,7 +94,7 @@ struct PackedGraphFacts: Encodable {
     let packing: String
     let unpackedBytes: Int
     let parameters: Int
-    let macs: Int
+    let macs: Int?
     let opset: Int64
     let operators: [String: Int]
     let inputs: [ModelSummary.Value]

@@ -7,11 +7,11 @@ extension Graph {
     public var openAxes: [String] {
         let batch = batchSymbols
         var names: [String] = []
+        var seen = Set<String>()
         for input in inputs {
             for (axis, dimension) in (input.dimensions ?? []).enumerated() {
-                guard let name = input.openName(axis: axis, dimension, batch: batch), !names.contains(name) else {
-                    continue
-                }
+                guard let name = input.openName(axis: axis, dimension, batch: batch), seen.insert(name).inserted
+                else { continue }
                 names.append(name)
             }
         }
@@ -31,11 +31,12 @@ extension Graph {
         guard (1...ModelLimits.extent).contains(batch) else {
             throw .invalidRequest("a batch of \(batch) is impossible")
         }
+        let known = Set(inputs.flatMap(\.axisNames))
         for (name, extent) in extents.sorted(by: { $0.key < $1.key }) {
             guard (0...ModelLimits.extent).contains(extent) else {
                 throw .invalidRequest("an extent of \(extent) for '\(name)' is impossible")
             }
-            guard inputs.contains(where: { $0.hasAxis(named: name) }) else {
+            guard known.contains(name) else {
                 let names = (openAxes + batchSymbols.sorted()).map { "'\($0)'" }.joined(separator: ", ")
                 throw .invalidRequest(
                     "no input has an open axis '\(name)'; " + (names.isEmpty ? "none is open" : "open are \(names)"))
@@ -60,8 +61,9 @@ extension ValueInfo {
         }
     }
 
-    fileprivate func hasAxis(named name: String) -> Bool {
-        (dimensions ?? []).enumerated().contains { self.name(axis: $0, $1) == name }
+    /// The names of its axes without a fixed extent.
+    fileprivate var axisNames: [String] {
+        (dimensions ?? []).enumerated().compactMap { name(axis: $0, $1) }
     }
 
     /// The name of an axis that neither the file nor the batch gives an extent.
