@@ -173,4 +173,40 @@ struct ParameterTests {
             [node("Reshape", ["x", "s"], ["y"], ["allowzero": .int(1)])], [("s", Tensor([Int64(0)], shape: [1]))])
         #expect(throws: ModelError.self) { try odd.convertingOpset(to: 13) }
     }
+
+    /// A node at one opset, asked for another; what must be said when it is refused.
+    @Test(
+        "only what changed is refused",
+        arguments: [
+            (node("ReduceMean", ["x"], ["y"], ["keepdims": .int(0)]), 13, 25, nil),
+            (node("ReduceMax", ["x"], ["y"], ["axes": .ints([1])]), 17, 18, "changed with opset 18"),
+            (node("ReduceMax", ["x", "axes"], ["y"]), 18, 17, "changed with opset 18"),
+            (node("ReduceSum", ["x", "axes"], ["y"]), 25, 13, nil),
+            (node("Split", ["x"], ["y", "z"]), 17, 18, "changed with opset 18"),
+            (node("Split", ["x", "axes"], ["y"]), 17, 25, nil),
+            (node("Pad", ["x", "axes", "", "axes"], ["y"]), 18, 17, "input 3 came with opset 18"),
+            (node("Pad", ["x", "axes"], ["y"], ["mode": .string("wrap")]), 19, 18, "mode 'wrap' came with opset 19"),
+            (node("Pad", ["x", "axes"], ["y"], ["mode": .string("edge")]), 25, 13, nil),
+            (node("Resize", ["x"], ["y"], ["antialias": .int(1)]), 18, 17, "'antialias' came with opset 18"),
+            (
+                node("Resize", ["x"], ["y"], ["antialias": .int(0), "keep_aspect_ratio_policy": .string("stretch")]),
+                19, 13, nil
+            ),
+            (node("GroupNormalization", ["x", "w", "w"], ["y"]), 18, 21, "changed with opset 21"),
+            (node("Shape", ["x"], ["y"], ["end": .int(2)]), 15, 14, "'end' came with opset 15"),
+            (node("LSTM", ["x", "w", "w"], ["y"], ["layout": .int(1)]), 14, 13, "'layout' came with opset 14"),
+            (node("HardSwish", ["x"], ["y"]), 14, 13, "it came with opset 14"),
+            (node("Attention", ["x", "x", "x"], ["y"]), 23, 25, nil),
+            (node("ScatterND", ["x", "axes", "x"], ["y"], ["reduction": .string("max")]), 18, 16, "'max' came with"),
+            (node("NonZero", ["x"], ["y"]), 13, 14, "is not known"),
+        ] as [(Node, Int64, Int64, String?)])
+    func history(changed: Node, from: Int64, to: Int64, reason: String?) {
+        let graph = smallGraph([changed], [("axes", Tensor([Int64(1)], shape: [1])), ("w", ramp([2]))], opset: from)
+        do throws(ModelError) {
+            #expect(try graph.convertingOpset(to: to).opset == to)
+            #expect(reason == nil, "\(changed.operatorType) from \(from) to \(to)")
+        } catch {
+            #expect(reason.map(error.description.contains) == true, "\(error)")
+        }
+    }
 }
