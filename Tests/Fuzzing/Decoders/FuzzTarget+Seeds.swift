@@ -38,7 +38,7 @@ extension FuzzTarget {
         case .snapshot:
             [Snapshot(graph: Self.digest, parameters: FuzzModel.tensors, masks: FuzzModel.masks).serialized()]
         case .calibration: [CalibrationSet(names: FuzzModel.calibrated).serialized(), Self.calibrationOfOnes]
-        case .graph: Self.graphs
+        case .graph: Self.graphs + ExternalDataFixture.seeds
         case .plan: [Array(Self.planText.utf8)]
         case .frames: HostileFrames.seeds()
         }
@@ -126,10 +126,12 @@ extension FuzzTarget {
         withUnsafeBytes(of: value.littleEndian) { Array($0) }
     }
 
-    private static let graphs: [[UInt8]] = ["mlp", "cnn"].flatMap { architecture -> [[UInt8]] in
-        let shape = architecture == "mlp" ? [4] : [1, 8, 8]
+    private static let graphs: [[UInt8]] = [
+        ("mlp", [4]), ("cnn", [1, 8, 8]), ("transformer", [3, 5]),
+    ].flatMap { (architecture: String, shape: [Int]) -> [[UInt8]] in
         let graph = try? ModelBuilder.build(
-            architecture: architecture, inputShape: shape, classes: 2, width: 2, seed: 7)
+            architecture: architecture, inputShape: shape, classes: 2, width: architecture == "transformer" ? 4 : 2,
+            seed: 7)
         return graph.map {
             [$0.serialized(), $0.skeleton().serialized(), PackedBlob.pack($0.skeleton().serialized())]
         } ?? []

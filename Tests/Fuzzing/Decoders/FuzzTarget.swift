@@ -48,18 +48,33 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .graph:
             // As it stands, or packed as it travels.
             let file = (try? PackedBlob.unpack(bytes, byteLimit: 1 << 20)) ?? bytes
+            let folder = try? Graph.load(
+                file, path: ExternalDataFixture.folder + "/fuzz.onnx", skeletonByteLimit: Self.skeletonBytes,
+                externalData: .besideModel)
+            if let folder { Self.examine(folder) }
             guard let graph = try? Graph.load(file, path: "fuzz", skeletonByteLimit: Self.skeletonBytes) else {
                 return
             }
+            expect(folder?.serialized() == graph.serialized(), "without external data a folder changes a graph")
             let again = graph.serialized()
             let reread = try? Graph.load(again, path: "fuzz", skeletonByteLimit: Self.skeletonBytes)
             expect(reread != nil, "a graph that was accepted is refused again")
+            Self.examine(graph)
         case .plan:
             _ = try? Plan.parse(String(decoding: bytes, as: UTF8.self), path: "fuzz", environment: [:])
         case .frames:
             let fault = HostileFrames.play(bytes)
             expect(fault == nil, fault ?? "")
         }
+    }
+
+    /// What commands do with a graph: shapes for several batches, the summary, the form for inference, another opset.
+    private static func examine(_ graph: Graph) {
+        let extents = Dictionary(graph.openAxes.map { ($0, 3) }, uniquingKeysWith: { first, _ in first })
+        for batch in [1, 5] { _ = try? graph.inferShapes(batch: batch, extents: extents) }
+        _ = try? graph.summary(fileBytes: 0, batch: 2, extents: extents, supported: ["Conv": 13...21])
+        _ = graph.batchStatistics
+        _ = try? graph.convertingOpset(to: 21)
     }
 
     private func decodeUpdate(_ bytes: [UInt8], _ masks: MaskSet) {
