@@ -122,6 +122,13 @@ int ct_sgd_step(CTTensor *parameter, CTTensor *momentum_buffer, bool first, doub
 int ct_adamw_step(CTTensor *parameter, CTTensor *average, CTTensor *square, int64_t step, double rate, double beta1,
                   double beta2, double epsilon, double weight_decay, const CTTensor *mask);
 
+// Images. Resizes planes of 8-bit pixels [channels, height, width]: bilinear, with antialiasing where they shrink, half pixel
+// centres, rounded to nearest even: what torchvision's Resize does with a tensor.
+int ct_resize_planes(const uint8_t *planes, int64_t channels, int64_t height, int64_t width, int64_t new_height,
+                     int64_t new_width, uint8_t *target);
+// Makes the calling thread use one thread, whatever ct_set_threads says: loaders run beside the training, not instead of it.
+int ct_enter_loader_thread(void);
+
 #ifdef __cplusplus
 }
 #endif
