@@ -45,7 +45,7 @@ chaos: release
 	swift build -c release -j $(JOBS) --product pleach-chaos
 	.build/release/pleach-chaos --binary $(PLEACH) --kills $(KILLS) --seed $(or $(SEED),1)
 
-# One decoder of network bytes under libFuzzer: make fuzz TARGET=update SECONDS=60 (targets: Tests/Fuzzing/Decoders).
+# One decoder of bytes from the network or from files under libFuzzer: make fuzz TARGET=update SECONDS=60 (targets: Tests/Fuzzing/Decoders).
 # The corpus grows in .build/fuzz; an input that fails is left there as TARGET-crash-...
 fuzz: dependencies
 	cd Fuzzing && swift build -c release -j $(JOBS) --scratch-path ../.build/fuzz/build \

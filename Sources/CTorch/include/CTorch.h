@@ -68,6 +68,7 @@ CTTensor *ct_clone(const CTTensor *tensor);
 }
 #endif
 
+#include "ct_images.h"
 #include "ct_layers.h"
 #include "ct_operators.h"
 #include "ct_training.h"

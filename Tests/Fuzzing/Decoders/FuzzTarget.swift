@@ -1,5 +1,6 @@
-// Every decoder of bytes that another machine sends, as a function of bytes alone. An allowed but hostile peer chooses the
-// bytes; a decoder answers with a value or a typed error. It never traps, hangs or allocates beyond `memoryBytes`.
+// Every decoder of bytes that another machine sends, and of files that somebody else made, as a function of bytes alone. An
+// allowed but hostile peer chooses the bytes; a decoder answers with a value or a typed error. It never traps, hangs or
+// allocates beyond `memoryBytes`.
 
 import Compression
 import Federation
@@ -11,6 +12,7 @@ import UpdateCodec
 /// One decoder under test.
 public enum FuzzTarget: String, CaseIterable, Sendable {
     case workerMessage, coordinatorMessage, update, description, snapshot, calibration, graph, plan, frames
+    case npy, idx, safetensors, image
 
     /// The most memory that one input of at most `inputBytes` may cost, on top of what the process already has.
     public static let memoryBytes = 128 << 20
@@ -65,6 +67,28 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .frames:
             let fault = HostileFrames.play(bytes)
             expect(fault == nil, fault ?? "")
+        case .npy, .idx, .safetensors: decodeArrays(bytes)
+        case .image: HostileImages.decode(bytes)
+        }
+    }
+
+    private func decodeArrays(_ bytes: [UInt8]) {
+        switch self {
+        case .npy:
+            guard let tensor = try? Npy.parse(bytes, path: "fuzz") else { return }
+            let again = try? Npy.parse(Npy.serialize(tensor), path: "fuzz")
+            expect(again == tensor, "an accepted array does not survive writing")
+        case .idx:
+            guard let tensor = try? Idx.parse(bytes, path: "fuzz") else { return }
+            expect(tensor.bytes.count == tensor.shape.elementCount, "an accepted array has another size than its shape")
+        case .safetensors:
+            guard let file = try? Safetensors.parse(bytes, path: "fuzz") else { return }
+            let written = Safetensors.serialize(file.tensors, metadata: file.metadata)
+            let again = try? Safetensors.parse(written, path: "fuzz")
+            expect(
+                again?.tensors.elementCount == file.tensors.elementCount, "an accepted file does not survive writing")
+            expect(again?.metadata == file.metadata, "metadata do not survive writing")
+        default: preconditionFailure("\(self) is no array")
         }
     }
 
