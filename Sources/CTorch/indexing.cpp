@@ -20,7 +20,7 @@ at::Tensor resolved(const at::Tensor &indices, int64_t extent) {
 // Index tuples along the last axis, as places in the row-major order of `extents`.
 at::Tensor places(const at::Tensor &tuples, at::IntArrayRef extents) {
     auto sizes = tuples.sizes();
-    auto result = at::zeros(sizes.slice(0, sizes.size() - 1), at::kLong);
+    auto result = at::zeros(sizes.slice(0, sizes.size() - 1), tuples.options().dtype(at::kLong));
     for (size_t axis = 0; axis < extents.size(); axis++)
         result = result * extents[axis] + resolved(tuples.select(-1, axis), extents[axis]);
     return result;
@@ -77,7 +77,7 @@ CTTensor *ct_gather_places(const CTTensor *x, const CTTensor *indices, int64_t b
         int64_t batches = product(batch), size = product(inner);
         auto between = tuples.slice(batch_axes, tuples.size() - 1 - batch_axes);
         auto flat = places(indices->value, inner).reshape({batches, product(between)});
-        flat = flat + at::arange(batches, at::TensorOptions().dtype(at::kLong)).unsqueeze(1) * size;
+        flat = flat + at::arange(batches, flat.options()).unsqueeze(1) * size;
         auto rows = x->value.reshape(joined({batches * size}, rest));
         return at::index_select(rows, 0, flat.reshape({-1})).reshape(joined(joined(batch, between), rest));
     });
@@ -123,7 +123,7 @@ CTTensor *ct_one_hot(const CTTensor *indices, int64_t depth, const CTTensor *val
         places = at::where(places < 0, places + depth, places);
         std::vector<int64_t> shape(places.dim(), 1);
         shape.at(axis) = depth;
-        auto hot = places == at::arange(depth, at::TensorOptions().dtype(at::kLong)).reshape(shape);
+        auto hot = places == at::arange(depth, places.options()).reshape(shape);
         return at::where(hot, values->value[1], values->value[0]);
     });
 }

@@ -63,7 +63,7 @@ CTTensor *ct_full(const CTTensor *value, const int64_t *dims, int rank) {
 
 CTTensor *ct_range(const CTTensor *start, const CTTensor *delta, int64_t count) {
     return ct::boxed([&] {
-        auto steps = at::arange(count, at::TensorOptions().dtype(at::kLong));
+        auto steps = at::arange(count, start->value.options().dtype(at::kLong));
         auto type = start->value.scalar_type();
         if (at::isIntegralType(type, false))
             return (start->value.reshape({}).to(at::kLong) + steps * delta->value.reshape({}).to(at::kLong)).to(type);

@@ -85,7 +85,7 @@ CTTensor *ct_reduce(CTReduction reduction, const CTTensor *x, const int64_t *axe
 CTTensor *ct_arg_extreme(const CTTensor *x, int64_t axis, bool largest, bool keep_axis, bool last) {
     return ct::boxed([&] {
         auto input = ct::widened(x->value);
-        if (input.dim() == 0) return at::zeros({}, at::kLong);
+        if (input.dim() == 0) return at::zeros({}, input.options().dtype(at::kLong));
         ct::require(input.size(axis) > 0, "an axis without elements has no extreme");
         if (last) input = at::flip(input, {axis});
         auto found = largest ? at::argmax(input, axis, keep_axis) : at::argmin(input, axis, keep_axis);

@@ -28,7 +28,8 @@ RESULTS = ["passed", "refused", "failed"]
 def promised(runner):
     with open(os.path.join(HERE, "operators.txt")) as file:
         names = {word for line in file if not line.startswith("#") for word in line.split()}
-    return names | set(subprocess.check_output([runner, "--operators"], text=True).split())
+    lines = subprocess.check_output([runner, "--operators"], text=True).splitlines()
+    return names | {line.split()[0] for line in lines}
 
 
 def execute(runner, folder, names):

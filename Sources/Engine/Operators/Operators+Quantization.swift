@@ -11,6 +11,9 @@ extension Operators {
         "QLinearConv": .one(codedConvolution),
     ]
 
+    /// Operators whose outputs are codes, or sums of them: no gradient passes.
+    static let withoutGradient: Set<String> = Set(quantization.keys).subtracting(["DequantizeLinear"])
+
     static func quantize(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
         let (axis, block) = (node.int("axis") ?? 1, try blockSize(node))
         let wanted = try dataType(node, "output_dtype")

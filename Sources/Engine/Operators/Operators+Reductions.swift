@@ -11,7 +11,7 @@ extension Operators {
         "ReduceL2": .one(reduction(CT_REDUCE_L2)), "ReduceSumSquare": .one(reduction(CT_REDUCE_SUM_SQUARE)),
         "ReduceLogSum": .one(reduction(CT_REDUCE_LOG_SUM)),
         "ReduceLogSumExp": .one(reduction(CT_REDUCE_LOG_SUM_EXP)), "ArgMax": .one(place(ofLargest: true)),
-        "ArgMin": .one(place(ofLargest: false)), "TopK": .several(topK), "CumSum": .one(cumulativeSum, opsets: 14...25),
+        "ArgMin": .one(place(ofLargest: false)), "TopK": .several(topK), "CumSum": .one(cumulativeSum),
     ]
 
     /// - Parameter inputFrom: the opset from which the axes are an input; before it they are an attribute.

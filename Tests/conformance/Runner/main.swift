@@ -1,7 +1,7 @@
 // make conformance: runs ONNX models that Tests/conformance/run.py wrote, one process for many of them.
 //
 //     pleach-conformance FOLDER < names     for each name: FOLDER/name/{model.onnx,in.safetensors} to out.safetensors
-//     pleach-conformance --operators        the operators the engine runs
+//     pleach-conformance --operators        the operators the engine runs, with their first and last opsets
 //
 // One line before and one after each case, so that a crash is found and blamed on its case.
 
@@ -39,7 +39,9 @@ guard CommandLine.arguments.count == 2 else {
     exit(2)
 }
 if CommandLine.arguments[1] == "--operators" {
-    for name in SupportedOperators.table.keys.sorted() { tell(name) }
+    for (name, opsets) in SupportedOperators.table.sorted(by: { $0.key < $1.key }) {
+        tell(name, "\(opsets.lowerBound)", "\(opsets.upperBound)")
+    }
     exit(0)
 }
 EngineRuntime.setThreads(1)
