@@ -12,7 +12,7 @@ SECONDS ?= 60
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test simulate demo bench chaos fuzz lint format protos clean dependencies
+.PHONY: build release test simulate demo bench chaos fuzz conformance lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -55,6 +55,15 @@ fuzz: dependencies
 	PLEACH_FUZZ=$(TARGET) PLEACH_FUZZ_SEEDS=.build/fuzz/$(TARGET) .build/fuzz/build/release/fuzz \
 		-max_total_time=$(SECONDS) -max_len=8192 -rss_limit_mb=1024 \
 		-malloc_limit_mb=128 -timeout=10 -artifact_prefix=.build/fuzz/$(TARGET)- .build/fuzz/$(TARGET)
+
+# The ONNX backend's node tests: a table of operators, and a failure when a result is worse than Tests/conformance/expected.txt.
+# UPDATE=1 writes that list anew; ONLY=text runs the cases whose name holds it.
+conformance: dependencies
+	swift build -c release -j $(JOBS) --product pleach-conformance
+	@test -x .build/conformance/venv/bin/python || python3 -m venv .build/conformance/venv
+	.build/conformance/venv/bin/pip install --quiet --disable-pip-version-check -r Tests/conformance/requirements.txt
+	.build/conformance/venv/bin/python Tests/conformance/run.py --runner .build/release/pleach-conformance \
+		--work .build/conformance/work $(if $(UPDATE),--update) $(if $(ONLY),--only $(ONLY))
 
 lint:
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
