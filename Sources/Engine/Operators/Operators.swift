@@ -56,9 +56,11 @@ enum Operators {
     }
 
     /// Every operator, each family in a file of its own.
-    static let definitions: [String: OperatorDefinition] = [layers, shapes, elementwise, quantization].reduce(
-        into: [:]
-    ) { all, family in
+    static let definitions: [String: OperatorDefinition] = [
+        layers, convolutions, pools, normalizations, recurrent, attention, resizing, padding, matrices, shapes,
+        elementwise,
+        quantization,
+    ].reduce(into: [:]) { all, family in
         all.merge(family) { _, _ in preconditionFailure("an operator is defined twice") }
     }
 
