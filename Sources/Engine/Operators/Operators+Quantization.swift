@@ -124,7 +124,7 @@ extension Operators {
         return try TorchTensor(
             ct_convolution(
                 values.handle, weights.handle, offset?.handle, w.strides, w.pads, w.dilations, Int32(w.strides.count),
-                node.int("group") ?? 1))
+                node.int("group") ?? 1, false))
     }
 
     private static func blockSize(_ node: Node) throws(EngineError) -> Int64 {

@@ -57,7 +57,8 @@ enum Operators {
 
     /// Every operator, each family in a file of its own.
     static let definitions: [String: OperatorDefinition] = [
-        layers, shapes, slices, indexing, elementwise, arithmetic, reductions, quantization,
+        layers, convolutions, pools, normalizations, recurrent, attention, resizing, padding, matrices, shapes, slices,
+        indexing, elementwise, arithmetic, reductions, quantization,
     ].reduce(into: [:]) { all, family in
         all.merge(family) { _, _ in preconditionFailure("an operator is defined twice") }
     }
