@@ -23,7 +23,7 @@ struct ExecutionFixtureTests {
         let reference = try ParityFolder.read("fixtures/\(name)")
         let graph = try ParityFolder.graph("fixtures/\(name)")
         let output = try #require(graph.outputs.first?.name)
-        let found = try Executable(graph).run(Self.inputs(of: graph, reference), outputs: [output])
+        let found = try Executable(graph).run(Self.batch(of: graph, reference).inputs, outputs: [output])
         var disagreements = Disagreements()
         try disagreements.compare("eval.logits", found.require(output), with: reference)
         #expect(disagreements.isEmpty, "\(disagreements)")
@@ -33,7 +33,8 @@ struct ExecutionFixtureTests {
         let reference = try ParityFolder.read("fixtures/\(name)")
         let graph = try ParityFolder.graph("fixtures/\(name)")
         let trainer = try Trainer(graph, optimizer: OptimizerSettings(learningRate: 0.05))
-        let found = try trainer.gradients(Self.input(of: graph, reference), labels: reference.require("labels"))
+        let batch = try Self.batch(of: graph, reference)
+        let found = try trainer.gradients(Self.onlyInput(batch), labels: batch.targets)
         var disagreements = Disagreements()
         try disagreements.compare("train.logits", found.logits, with: reference)
         let loss = Tensor([Float(found.result.loss)], shape: try Shape([1]))
@@ -52,8 +53,8 @@ struct ExecutionFixtureTests {
         let reference = try ParityFolder.read("fixtures/\(name)")
         let graph = try ParityFolder.graph("fixtures/\(name)")
         let trainer = try Trainer(graph, optimizer: #require(Self.optimizers[optimizer]))
-        let (input, labels) = (try Self.input(of: graph, reference), try reference.require("labels"))
-        for _ in 0..<3 { _ = try trainer.step(input, labels: labels) }
+        let batch = try Self.batch(of: graph, reference)
+        for _ in 0..<3 { _ = try trainer.step(Self.onlyInput(batch), labels: batch.targets) }
         let parameters = try trainer.parameters()
         let keys = reference.names.filter { $0.hasPrefix(optimizer + ".") }
         #expect(keys.count >= graph.trainableNames.count)
@@ -65,11 +66,13 @@ struct ExecutionFixtureTests {
         #expect(disagreements.isEmpty, "\(disagreements)")
     }
 
-    private static func inputs(of graph: Graph, _ reference: NamedTensors) throws -> NamedTensors {
-        NamedTensors(try graph.inputs.map { ($0.name, try reference.require($0.name)) })
+    private static func batch(of graph: Graph, _ reference: NamedTensors) throws -> Batch {
+        let inputs = NamedTensors(try graph.inputs.map { ($0.name, try reference.require($0.name)) })
+        return Batch(inputs: inputs, targets: try reference.require("labels"))
     }
 
-    private static func input(of graph: Graph, _ reference: NamedTensors) throws -> Tensor {
-        try reference.require(try #require(graph.inputs.first?.name))
+    private static func onlyInput(_ batch: Batch) throws -> Tensor {
+        try #require(batch.inputs.count == 1, "the trainer takes models with one input")
+        return try batch.inputs.require(batch.inputs.names[0])
     }
 }
