@@ -8,11 +8,12 @@ FIRST ?= 0
 KILLS ?= 20
 TARGET ?= update
 SECONDS ?= 60
+PARITY ?= .build/parity
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test simulate demo bench chaos fuzz conformance lint format protos clean dependencies
+.PHONY: build release test parity simulate demo bench chaos fuzz conformance lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -26,6 +27,17 @@ test: dependencies
 	swift build --build-tests -j $(JOBS)
 	sync
 	swift test --skip-build --disable-xctest
+
+# The engine beside PyTorch and ONNX Runtime (from PyPI): makes a venv and references in PARITY, about 1 GB, then compares.
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes torch without CUDA. Details: Tests/parity/README.md
+parity: dependencies
+	test -x $(PARITY)/venv/bin/python || python3 -m venv $(PARITY)/venv
+	$(PARITY)/venv/bin/pip install --quiet --requirement Tests/parity/requirements.txt
+	$(PARITY)/venv/bin/python -W ignore Tests/parity/make_fixture.py all $(PARITY)/fixtures
+	$(PARITY)/venv/bin/python -W ignore Tests/parity/export_models.py $(PARITY)/exports
+	swift build --build-tests -j $(JOBS)
+	PLEACH_PARITY=$(abspath $(PARITY)) swift test --skip-build --disable-xctest \
+		--filter 'ExecutionParityTests|ExecutionFixtureTests|ExecutionExportTests'
 
 # Federations in memory, each decided by its seed (Tests/Simulation). SEED=n repeats one, TRACE=1 tells all of it.
 simulate: dependencies
