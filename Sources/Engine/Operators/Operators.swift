@@ -57,7 +57,8 @@ enum Operators {
 
     /// Every operator, each family in a file of its own.
     static let definitions: [String: OperatorDefinition] = [
-        layers, shapes, slices, indexing, elementwise, arithmetic, reductions, quantization,
+        layers, convolutions, pools, normalizations, recurrent, attention, resizing, padding, matrices, shapes, slices,
+        indexing, elementwise, arithmetic, reductions, quantization,
     ].reduce(into: [:]) { all, family in
         all.merge(family) { _, _ in preconditionFailure("an operator is defined twice") }
     }
@@ -125,17 +126,6 @@ enum Operators {
             throw refuse(node, "integers of type \(tensor.elementType)")
         }
         return values
-    }
-
-    /// What a function of CTorch hands over through an array.
-    static func outputs(
-        _ count: Int, _ fill: (UnsafeMutablePointer<OpaquePointer?>?) -> Int32
-    ) throws(EngineError) -> [TorchTensor?] {
-        var handles = [OpaquePointer?](repeating: nil, count: count)
-        try CTorchStatus.check(handles.withUnsafeMutableBufferPointer { fill($0.baseAddress) })
-        var tensors: [TorchTensor?] = []
-        for handle in handles { tensors.append(handle == nil ? nil : try TorchTensor(handle)) }
-        return tensors
     }
 
     /// An axis counted from the front.
