@@ -10,36 +10,36 @@ bool is_integral(const at::Tensor &x) { return at::isIntegralType(x.scalar_type(
 
 at::Tensor unary(CTUnary function, const at::Tensor &x, double alpha, double beta) {
     switch (function) {
-    case CT_ABS: return at::abs(x);
-    case CT_CEIL: return at::ceil(x);
-    case CT_COS: return at::cos(x);
-    case CT_ERF: return at::erf(x);
-    case CT_EXP: return at::exp(x);
-    case CT_FLOOR: return at::floor(x);
-    case CT_LOG: return at::log(x);
-    case CT_NEG: return at::neg(x);
-    case CT_NOT: return at::logical_not(x);
-    case CT_RECIPROCAL: return at::reciprocal(x);
-    case CT_RELU: return at::relu(x);
-    case CT_ROUND: return at::round(x);  // half to even
-    case CT_SIGMOID: return at::sigmoid(x);
-    case CT_SIGN: return at::sign(x);
-    case CT_SIN: return at::sin(x);
-    case CT_SOFTPLUS: return at::softplus(x);
-    case CT_SOFTSIGN: return x / (1 + at::abs(x));
-    case CT_SQRT: return at::sqrt(x);
-    case CT_TANH: return at::tanh(x);
-    case CT_MISH: return at::mish(x);
-    case CT_HARD_SWISH: return at::hardswish(x);
-    case CT_IS_NAN: return at::isnan(x);
-    case CT_GELU: return at::gelu(x, "none");
-    case CT_GELU_TANH: return at::gelu(x, "tanh");
-    case CT_CELU: return at::clamp_min(x, 0) + at::clamp_max(alpha * at::expm1(x / alpha), 0);
-    case CT_ELU: return at::elu(x, alpha);
-    case CT_LEAKY_RELU: return at::leaky_relu(x, alpha);
-    case CT_SELU: return at::elu(x, alpha, beta);
-    case CT_HARD_SIGMOID: return at::clamp(alpha * x + beta, 0, 1);
-    case CT_IS_INF: {
+    case CT_UNARY_ABS: return at::abs(x);
+    case CT_UNARY_CEIL: return at::ceil(x);
+    case CT_UNARY_COS: return at::cos(x);
+    case CT_UNARY_ERF: return at::erf(x);
+    case CT_UNARY_EXP: return at::exp(x);
+    case CT_UNARY_FLOOR: return at::floor(x);
+    case CT_UNARY_LOG: return at::log(x);
+    case CT_UNARY_NEG: return at::neg(x);
+    case CT_UNARY_NOT: return at::logical_not(x);
+    case CT_UNARY_RECIPROCAL: return at::reciprocal(x);
+    case CT_UNARY_RELU: return at::relu(x);
+    case CT_UNARY_ROUND: return at::round(x);  // half to even
+    case CT_UNARY_SIGMOID: return at::sigmoid(x);
+    case CT_UNARY_SIGN: return at::sign(x);
+    case CT_UNARY_SIN: return at::sin(x);
+    case CT_UNARY_SOFTPLUS: return at::softplus(x);
+    case CT_UNARY_SOFTSIGN: return x / (1 + at::abs(x));
+    case CT_UNARY_SQRT: return at::sqrt(x);
+    case CT_UNARY_TANH: return at::tanh(x);
+    case CT_UNARY_MISH: return at::mish(x);
+    case CT_UNARY_HARD_SWISH: return at::hardswish(x);
+    case CT_UNARY_IS_NAN: return at::isnan(x);
+    case CT_UNARY_GELU: return at::gelu(x, "none");
+    case CT_UNARY_GELU_TANH: return at::gelu(x, "tanh");
+    case CT_UNARY_CELU: return at::clamp_min(x, 0) + at::clamp_max(alpha * at::expm1(x / alpha), 0);
+    case CT_UNARY_ELU: return at::elu(x, alpha);
+    case CT_UNARY_LEAKY_RELU: return at::leaky_relu(x, alpha);
+    case CT_UNARY_SELU: return at::elu(x, alpha, beta);
+    case CT_UNARY_HARD_SIGMOID: return at::clamp(alpha * x + beta, 0, 1);
+    case CT_UNARY_IS_INF: {
         constexpr double infinity = std::numeric_limits<double>::infinity();
         auto found = at::zeros_like(x, at::kBool);
         if (alpha != 0) found = at::logical_or(found, x == -infinity);
@@ -66,24 +66,24 @@ at::Tensor remainder(const at::Tensor &a, const at::Tensor &b, bool sign_of_divi
 
 at::Tensor binary(CTBinary function, const at::Tensor &a, const at::Tensor &b) {
     switch (function) {
-    case CT_ADD: return at::add(a, b);
-    case CT_SUB: return at::sub(a, b);
-    case CT_MUL: return at::mul(a, b);
-    case CT_DIV: return divided(a, b);
-    case CT_MAX: return at::maximum(a, b);
-    case CT_MIN: return at::minimum(a, b);
-    case CT_POW: return at::pow(a, b);
-    case CT_MOD: return remainder(a, b, false);
-    case CT_FMOD: return remainder(a, b, true);
-    case CT_PRELU: return at::where(a < 0, a * b, a);
-    case CT_AND: return at::logical_and(a, b);
-    case CT_OR: return at::logical_or(a, b);
-    case CT_XOR: return at::logical_xor(a, b);
-    case CT_EQUAL: return at::eq(a, b);
-    case CT_LESS: return at::lt(a, b);
-    case CT_LESS_OR_EQUAL: return at::le(a, b);
-    case CT_GREATER: return at::gt(a, b);
-    case CT_GREATER_OR_EQUAL: return at::ge(a, b);
+    case CT_BINARY_ADD: return at::add(a, b);
+    case CT_BINARY_SUB: return at::sub(a, b);
+    case CT_BINARY_MUL: return at::mul(a, b);
+    case CT_BINARY_DIV: return divided(a, b);
+    case CT_BINARY_MAX: return at::maximum(a, b);
+    case CT_BINARY_MIN: return at::minimum(a, b);
+    case CT_BINARY_POW: return at::pow(a, b);
+    case CT_BINARY_MOD: return remainder(a, b, false);
+    case CT_BINARY_FMOD: return remainder(a, b, true);
+    case CT_BINARY_PRELU: return at::where(a < 0, a * b, a);
+    case CT_BINARY_AND: return at::logical_and(a, b);
+    case CT_BINARY_OR: return at::logical_or(a, b);
+    case CT_BINARY_XOR: return at::logical_xor(a, b);
+    case CT_BINARY_EQUAL: return at::eq(a, b);
+    case CT_BINARY_LESS: return at::lt(a, b);
+    case CT_BINARY_LESS_OR_EQUAL: return at::le(a, b);
+    case CT_BINARY_GREATER: return at::gt(a, b);
+    case CT_BINARY_GREATER_OR_EQUAL: return at::ge(a, b);
     }
     throw std::runtime_error("unknown function");
 }
@@ -108,7 +108,7 @@ CTTensor *ct_unary(CTUnary function, const CTTensor *x, double alpha, double bet
 
 CTTensor *ct_binary(CTBinary function, const CTTensor *a, const CTTensor *b) {
     return ct::boxed([&] {
-        ct::require(function == CT_POW || a->value.scalar_type() == b->value.scalar_type(),
+        ct::require(function == CT_BINARY_POW || a->value.scalar_type() == b->value.scalar_type(),
                     "the operands have different types");
         return narrowed(binary(function, ct::widened(a->value), ct::widened(b->value)), a->value);
     });

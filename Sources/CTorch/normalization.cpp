@@ -31,6 +31,13 @@ bool same_types(std::initializer_list<const CTTensor *> tensors) {
 
 extern "C" {
 
+CTTensor *ct_layer_norm(const CTTensor *x, const CTTensor *scale, const CTTensor *bias, int64_t axis, double epsilon) {
+    return ct::boxed([&] {
+        auto normalized = x->value.sizes().slice(axis < 0 ? axis + x->value.dim() : axis);
+        return at::layer_norm(x->value, normalized, scale->value, ct::optional(bias), epsilon);
+    });
+}
+
 CTTensor *ct_batch_norm(const CTTensor *x, const CTTensor *scale, const CTTensor *bias, CTTensor *mean,
                         CTTensor *variance, bool training, double update, double epsilon) {
     return ct::boxed([&] {

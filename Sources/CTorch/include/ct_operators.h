@@ -16,27 +16,28 @@ typedef struct CTTensor CTTensor;
 
 // Functions of one element. `alpha` and `beta` are the operator's attributes, where it has any.
 typedef enum {
-    CT_ABS, CT_CEIL, CT_COS, CT_ERF, CT_EXP, CT_FLOOR, CT_LOG, CT_NEG, CT_NOT, CT_RECIPROCAL, CT_RELU, CT_ROUND,
-    CT_SIGMOID, CT_SIGN, CT_SIN, CT_SOFTPLUS, CT_SOFTSIGN, CT_SQRT, CT_TANH, CT_MISH, CT_HARD_SWISH, CT_IS_NAN,
-    CT_GELU, CT_GELU_TANH,
-    CT_CELU,          // alpha
-    CT_ELU,           // alpha
-    CT_LEAKY_RELU,    // alpha
-    CT_SELU,          // alpha, gamma
-    CT_HARD_SIGMOID,  // alpha, beta
-    CT_IS_INF,        // whether negative, whether positive infinity counts
+    CT_UNARY_ABS, CT_UNARY_CEIL, CT_UNARY_COS, CT_UNARY_ERF, CT_UNARY_EXP, CT_UNARY_FLOOR, CT_UNARY_LOG,
+    CT_UNARY_NEG, CT_UNARY_NOT, CT_UNARY_RECIPROCAL, CT_UNARY_RELU, CT_UNARY_ROUND, CT_UNARY_SIGMOID,
+    CT_UNARY_SIGN, CT_UNARY_SIN, CT_UNARY_SOFTPLUS, CT_UNARY_SOFTSIGN, CT_UNARY_SQRT, CT_UNARY_TANH,
+    CT_UNARY_MISH, CT_UNARY_HARD_SWISH, CT_UNARY_IS_NAN, CT_UNARY_GELU, CT_UNARY_GELU_TANH,
+    CT_UNARY_CELU,          // alpha
+    CT_UNARY_ELU,           // alpha
+    CT_UNARY_LEAKY_RELU,    // alpha
+    CT_UNARY_SELU,          // alpha, gamma
+    CT_UNARY_HARD_SIGMOID,  // alpha, beta
+    CT_UNARY_IS_INF,        // whether negative, whether positive infinity counts
 } CTUnary;
 CTTensor *ct_unary(CTUnary function, const CTTensor *x, double alpha, double beta);
 
 // Functions of two elements; extents of 1 stretch. Integers wrap; their quotients are cut towards zero.
 typedef enum {
-    CT_ADD, CT_SUB, CT_MUL, CT_DIV, CT_MAX, CT_MIN,
-    CT_POW,        // the result has the type of the base, whatever the exponent's
-    CT_MOD,        // the sign of the divisor, as in Python
-    CT_FMOD,       // the sign of the dividend, as in C
-    CT_PRELU,      // a >= 0 ? a : a * b
-    CT_AND, CT_OR, CT_XOR,
-    CT_EQUAL, CT_LESS, CT_LESS_OR_EQUAL, CT_GREATER, CT_GREATER_OR_EQUAL,
+    CT_BINARY_ADD, CT_BINARY_SUB, CT_BINARY_MUL, CT_BINARY_DIV, CT_BINARY_MAX, CT_BINARY_MIN,
+    CT_BINARY_POW,        // the result has the type of the base, whatever the exponent's
+    CT_BINARY_MOD,        // the sign of the divisor, as in Python
+    CT_BINARY_FMOD,       // the sign of the dividend, as in C
+    CT_BINARY_PRELU,      // a >= 0 ? a : a * b
+    CT_BINARY_AND, CT_BINARY_OR, CT_BINARY_XOR, CT_BINARY_EQUAL, CT_BINARY_LESS, CT_BINARY_LESS_OR_EQUAL,
+    CT_BINARY_GREATER, CT_BINARY_GREATER_OR_EQUAL,
 } CTBinary;
 CTTensor *ct_binary(CTBinary function, const CTTensor *a, const CTTensor *b);
 

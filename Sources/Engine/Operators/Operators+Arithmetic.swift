@@ -5,12 +5,16 @@ import Tensors
 // Functions of two and of more elements: arithmetic, comparison, logic, choice.
 extension Operators {
     static let arithmetic: [String: OperatorDefinition] = [
-        "Add": .one(pair(CT_ADD)), "Sub": .one(pair(CT_SUB)), "Mul": .one(pair(CT_MUL)), "Div": .one(pair(CT_DIV)),
-        "Pow": .one(pair(CT_POW)), "Mod": .one(modulo), "PRelu": .one(pair(CT_PRELU)),
-        "And": .one(pair(CT_AND)), "Or": .one(pair(CT_OR)), "Xor": .one(pair(CT_XOR)), "Equal": .one(pair(CT_EQUAL)),
-        "Less": .one(pair(CT_LESS)), "LessOrEqual": .one(pair(CT_LESS_OR_EQUAL)), "Greater": .one(pair(CT_GREATER)),
-        "GreaterOrEqual": .one(pair(CT_GREATER_OR_EQUAL)), "Max": .one(fold(CT_MAX)), "Min": .one(fold(CT_MIN)),
-        "Sum": .one(fold(CT_ADD)), "Mean": .one(mean), "Where": .one(choose),
+        "Add": .one(pair(CT_BINARY_ADD)), "Sub": .one(pair(CT_BINARY_SUB)), "Mul": .one(pair(CT_BINARY_MUL)),
+        "Div": .one(pair(CT_BINARY_DIV)),
+        "Pow": .one(pair(CT_BINARY_POW)), "Mod": .one(modulo), "PRelu": .one(pair(CT_BINARY_PRELU)),
+        "And": .one(pair(CT_BINARY_AND)), "Or": .one(pair(CT_BINARY_OR)), "Xor": .one(pair(CT_BINARY_XOR)),
+        "Equal": .one(pair(CT_BINARY_EQUAL)),
+        "Less": .one(pair(CT_BINARY_LESS)), "LessOrEqual": .one(pair(CT_BINARY_LESS_OR_EQUAL)),
+        "Greater": .one(pair(CT_BINARY_GREATER)),
+        "GreaterOrEqual": .one(pair(CT_BINARY_GREATER_OR_EQUAL)), "Max": .one(fold(CT_BINARY_MAX)),
+        "Min": .one(fold(CT_BINARY_MIN)),
+        "Sum": .one(fold(CT_BINARY_ADD)), "Mean": .one(mean), "Where": .one(choose),
     ]
 
     static func pair(_ function: CTBinary) -> SingleCompiler {
@@ -34,10 +38,10 @@ extension Operators {
 
     static func mean(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
         { _, x throws(EngineError) in
-            let sum = try folded(CT_ADD, x)
+            let sum = try folded(CT_BINARY_ADD, x)
             let count = try TorchTensor(Tensor([Float(x.count)], shape: []))
             let divisor = try TorchTensor(ct_cast(count.handle, Int32(sum.elementType.rawValue)))
-            return try TorchTensor(ct_binary(CT_DIV, sum.handle, divisor.handle))
+            return try TorchTensor(ct_binary(CT_BINARY_DIV, sum.handle, divisor.handle))
         }
     }
 
@@ -46,7 +50,7 @@ extension Operators {
         return { _, x throws(EngineError) in
             let (a, b) = (try first(x), try first(x, 1))
             guard isC || !a.elementType.isFloatingPoint else { throw refuse(node, "floats without fmod = 1") }
-            return try TorchTensor(ct_binary(isC ? CT_FMOD : CT_MOD, a.handle, b.handle))
+            return try TorchTensor(ct_binary(isC ? CT_BINARY_FMOD : CT_BINARY_MOD, a.handle, b.handle))
         }
     }
 

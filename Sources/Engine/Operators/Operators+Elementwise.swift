@@ -5,20 +5,23 @@ import Tensors
 // Functions of one element.
 extension Operators {
     static let elementwise: [String: OperatorDefinition] = [
-        "Abs": .one(function(CT_ABS)), "Ceil": .one(function(CT_CEIL)), "Cos": .one(function(CT_COS)),
-        "Erf": .one(function(CT_ERF)), "Exp": .one(function(CT_EXP)), "Floor": .one(function(CT_FLOOR)),
-        "Log": .one(function(CT_LOG)), "Neg": .one(function(CT_NEG)), "Not": .one(function(CT_NOT)),
-        "Reciprocal": .one(function(CT_RECIPROCAL)), "Relu": .one(function(CT_RELU)),
-        "Round": .one(function(CT_ROUND)), "Sigmoid": .one(function(CT_SIGMOID)), "Sign": .one(function(CT_SIGN)),
-        "Sin": .one(function(CT_SIN)), "Softplus": .one(function(CT_SOFTPLUS)),
-        "Softsign": .one(function(CT_SOFTSIGN)), "Sqrt": .one(function(CT_SQRT)), "Tanh": .one(function(CT_TANH)),
-        "IsNaN": .one(function(CT_IS_NAN)), "Mish": .one(function(CT_MISH), opsets: 18...25),
-        "HardSwish": .one(function(CT_HARD_SWISH), opsets: 14...25), "Gelu": .one(gelu, opsets: 20...25),
-        "Celu": .one(function(CT_CELU, ("alpha", 1))), "Elu": .one(function(CT_ELU, ("alpha", 1))),
-        "LeakyRelu": .one(function(CT_LEAKY_RELU, ("alpha", 0.01))),
+        "Abs": .one(function(CT_UNARY_ABS)), "Ceil": .one(function(CT_UNARY_CEIL)), "Cos": .one(function(CT_UNARY_COS)),
+        "Erf": .one(function(CT_UNARY_ERF)), "Exp": .one(function(CT_UNARY_EXP)),
+        "Floor": .one(function(CT_UNARY_FLOOR)),
+        "Log": .one(function(CT_UNARY_LOG)), "Neg": .one(function(CT_UNARY_NEG)), "Not": .one(function(CT_UNARY_NOT)),
+        "Reciprocal": .one(function(CT_UNARY_RECIPROCAL)), "Relu": .one(function(CT_UNARY_RELU)),
+        "Round": .one(function(CT_UNARY_ROUND)), "Sigmoid": .one(function(CT_UNARY_SIGMOID)),
+        "Sign": .one(function(CT_UNARY_SIGN)),
+        "Sin": .one(function(CT_UNARY_SIN)), "Softplus": .one(function(CT_UNARY_SOFTPLUS)),
+        "Softsign": .one(function(CT_UNARY_SOFTSIGN)), "Sqrt": .one(function(CT_UNARY_SQRT)),
+        "Tanh": .one(function(CT_UNARY_TANH)),
+        "IsNaN": .one(function(CT_UNARY_IS_NAN)), "Mish": .one(function(CT_UNARY_MISH), opsets: 18...25),
+        "HardSwish": .one(function(CT_UNARY_HARD_SWISH), opsets: 14...25), "Gelu": .one(gelu, opsets: 20...25),
+        "Celu": .one(function(CT_UNARY_CELU, ("alpha", 1))), "Elu": .one(function(CT_UNARY_ELU, ("alpha", 1))),
+        "LeakyRelu": .one(function(CT_UNARY_LEAKY_RELU, ("alpha", 0.01))),
         "Selu": .one(
-            function(CT_SELU, ("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
-        "HardSigmoid": .one(function(CT_HARD_SIGMOID, ("alpha", 0.2), ("beta", 0.5))),
+            function(CT_UNARY_SELU, ("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
+        "HardSigmoid": .one(function(CT_UNARY_HARD_SIGMOID, ("alpha", 0.2), ("beta", 0.5))),
         "IsInf": .one(isInfinite), "Clip": .one(clip), "Cast": .one(cast), "CastLike": .one(castLike, opsets: 15...25),
     ]
 
@@ -38,8 +41,8 @@ extension Operators {
     static func gelu(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
         let kind: CTUnary
         switch node.string("approximate") ?? "none" {
-        case "none": kind = CT_GELU
-        case "tanh": kind = CT_GELU_TANH
+        case "none": kind = CT_UNARY_GELU
+        case "tanh": kind = CT_UNARY_GELU_TANH
         case let other: throw refuse(node, "approximate '\(other)'")
         }
         return { _, x throws(EngineError) in try TorchTensor(ct_unary(kind, first(x).handle, 0, 0)) }
@@ -49,7 +52,7 @@ extension Operators {
         let negative = node.int("detect_negative") ?? 1 != 0
         let positive = node.int("detect_positive") ?? 1 != 0
         return { _, x throws(EngineError) in
-            try TorchTensor(ct_unary(CT_IS_INF, first(x).handle, negative ? 1 : 0, positive ? 1 : 0))
+            try TorchTensor(ct_unary(CT_UNARY_IS_INF, first(x).handle, negative ? 1 : 0, positive ? 1 : 0))
         }
     }
 

@@ -53,7 +53,7 @@ extension Operators {
         { _, x throws(EngineError) in
             let input = try first(x)
             guard input.elementType == .float32 else { throw refuse(node, "an input of \(input.elementType)") }
-            return try outputs(3) { ct_quantize_dynamically(input.handle, $0) }
+            return try filled(3) { ct_quantize_dynamically(input.handle, $0) }
         }
     }
 
@@ -77,7 +77,7 @@ extension Operators {
     }
 
     static func integerConvolution(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
-        let window = try Window(node, graph)
+        let window = try Window(node)
         return { _, x throws(EngineError) in
             let sums = try convolved(node, window, x, input: (0, 2), kernel: (1, 3))
             return try TorchTensor(ct_cast(sums.handle, Int32(ElementType.int32.rawValue)))
@@ -86,7 +86,7 @@ extension Operators {
 
     /// The bias is int32, in steps of input scale times kernel scale.
     static func codedConvolution(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
-        let window = try Window(node, graph)
+        let window = try Window(node)
         return { _, x throws(EngineError) in
             let sums = try convolved(node, window, x, input: (0, 2), kernel: (3, 5), bias: 8)
             return try TorchTensor(

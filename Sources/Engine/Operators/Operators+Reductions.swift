@@ -58,7 +58,7 @@ extension Operators {
             let input = try first(x)
             let resolved = try place(node, axis, rank: input.extents.count)
             guard let k = try integers(constant, else: x, 1, node).first else { throw refuse(node, "an empty k") }
-            return try outputs(2) { ct_top_k(input.handle, k, Int64(resolved), largest, $0) }
+            return try filled(2) { ct_top_k(input.handle, k, Int64(resolved), largest, $0) }
         }
     }
 

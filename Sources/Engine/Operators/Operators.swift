@@ -128,17 +128,6 @@ enum Operators {
         return values
     }
 
-    /// What a function of CTorch hands over through an array.
-    static func outputs(
-        _ count: Int, _ fill: (UnsafeMutablePointer<OpaquePointer?>?) -> Int32
-    ) throws(EngineError) -> [TorchTensor?] {
-        var handles = [OpaquePointer?](repeating: nil, count: count)
-        try CTorchStatus.check(handles.withUnsafeMutableBufferPointer { fill($0.baseAddress) })
-        var tensors: [TorchTensor?] = []
-        for handle in handles { tensors.append(handle == nil ? nil : try TorchTensor(handle)) }
-        return tensors
-    }
-
     /// An axis counted from the front.
     static func place(_ node: Node, _ axis: Int64, rank: Int) throws(EngineError) -> Int {
         let place = axis < 0 ? axis + Int64(rank) : axis
