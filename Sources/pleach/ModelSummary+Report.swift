@@ -4,22 +4,33 @@ import Monitor
 extension ModelSummary {
     /// The summary for a terminal of 100 columns. Names come from the file, so what a terminal would obey is escaped.
     var report: [String] {
-        var lines = lines
-        lines += row("file", external ? "\(bytes) bytes with external data" : "\(bytes) bytes, all in one file")
+        var lines = row("file", external ? "\(bytes) bytes with external data" : "\(bytes) bytes, all in one file")
+        lines += row("opset", "\(opset)")
+        lines += row("operators", operators.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }, by: ",")
+        lines += row("inputs", inputs.map(\.description), by: ";")
+        lines += row("outputs", outputs.map(\.description), by: ";")
+        lines += row("parameters", "\(parameters), of which \(nonzeroParameters) are not zero")
+        lines += row("MACs", macs.map { "\($0) for \(sampleText)" } ?? "not known")
         lines += row("trainable", text(trainable))
         lines += row("statistics", text(statistics))
         lines += row("prunable", text(prunable))
         if let memory = activationBytes {
-            let size = batch == 1 ? "one sample" : "a batch of \(batch)"
             lines += row(
                 "activations",
-                "\(memory.peak) bytes at the peak of a forward pass of \(size), \(memory.training) kept for training")
+                "\(memory.peak) bytes at the peak of a forward pass of \(sampleText), \(memory.training) kept for training"
+            )
         }
         lines += groups("stays float", notQuantizable, none: "nothing: integer kernels run all of it")
         lines += groups("cannot run", unsupportedOperators, none: "nothing: the engine knows every operator")
         for sentence in missing { lines += row("missing", sentence) }
         lines.append("")
         return lines + tensors
+    }
+
+    private var sampleText: String { batch == 1 ? "one sample" : "a batch of \(batch)" }
+
+    private func row(_ label: String, _ items: [String], by separator: String) -> [String] {
+        row(label, items.joined(separator: separator + " "))
     }
 
     private func text(_ list: TensorList) -> String { "\(list.elements) in \(list.tensors.count) tensors" }

@@ -10,7 +10,7 @@ enum ExternalDataFixture {
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("pleach-fuzz-\(ProcessInfo.processInfo.processIdentifier)").path
         try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        FileManager.default.createFile(atPath: folder + "/w.bin", contents: Data(repeating: 1, count: 64))
+        try? Data(repeating: 1, count: 64).write(to: URL(fileURLWithPath: folder + "/w.bin"))
         try? FileManager.default.createSymbolicLink(atPath: folder + "/in.bin", withDestinationPath: "w.bin")
         try? FileManager.default.createSymbolicLink(atPath: folder + "/out.bin", withDestinationPath: "/etc/hostname")
         return folder
