@@ -150,4 +150,26 @@ import Testing
             expectRefusal("does not fit the") { try loadDataset("npy:\(folder)") }
         }
     }
+
+    /// 64 GB in a sparse file: nothing but the rows asked for may be read.
+    @Test func setsLargerThanMemoryAreRead() throws {
+        try withDataFolder { folder in
+            let (rows, width) = (64_000, 1_000_000)
+            var header = Array("{'descr': '|u1', 'fortran_order': False, 'shape': (\(rows), \(width)), }\n".utf8)
+            header = [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.count), 0] + header
+            try FileBytes.write(header, path: "\(folder)/x.npy")
+            let handle = try #require(FileHandle(forWritingAtPath: "\(folder)/x.npy"))
+            try handle.truncate(atOffset: UInt64(header.count + rows * width))
+            let train = DataSource.heldOutRows(count: rows, isTest: false)
+            let last = try #require(train.last)
+            try handle.seek(toOffset: UInt64(header.count + last * width + 3))
+            try handle.write(contentsOf: [255])
+            try Npy.write(Tensor((0..<rows).map { Int64($0 % 7) }, shape: [rows]), path: "\(folder)/y.npy")
+            let set = try loadDataset("npy:\(folder)")
+            let batch = try set.samples(at: [set.count - 1, 0]).batch
+            let values = try batch.inputs.require("x").floats
+            #expect(values[3] == 1 && values.reduce(0, +) == 1)
+            #expect(batch.targets == Tensor([Int64(last % 7), Int64(train[0] % 7)], shape: [2]))
+        }
+    }
 }

@@ -26,6 +26,8 @@ import Testing
             #expect(batch.labels == Tensor([4, 4] as [Int64], shape: [2]))
             #expect(set.batch([]).inputs.shape == [0, 1, 2, 2])
             expectRefusal("t10k-images-idx3-ubyte[.gz]") { try loadDataset("idx:\(folder)?split=test") }
+            try FileBytes.write(idxFile([2], [4, 0]), path: "\(folder)/train-labels.idx1-ubyte")
+            expectRefusal("inputs of shape [3, 1, 2, 2] do not match 2 labels") { try loadDataset("idx:\(folder)") }
         }
     }
 
