@@ -43,6 +43,11 @@ import Testing
 
     static func leaf(_ tensor: TorchTensor) throws -> TorchTensor { try TorchTensor(ct_leaf(tensor.handle)) }
 
+    static func mean(_ tensor: TorchTensor) throws -> TorchTensor {
+        let axes = tensor.extents.indices.map(Int64.init)
+        return try TorchTensor(ct_reduce(CT_REDUCE_MEAN, tensor.handle, axes, Int32(axes.count), false))
+    }
+
     static func gradient(_ leaf: TorchTensor) throws -> [Float] {
         try TorchTensor(ct_gradient(leaf.handle)).tensor().floats
     }
@@ -69,8 +74,8 @@ import Testing
             ct_batch_norm(
                 x.handle, scale.handle, bias.handle, mean.handle, variance.handle, true, 0.25, 1e-3))
         let weights = try TorchTensor(Tensor(sample.weights, shape: try Shape(dims)))
-        let product = try TorchTensor(ct_mul(out.handle, weights.handle))
-        let loss = try TorchTensor(ct_mean(product.handle, nil, 0, false))
+        let product = try TorchTensor(ct_binary(CT_BINARY_MUL, out.handle, weights.handle))
+        let loss = try Self.mean(product)
         try CTorchStatus.check(ct_backward(loss.handle))
         func floats(_ tensor: TorchTensor) throws -> [Float] { try tensor.tensor().floats }
         return Normalized(
@@ -146,8 +151,8 @@ import Testing
             let before = ct_set_gradients(true)
             defer { _ = ct_set_gradients(before) }
             let out = try TorchTensor(ct_max_pool(x.handle, [2, 2], [2, 2], [0, 0, 0, 0], [1, 1], 2, false))
-            let square = try TorchTensor(ct_mul(out.handle, out.handle))
-            let loss = try TorchTensor(ct_mean(square.handle, nil, 0, false))
+            let square = try TorchTensor(ct_binary(CT_BINARY_MUL, out.handle, out.handle))
+            let loss = try Self.mean(square)
             try CTorchStatus.check(ct_backward(loss.handle))
             return (try out.tensor().floats, try Self.gradient(x))
         }
