@@ -19,7 +19,8 @@ CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, doubl
         auto added = ct::widened(c);
         bool integral = at::isIntegralType(type, true);
         // Integers times a fraction: in float64, cut to integers at the end.
-        bool fraction = integral && (alpha != std::trunc(alpha) || beta != std::trunc(beta));
+        auto whole = [](double value) { return value == std::trunc(value) && std::fabs(value) < 1e15; };
+        bool fraction = integral && !(whole(alpha) && whole(beta));
         if (fraction) {
             left = left.to(at::kDouble);
             right = right.to(at::kDouble);

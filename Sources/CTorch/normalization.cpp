@@ -72,7 +72,7 @@ int ct_batch_norm_statistics(const CTTensor *x, const CTTensor *scale, const CTT
                           at::rsqrt(by_channel(batch_variance, input) + epsilon);
         auto result = normalized * by_channel(scale->value, input) + by_channel(bias->value, input);
         auto running = [&](const at::Tensor &before, const at::Tensor &batch) {
-            auto batch_values = batch.detach().reshape(before.sizes()).to(before.scalar_type());
+            auto batch_values = batch.reshape(before.sizes()).to(before.scalar_type());
             return before * momentum + batch_values * (1 - momentum);
         };
         ct::give(outputs, {result.to(x->value.scalar_type()), running(mean->value, batch_mean),

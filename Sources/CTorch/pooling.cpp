@@ -123,8 +123,9 @@ CTTensor *ct_average_pool_windows(const CTTensor *x, const int64_t *kernel, cons
         window.insert(window.end(), kernel, kernel + spatial);
         // A sum over windows is a convolution with ones, which knows dilations where ATen's means do not.
         auto sums = [&](const at::Tensor &values) {
-            auto summed = at::convolution(values, at::ones(window, input.options()), c10::nullopt,
-                                          ct::list(strides, spatial), none, ct::list(dilations, spatial), false, none, 1);
+            auto kernel_of_ones = at::ones(window, input.options());
+            auto summed = at::convolution(values, kernel_of_ones, c10::nullopt, ct::list(strides, spatial), none,
+                                          ct::list(dilations, spatial), false, none, 1);
             return cut(summed, extents, spatial);
         };
         auto total = sums(ct::padded(input.reshape(planes), whole.data(), spatial, 0));

@@ -96,7 +96,8 @@ struct Layer {
             ct::require(!tensor.defined() || tensor.sizes() == at::IntArrayRef(shape), reason);
         };
         has(w, {directions, rows, x.size(2)}, "W has another shape than [directions, gates * hidden_size, input]");
-        has(r, {directions, rows, settings.hidden_size}, "R has another shape than [directions, gates * hidden, hidden]");
+        has(r, {directions, rows, settings.hidden_size},
+            "R has another shape than [directions, gates * hidden_size, hidden_size]");
         has(b, {directions, 2 * rows}, "B has another shape than [directions, 2 * gates * hidden_size]");
         has(p, {directions, 3 * settings.hidden_size}, "P has another shape than [directions, 3 * hidden_size]");
         has(lengths, {batch}, "sequence_lens has another shape than [batch]");
@@ -114,7 +115,7 @@ struct Layer {
         const int lstm[] = {CT_SIGMOID, CT_TANH, CT_TANH}, gru[] = {CT_SIGMOID, CT_TANH};
         int count = settings.kind == CT_LSTM ? 3 : 2;
         for (int index = 0; index < directions * count; index++)
-            if (settings.activations[index].kind != (settings.kind == CT_LSTM ? lstm : gru)[index % count]) return false;
+            if (settings.activations[index].kind != (count == 3 ? lstm : gru)[index % count]) return false;
         return x.size(0) > 0 && x.size(1) > 0;
     }
 

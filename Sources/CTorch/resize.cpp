@@ -130,7 +130,8 @@ bool by_aten(const at::Tensor &x, const CTResizeAxis *axes, int count, const CTR
         powers = powers && std::frexp(axes[index].scale, &exponent) == 0.5;
     }
     at::IntArrayRef extents{axes[0].output, axes[1].output};
-    if (settings.mode == CT_NEAREST && settings.coordinates == CT_ASYMMETRIC && settings.nearest == CT_FLOOR && powers) {
+    bool floors = settings.mode == CT_NEAREST && settings.nearest == CT_FLOOR;
+    if (floors && settings.coordinates == CT_ASYMMETRIC && powers) {
         result = at::upsample_nearest2d(x, extents, axes[0].scale, axes[1].scale);
         return true;
     }
@@ -150,7 +151,8 @@ CTTensor *ct_resize(const CTTensor *x, const CTResizeAxis *axes, int count, cons
     return ct::boxed([&] {
         auto type = x->value.scalar_type();
         bool integral = at::isIntegralType(type, true), interpolates = settings->mode != CT_NEAREST;
-        auto input = integral && interpolates ? x->value.to(at::kDouble) : interpolates ? ct::widened(x->value) : x->value;
+        auto input = x->value;
+        if (interpolates) input = integral ? input.to(at::kDouble) : ct::widened(input);
         at::Tensor result, outside;
         if (integral || !by_aten(ct::widened(input), axes, count, *settings, result)) {
             result = input;
@@ -161,8 +163,9 @@ CTTensor *ct_resize(const CTTensor *x, const CTResizeAxis *axes, int count, cons
         }
         if (integral && interpolates) {
             // Round half to even, then saturate.
-            double low = type == at::kByte || type == at::kBool ? 0 : type == at::kChar ? -128 : -std::ldexp(1, 31);
-            double high = type == at::kByte ? 255 : type == at::kChar ? 127 : type == at::kBool ? 1 : std::ldexp(1, 31) - 1;
+            int bits = type == at::kChar ? 7 : type == at::kShort ? 15 : 31;
+            double low = type == at::kByte || type == at::kBool ? 0 : -std::ldexp(1, bits);
+            double high = type == at::kByte ? 255 : type == at::kBool ? 1 : -low - 1;
             result = at::round(result);
             if (type != at::kLong) result = result.clamp(low, high);
         }

@@ -35,8 +35,8 @@ typedef struct {
     const CTActivation *activations;
 } CTRecurrent;
 
-// Inputs X, W, R, B, sequence_lens, initial_h and, for an LSTM, initial_c and P, as ONNX has them; NULL for what is left
-// out from B on. The outputs are Y, Y_h and Y_c.
+// Inputs X, W, R, B, sequence_lens, initial_h and, for an LSTM, initial_c and P, as ONNX has them; NULL for what is
+// left out from B on. The outputs are Y, Y_h and Y_c.
 int ct_recurrent(const CTRecurrent *settings, const CTTensor *const *inputs, CTTensor **outputs);
 
 enum { CT_SCORES, CT_SCORES_CAPPED, CT_SCORES_BIASED, CT_SHARES };
@@ -54,8 +54,8 @@ typedef struct {
     int64_t left_window, right_window;
 } CTAttention;
 
-// Inputs Q, K, V, attn_mask, past_key, past_value and nonpad_kv_seqlen; NULL for what is left out from attn_mask on. The
-// outputs are Y, present_key, present_value and qk_matmul_output.
+// Inputs Q, K, V, attn_mask, past_key, past_value and nonpad_kv_seqlen; NULL for what is left out from attn_mask on.
+// The outputs are Y, present_key, present_value and qk_matmul_output.
 int ct_attention(const CTTensor *const *inputs, const CTAttention *settings, CTTensor **outputs);
 // `positions` may be NULL; `heads` is for inputs of three axes; `rotated` 0 for the whole head.
 CTTensor *ct_rotary_embedding(const CTTensor *x, const CTTensor *cosines, const CTTensor *sines,
