@@ -93,6 +93,8 @@ extension TaskMetrics {
         message.lossSum = lossSum
         message.correct = UInt64(correct)
         message.measured = UInt64(measured)
+        message.damaged = UInt64(damaged)
+        message.reach = reach
         message.fetchSeconds = fetchSeconds
         message.seconds = seconds
         message.peakBytes = UInt64(peakBytes)
@@ -114,14 +116,13 @@ extension TaskOffer {
         message.acceptedRounds = UInt64(acceptedRounds)
         message.retain = retain.map { $0.data }
         switch work {
-        case .train(let recipe, let teacher):
-            message.train.epochs = recipe.epochs
-            message.train.batch = UInt32(recipe.batch)
-            message.train.optimizer = recipe.optimizer == .adamw ? 1 : 0
-            message.train.learningRate = recipe.learningRate
-            message.train.momentum = recipe.momentum
-            message.train.weightDecay = recipe.weightDecay
+        case .train(let recipe, let teacher, let control):
+            message.train = recipe.message
             if let teacher { message.train.teacher = teacher.message }
+            if let control {
+                message.train.control.previous = control.previous.message
+                message.train.control.reach = control.reach
+            }
         case .score(let samples, let batch):
             message.score.samples = UInt64(samples)
             message.score.batch = UInt32(batch)

@@ -157,13 +157,6 @@ private struct DirectionReader {
     }
 }
 
-extension Choices where Value: CaseIterable {
-    /// The cases by their names.
-    fileprivate static func named(_ type: Value.Type) -> Choices {
-        Choices(known: Value.allCases.map { (String(describing: $0), $0) })
-    }
-}
-
 extension ValueFormat {
     fileprivate var isCodebook: Bool { self == .codebook16 || self == .codebook256 }
 
