@@ -119,7 +119,7 @@ let package = Package(
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Tensors"]),
         .testTarget(name: "UpdateCodecTests", dependencies: ["UpdateCodec"]),
         .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),
-        .testTarget(name: "EngineTests", dependencies: ["Engine"]),
+        .testTarget(name: "EngineTests", dependencies: ["Engine"], exclude: ["reference"]),
         .testTarget(name: "CompressionTests", dependencies: ["Compression"]),
         .testTarget(name: "FederationTests", dependencies: ["Federation", "Simulation"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport"]),

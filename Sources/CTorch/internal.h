@@ -18,6 +18,9 @@ extern thread_local std::string last_error;
 // The libtorch type of a CT_ element type.
 at::ScalarType scalar_type(int type);
 
+// Where new tensors are made.
+at::Device device();
+
 // The calling thread's source of randomness: trainers on several threads do not disturb one another.
 at::Generator generator();
 

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 
+#include <atomic>
 #include <cstring>
 
 #include "internal.h"
@@ -14,7 +15,16 @@
 namespace ct {
 thread_local std::string last_error;
 
+// -1 is the CPU.
+static std::atomic<int> device_index{-1};
+
+at::Device device() {
+    int index = device_index.load(std::memory_order_relaxed);
+    return index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+}
+
 at::Generator generator() {
+    if (device().is_cuda()) return at::globalContext().defaultGenerator(device());
     static thread_local at::Generator generator = at::detail::createCPUGenerator();
     return generator;
 }
@@ -96,6 +106,23 @@ void ct_trim_memory(void) {
 #endif
 }
 
+int ct_set_device(int index) {
+    return ct::guarded([&] {
+        if (index >= 0) {
+            // The linker leaves out a library that nothing calls by name; loading it registers its kernels.
+            dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+            auto name = "this libtorch (" TORCH_VERSION ")";
+            if (!at::hasCUDA())
+                throw std::runtime_error(std::string(name) + " has no CUDA: link one that has through LIBTORCH");
+            auto count = static_cast<int>(at::detail::getCUDAHooks().getNumGPUs());
+            if (index >= count)
+                throw std::runtime_error(std::string(name) + " sees " + std::to_string(count) + " CUDA devices, none with number "
+                                         + std::to_string(index));
+        }
+        ct::device_index.store(index < 0 ? -1 : index, std::memory_order_relaxed);
+    });
+}
+
 int ct_seed(uint64_t seed) {
     return ct::guarded([&] {
         auto generator = ct::generator();
@@ -114,7 +141,7 @@ CTTensor *ct_from_bytes(const void *bytes, int type, const int64_t *dims, int ra
     return ct::boxed([&] {
         auto tensor = at::empty(ct::list(dims, rank), at::TensorOptions().dtype(ct::scalar_type(type)));
         if (tensor.nbytes() > 0) std::memcpy(tensor.data_ptr(), bytes, tensor.nbytes());
-        return tensor;
+        return ct::device().is_cpu() ? tensor : tensor.to(ct::device());
     });
 }
 
@@ -142,7 +169,7 @@ int ct_type(const CTTensor *tensor) {
 
 int ct_copy_out(const CTTensor *tensor, void *bytes, size_t byte_count) {
     return ct::guarded([&] {
-        auto source = tensor->value.detach().contiguous();
+        auto source = tensor->value.detach().to(at::kCPU).contiguous();
         if (source.nbytes() != byte_count) throw std::runtime_error("wrong byte count");
         if (byte_count > 0) std::memcpy(bytes, source.data_ptr(), byte_count);
     });
@@ -161,6 +188,10 @@ CTTensor *ct_gradient(const CTTensor *leaf) {
 
 int ct_clear_gradient(CTTensor *leaf) {
     return ct::guarded([&] { leaf->value.mutable_grad() = at::Tensor(); });
+}
+
+int ct_set_gradient(CTTensor *leaf, const CTTensor *gradient) {
+    return ct::guarded([&] { leaf->value.mutable_grad() = gradient->value; });
 }
 
 CTTensor *ct_zeros_like(const CTTensor *tensor) {

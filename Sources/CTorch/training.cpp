@@ -1,79 +1,69 @@
-// Losses, backward, optimizer steps.
-#include <ATen/core/grad_mode.h>
-
-#include <cmath>
-
-#include "internal.h"
+// Backward, and what happens to gradients before the optimizer sees them.
+#include "loops.h"
 
 extern "C" {
-
-CTTensor *ct_cross_entropy(const CTTensor *logits, const CTTensor *labels) {
-    return ct::boxed([&] { return at::cross_entropy_loss(logits->value, labels->value); });
-}
-
-CTTensor *ct_soft_labels(const CTTensor *logits, const CTTensor *teacher, double temperature) {
-    return ct::boxed([&] {
-        auto student = at::log_softmax(logits->value / temperature, 1);
-        auto target = at::log_softmax(teacher->value / temperature, 1);
-        auto divergence = (target.exp() * (target - student)).sum();
-        return divergence * (temperature * temperature / static_cast<double>(logits->value.size(0)));
-    });
-}
-
-CTTensor *ct_weighted_sum(const CTTensor *a, double wa, const CTTensor *b, double wb) {
-    return ct::boxed([&] { return a->value * wa + b->value * wb; });
-}
 
 int ct_backward(const CTTensor *loss) {
     return ct::guarded([&] { loss->value.backward(); });
 }
 
-int ct_item(const CTTensor *scalar, double *value) {
-    return ct::guarded([&] { *value = scalar->value.detach().to(at::kDouble).item<double>(); });
-}
-
-int ct_count_correct(const CTTensor *logits, const CTTensor *labels, int64_t *count) {
+int ct_add_gradient(CTTensor *sum, const CTTensor *leaf, double weight) {
     return ct::guarded([&] {
         at::NoGradGuard guard;
-        *count = logits->value.argmax(1).eq(labels->value).sum().item<int64_t>();
+        auto gradient = leaf->value.grad();
+        if (gradient.defined()) sum->value.add_(gradient, weight);
     });
 }
 
-int ct_sgd_step(CTTensor *parameter, CTTensor *momentum_buffer, bool first, double rate, double momentum,
-                double weight_decay, bool nesterov, const CTTensor *mask) {
+int ct_prepare_gradient(CTTensor *leaf, const CTGradientTerms *terms) {
     return ct::guarded([&] {
         at::NoGradGuard guard;
-        auto gradient = parameter->value.grad();
+        auto gradient = ct::owned_gradient(leaf->value);
         if (!gradient.defined()) return;
-        if (mask) gradient = gradient * mask->value;
-        if (weight_decay != 0) gradient = gradient.add(parameter->value, weight_decay);
-        if (momentum != 0) {
-            auto &buffer = momentum_buffer->value;
-            if (first) {
-                buffer.copy_(gradient);
-            } else {
-                buffer.mul_(momentum).add_(gradient);
-            }
-            gradient = nesterov ? gradient.add(buffer, momentum) : buffer;
+        auto reference = terms->reference ? terms->reference->value : at::Tensor();
+        auto correction = terms->correction ? terms->correction->value : at::Tensor();
+        auto mask = terms->mask ? terms->mask->value : at::Tensor();
+        if (!ct::loops_fit({leaf->value, gradient, reference, correction}, mask)) {
+            gradient.mul_(terms->scale);
+            if (reference.defined()) gradient.add_(leaf->value - reference, terms->proximal);
+            if (correction.defined()) gradient.add_(correction);
+            if (mask.defined()) gradient.mul_(mask);
+            if (terms->limit > 0) gradient.clamp_(-terms->limit, terms->limit);
+            return;
         }
-        parameter->value.add_(gradient, -rate);
+        auto scale = static_cast<float>(terms->scale), proximal = static_cast<float>(terms->proximal);
+        auto limit = static_cast<float>(terms->limit);
+        auto w = ct::floats(leaf->value), w0 = ct::floats(reference), c = ct::floats(correction);
+        auto g = ct::floats(gradient);
+        auto alive = ct::flags(mask);
+        ct::each(gradient.numel(), [=](int64_t begin, int64_t end) {
+            if (scale != 1)
+                for (auto i = begin; i < end; i++) g[i] *= scale;
+            if (w0)
+                for (auto i = begin; i < end; i++) g[i] += proximal * (w[i] - w0[i]);
+            if (c)
+                for (auto i = begin; i < end; i++) g[i] += c[i];
+            if (alive)
+                for (auto i = begin; i < end; i++) g[i] = alive[i] ? g[i] : 0.0f;
+            // NaN passes both comparisons, as in torch.clamp.
+            if (limit > 0)
+                for (auto i = begin; i < end; i++) g[i] = g[i] > limit ? limit : g[i] < -limit ? -limit : g[i];
+        });
     });
 }
 
-int ct_adamw_step(CTTensor *parameter, CTTensor *average, CTTensor *square, int64_t step, double rate, double beta1,
-                  double beta2, double epsilon, double weight_decay, const CTTensor *mask) {
+int ct_add_gradient_squares(const CTTensor *leaf, double *sum) {
     return ct::guarded([&] {
         at::NoGradGuard guard;
-        auto gradient = parameter->value.grad();
+        auto gradient = leaf->value.grad();
         if (!gradient.defined()) return;
-        if (mask) gradient = gradient * mask->value;
-        parameter->value.mul_(1 - rate * weight_decay);
-        average->value.mul_(beta1).add_(gradient, 1 - beta1);
-        square->value.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
-        double correction1 = 1 - std::pow(beta1, step);
-        double correction2 = 1 - std::pow(beta2, step);
-        auto denominator = (square->value.sqrt() / std::sqrt(correction2)).add_(epsilon);
-        parameter->value.addcdiv_(average->value, denominator, -rate / correction1);
+        if (!ct::loops_fit({gradient}, {})) {
+            *sum += gradient.to(at::kDouble).pow(2).sum().item<double>();
+            return;
+        }
+        *sum += ct::sum(gradient.numel(), [g = ct::floats(gradient)](int64_t i) {
+            return static_cast<double>(g[i]) * static_cast<double>(g[i]);
+        });
     });
 }
 

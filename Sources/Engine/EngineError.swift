@@ -9,6 +9,8 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case unknownOutput(String)
     case notFinite(String)
     case badBatch(String)
+    /// A number of a loss, an optimizer, a schedule or a device that makes no sense.
+    case badSetting(String)
     /// A mask whose length is not its tensor's, or of a tensor that is not float32.
     case badMask(name: String, bits: Int, elements: Int)
     case runtime(String)
@@ -23,7 +25,7 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             "input '\(name)' is \(found) but the model takes \(expected): give data of that shape"
         case .unknownOutput(let name): "the graph computes no tensor '\(name)'"
         case .notFinite(let what): "\(what) is not finite: lower the learning rate or check the data"
-        case .badBatch(let reason): reason
+        case .badBatch(let reason), .badSetting(let reason): reason
         case .badMask(let name, let bits, let elements):
             "the mask of '\(name)' has \(bits) bits but the tensor \(elements) float32 elements: decide masks for this model"
         case .runtime(let reason): "libtorch: \(reason)"

@@ -2,19 +2,6 @@ import CTorch
 import ModelGraph
 import Tensors
 
-/// Sums over evaluated samples: they fold by addition.
-public struct Evaluation: Sendable, Equatable {
-    public var lossSum: Double
-    public var correct: Int
-    public var samples: Int
-
-    public init(lossSum: Double = 0, correct: Int = 0, samples: Int = 0) {
-        self.lossSum = lossSum
-        self.correct = correct
-        self.samples = samples
-    }
-}
-
 /// A graph ready to run in evaluation mode. Not Sendable: owned by one thread.
 public final class Executable {
     private var program: Program
@@ -75,44 +62,29 @@ public final class Executable {
         return try runHandles(NamedTensors([(name, input)]), outputs: outputs)[0].tensor()
     }
 
-    /// Loss (cross-entropy) and correct predictions of a batch of a single-input classifier.
+    /// Loss and correct predictions of a batch of a single-input classifier.
     /// - Parameter labels: int64 [n].
     public func evaluate(_ input: Tensor, labels: Tensor) throws(EngineError) -> Evaluation {
-        guard let name = program.graph.inputs.first?.name else { throw .missingInput("(the model has none)") }
-        let outputs = program.graph.outputs.prefix(1).map(\.name)
-        let logits = try runHandles(NamedTensors([(name, input)]), outputs: outputs)[0]
+        try evaluate(Batch(input, targets: labels))
+    }
+
+    /// Loss and correct predictions of a batch, of the first output; without a teacher's part in the loss.
+    /// - Throws: `EngineError.notFinite`, `.badBatch` for targets that do not fit.
+    public func evaluate(_ batch: Batch, loss: Loss = .crossEntropy) throws(EngineError) -> Evaluation {
+        try loss.validate()
+        let output = try runHandles(batch.inputs, outputs: program.graph.outputs.prefix(1).map(\.name))[0]
         let before = ct_set_gradients(false)
         defer { _ = ct_set_gradients(before) }
-        try Classification.check(logits, labels: labels)
-        let targets = try TorchTensor(labels)
-        let loss = try Classification.item(TorchTensor(ct_cross_entropy(logits.handle, targets.handle)))
-        guard loss.isFinite else { throw .notFinite("the evaluation loss") }
-        let correct = try Classification.correct(logits, targets)
-        return Evaluation(lossSum: loss * Double(labels.elementCount), correct: correct, samples: labels.elementCount)
-    }
-}
-
-/// What losses and accuracy need of logits and labels.
-enum Classification {
-    /// Logits [n, classes] and labels int64 [n] in 0..<classes.
-    static func check(_ logits: TorchTensor, labels: Tensor) throws(EngineError) {
-        let extents = logits.extents
-        guard extents.count == 2, labels.elementType == .int64, labels.shape.dimensions == [extents[0]] else {
-            throw .badBatch("labels \(labels.elementType) \(labels.shape) do not match logits \(extents)")
-        }
-        let bad = labels.withElements(as: Int64.self) { $0.first { $0 < 0 || $0 >= extents[1] } }
-        if let bad { throw .badBatch("label \(bad) is out of range for \(extents[1]) classes") }
+        let tensors = try LossTensors(loss.hard, output: output, targets: batch.targets)
+        let value = try LossTensors.item(tensors.scalar(teacherLogits: nil))
+        guard value.isFinite else { throw .notFinite("the evaluation loss") }
+        return Evaluation(
+            lossSum: value * Double(tensors.counted), correct: try tensors.correct(), samples: batch.sampleCount,
+            targets: tensors.counted)
     }
 
-    static func item(_ scalar: TorchTensor) throws(EngineError) -> Double {
-        var value = 0.0
-        try CTorchStatus.check(ct_item(scalar.handle, &value))
-        return value
-    }
-
-    static func correct(_ logits: TorchTensor, _ labels: TorchTensor) throws(EngineError) -> Int {
-        var count: Int64 = 0
-        try CTorchStatus.check(ct_count_correct(logits.handle, labels.handle, &count))
-        return Int(count)
+    /// The first output for a batch.
+    public func logits(_ inputs: NamedTensors) throws(EngineError) -> Tensor {
+        try runHandles(inputs, outputs: program.graph.outputs.prefix(1).map(\.name))[0].tensor()
     }
 }

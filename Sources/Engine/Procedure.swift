@@ -43,7 +43,11 @@ final class Procedure {
     ) throws(EngineError) -> [TorchTensor?] {
         let inputs = instruction.inputs.map { slot in slot.flatMap { values[$0] } }
         let outputs: [TorchTensor?]
-        do { outputs = try instruction.perform(&frame, inputs) } catch .runtime(let reason) {
+        do {
+            outputs =
+                frame.usesBfloat16 && LowPrecision.covers(instruction.node)
+                ? try LowPrecision.perform(instruction, inputs, &frame) : try instruction.perform(&frame, inputs)
+        } catch .runtime(let reason) {
             throw .operatorFailed(
                 operatorType: instruction.node.operatorType, node: instruction.node.name, reason: reason)
         }

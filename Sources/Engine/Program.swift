@@ -24,6 +24,8 @@ struct Frame {
     var training: Bool
     /// Whether batch norm may change its running statistics.
     var updatesStatistics: Bool
+    /// Whether convolutions and matrix products compute in bfloat16 (`LowPrecision`).
+    var usesBfloat16 = false
 }
 
 struct Program {

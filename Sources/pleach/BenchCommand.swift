@@ -143,39 +143,3 @@ struct BenchPublishCommand: AsyncParsableCommand {
         }
     }
 }
-
-struct BenchStepCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "step", abstract: "Milliseconds of a training step.",
-        discussion: "Example: pleach bench step --model cnn.onnx --batch 64")
-
-    @Option(help: "An ONNX file.")
-    var model: String
-
-    @Option(help: "Samples per step.")
-    var batch = 64
-
-    @Option(help: "Threads of libtorch.")
-    var threads = 1
-
-    @Option(help: "Steps to time.")
-    var steps = 20
-
-    @Flag(help: "Print JSON.")
-    var json = false
-
-    func run() async throws {
-        try await exitingOnError {
-            guard batch > 0, threads > 0, steps > 0 else {
-                throw ValidationError("--batch, --threads and --steps must be positive")
-            }
-            let row = try StepBenchmark.run(
-                graph: Graph.load(path: model), batch: batch, threads: threads, steps: steps)
-            if json { return try printJSON(row) }
-            print(
-                String(
-                    format: "%.2f ms a step of %d on %d threads, peak %.0f MB", row.millisecondsPerStep, row.batch,
-                    row.threads, Double(row.peakBytes) / 1e6))
-        }
-    }
-}

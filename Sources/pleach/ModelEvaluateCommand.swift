@@ -25,6 +25,8 @@ struct ModelEvaluateCommand: AsyncParsableCommand {
     @Option(help: "Threads of libtorch.")
     var threads = 2
 
+    @OptionGroup var engine: EngineOptions
+
     struct Result: Codable {
         var accuracy: Double
         var loss: Double
@@ -34,6 +36,7 @@ struct ModelEvaluateCommand: AsyncParsableCommand {
     func run() async throws {
         try await exitingOnError {
             guard batch > 0, threads > 0 else { throw ValidationError("--batch and --threads must be positive") }
+            try engine.apply()
             EngineRuntime.setThreads(threads)
             let graph = try Graph.load(path: file)
             try graph.validateOperators(supported: SupportedOperators.table)

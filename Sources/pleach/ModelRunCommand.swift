@@ -18,8 +18,11 @@ struct ModelRunCommand: AsyncParsableCommand {
     @Option(help: "The safetensors file to write the outputs to.")
     var out: String
 
+    @OptionGroup var engine: EngineOptions
+
     func run() async throws {
         try await exitingOnError {
+            try engine.apply()
             EngineRuntime.setThreads(1)
             let graph = try Graph.load(path: file)
             try graph.validateOperators(supported: SupportedOperators.table)

@@ -33,6 +33,8 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Threads of libtorch.")
     var threads = 1
 
+    @OptionGroup var engine: EngineOptions
+
     @Option(help: "Seconds to look for the coordinator before giving up.")
     var patience = 120.0
 
@@ -66,6 +68,7 @@ struct WorkerCommand: AsyncParsableCommand {
     func run() async throws {
         try await exitingOnError {
             guard threads > 0, patience > 0 else { throw ValidationError("--threads and --patience must be positive") }
+            try engine.apply()
             let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
             let logBytes = try size(logSize, "--log-size", 64 << 10...1 << 40)
             guard (1...1000).contains(logFiles) else { throw ValidationError("--log-files is 1 to 1000") }

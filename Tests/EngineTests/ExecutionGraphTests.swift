@@ -180,11 +180,4 @@ struct ExecutionGraphTests {
     @Test func theRuntimeNamesItsLibraries() {
         #expect(EngineRuntime.description.hasPrefix("libtorch "))
     }
-
-    @Test func stepBenchmarkMeasures() throws {
-        let graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 3, width: 8, seed: 1)
-        let row = try StepBenchmark.run(graph: graph, batch: 4, threads: 1, steps: 3)
-        #expect(row.batch == 4 && row.threads == 1)
-        #expect(row.millisecondsPerStep > 0 && row.peakBytes > 1 << 20)
-    }
 }

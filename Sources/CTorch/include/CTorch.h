@@ -38,12 +38,15 @@ void ct_keep_freed_memory(void);
 void ct_return_freed_memory(void);
 // Gives back what is free now.
 void ct_trim_memory(void);
-// Seeds the calling thread's generator (dropout).
+// Where tensors are made from now on, in every thread of the process: -1 for the CPU, else the number of a CUDA device.
+// Fails where the linked libtorch has no such device; the device then stays what it was.
+int ct_set_device(int index);
+// Seeds the calling thread's generator (dropout); on a GPU, the device's.
 int ct_seed(uint64_t seed);
 // Returns whether gradients were on before.
 bool ct_set_gradients(bool enabled);
 
-// Tensors.
+// Tensors. Bytes are copied from and to main memory, whatever the device.
 CTTensor *ct_from_bytes(const void *bytes, int type, const int64_t *dims, int rank);
 void ct_free(CTTensor *tensor);
 int ct_rank(const CTTensor *tensor);
@@ -56,6 +59,8 @@ CTTensor *ct_leaf(const CTTensor *tensor);
 // The gradient of a leaf after ct_backward; zeros when none reached it.
 CTTensor *ct_gradient(const CTTensor *leaf);
 int ct_clear_gradient(CTTensor *leaf);
+// Makes `gradient` the leaf's, without a copy.
+int ct_set_gradient(CTTensor *leaf, const CTTensor *gradient);
 CTTensor *ct_zeros_like(const CTTensor *tensor);
 CTTensor *ct_clone(const CTTensor *tensor);
 

@@ -2,81 +2,57 @@ import CTorch
 import ModelGraph
 import Tensors
 
-public enum OptimizerMethod: Sendable, Equatable {
-    case sgd
-    /// Loshchilov & Hutter 2019, as PyTorch implements it.
-    case adamw
-}
-
-public struct OptimizerSettings: Sendable, Equatable {
-    public var kind: OptimizerMethod
-    public var learningRate: Double
-    public var momentum: Double
-    public var weightDecay: Double
-    public var nesterov: Bool
-    public var beta1: Double
-    public var beta2: Double
-    public var epsilon: Double
-
-    public init(
-        kind: OptimizerMethod = .sgd, learningRate: Double, momentum: Double = 0, weightDecay: Double = 0,
-        nesterov: Bool = false, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8
-    ) {
-        self.kind = kind
-        self.learningRate = learningRate
-        self.momentum = momentum
-        self.weightDecay = weightDecay
-        self.nesterov = nesterov
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
-    }
-}
-
-/// What a step minimises, as a mean over the batch.
-public enum Loss: Sendable, Equatable {
-    case crossEntropy
-    /// α·T²·KL(softmax(teacher/T) ‖ softmax(student/T)) + (1−α)·cross-entropy (Hinton et al. 2015).
-    case distillation(temperature: Double, alpha: Double)
-}
-
-/// One step's figures, before the update.
-public struct StepResult: Sendable, Equatable {
-    /// Mean over the batch.
-    public var loss: Double
-    public var correct: Int
-    public var samples: Int
-}
-
-/// Trains a single-input classifier. Masked weights are zero from the start and stay so. Not Sendable: owned by one
-/// thread.
+/// Trains a graph: forward, backward, update. The loss compares the graph's first output with a batch's targets. Masked
+/// weights are zero from the start and stay so. An initializer that several nodes read is one parameter, whose gradient is
+/// the sum of theirs; initializers of integers are never changed. Not Sendable: owned by one thread.
+///
+/// With one seed (`EngineRuntime.seed`, on this thread) and one number of threads the parameters after the same batches are
+/// the same bytes.
+///
+/// After any error the parameters and running statistics are as they were before the call, and the trainer can go on.
+/// Batches accumulated before stay, but for a group whose mean gradient is not finite: that is dropped.
 public final class Trainer {
-    private let graph: Graph
-    private let program: Program
-    private let procedure: Procedure
+    let graph: Graph
+    let program: Program
+    let procedure: Procedure
+    let statisticSlots: [Int]
+    var values: [TorchTensor?]
+    var trained: [TrainedParameter] = []
+    var settings: OptimizerSettings
+    let clipping: GradientClipping?
+    let proximal: Double
+    /// Falls back to float32 for good when libtorch cannot run a gradient in bfloat16.
+    var precision: Precision
     private let parameterList: [Parameter]
-    private let statisticSlots: [Int]
-    private var values: [TorchTensor?]
-    private var states: [OptimizerState] = []
-    private var settings: OptimizerSettings
-    private var steps: Int64 = 0
+    /// Targets of the batches accumulated so far.
+    var accumulatedTargets = 0
+    /// Steps and learning rates since the trainer was made.
+    public internal(set) var progress = TrainingProgress()
 
-    /// One trainable parameter's part of the optimizer.
-    private struct OptimizerState {
-        let name: String
-        let leaf: TorchTensor
-        /// Momentum (SGD) or first moment (AdamW).
-        let first: TorchTensor
-        /// Second moment (AdamW).
-        let second: TorchTensor?
-        let mask: TorchTensor?
-    }
-
-    /// - Throws: `EngineError.unsupported` naming the operator and node, `.badMask` for a mask that does not fit.
-    public init(_ graph: Graph, optimizer: OptimizerSettings, masks: MaskSet = MaskSet()) throws(EngineError) {
+    /// - Parameters:
+    ///   - clipping: a bound on gradients.
+    ///   - proximal: FedProx's μ (Li et al. 2020, eq. 2): adds μ/2 ‖w − w₀‖² over the trainable parameters, w₀ being the
+    ///     graph's values, by its gradient μ (w − w₀), before clipping. It is not in the reported loss.
+    ///   - corrections: SCAFFOLD's c − c_i by parameter (Karimireddy et al. 2020, algorithm 1, line 10), added to the
+    ///     gradients before clipping; parameters left out have none.
+    ///   - precision: of convolutions and matrix products.
+    /// - Throws: `EngineError.unsupported` naming the operator and node, `.badMask` for a mask that does not fit,
+    ///   `.badSetting` for numbers outside their range and corrections that do not fit.
+    public init(
+        _ graph: Graph, optimizer: OptimizerSettings, masks: MaskSet = MaskSet(), clipping: GradientClipping? = nil,
+        proximal: Double = 0, corrections: NamedTensors = NamedTensors(), precision: Precision = .float32
+    ) throws(EngineError) {
         ct_keep_freed_memory()
+        try optimizer.validate()
+        try clipping?.validate()
+        guard proximal >= 0, proximal.isFinite else {
+            throw .badSetting("the proximal term's mu is \(proximal): give 0 or more")
+        }
         self.graph = graph
         settings = optimizer
+        self.clipping = clipping
+        self.proximal = proximal
+        self.precision = precision
         let program = try Program(graph)
         self.program = program
         procedure = try program.procedure(for: graph.outputs.prefix(1).map(\.name))
@@ -89,67 +65,110 @@ public final class Trainer {
         values = Array(repeating: nil, count: program.slots.count)
         for (slot, name) in program.constants {
             guard var tensor = graph.initializers[name] else { continue }
-            if let bitmap = masks[name] { tensor = try Self.masked(tensor, bitmap, name) }
+            if let bitmap = masks[name] { tensor = try TrainedParameter.masked(tensor, bitmap, name) }
             values[slot] = try TorchTensor(tensor)
         }
-        for parameter in parameterList where parameter.role == .trainable {
+        try makeLeaves(masks: masks, corrections: corrections)
+    }
+
+    private func makeLeaves(masks: MaskSet, corrections: NamedTensors) throws(EngineError) {
+        let decaying = settings.noDecayOnNormsAndBiases ? graph.decayingNames : nil
+        let trainable = parameterList.filter { $0.role == .trainable }
+        let shapes = Dictionary(uniqueKeysWithValues: trainable.map { ($0.name, $0.shape) })
+        for (name, tensor) in corrections.ordered {
+            guard tensor.elementType == .float32, let shape = shapes[name], tensor.shape == shape else {
+                throw .badSetting(
+                    "the correction of '\(name)' is \(tensor.elementType) \(tensor.shape): no trainable parameter is like it"
+                )
+            }
+        }
+        for parameter in trainable {
             guard let slot = program.slots[parameter.name], let value = values[slot] else { continue }
             let mask = try masks[parameter.name].map { bitmap throws(EngineError) in
-                try TorchTensor(
-                    Tensor((0..<bitmap.count).map { bitmap[$0] ? 1 : 0 } as [Float], shape: parameter.shape))
+                try TrainedParameter.flags(bitmap, shape: parameter.shape)
             }
             let leaf = try TorchTensor(ct_leaf(value.handle))
             values[slot] = leaf
-            states.append(
-                OptimizerState(
-                    name: parameter.name, leaf: leaf, first: try TorchTensor(ct_zeros_like(leaf.handle)),
-                    second: optimizer.kind == .adamw ? try TorchTensor(ct_zeros_like(leaf.handle)) : nil, mask: mask))
+            var state = TrainedParameter(
+                name: parameter.name, leaf: leaf, mask: mask, decays: decaying?.contains(parameter.name) ?? true,
+                reference: proximal > 0 ? try TorchTensor(ct_clone(leaf.handle)) : nil,
+                correction: try corrections[parameter.name].map { tensor throws(EngineError) in
+                    try TorchTensor(tensor)
+                })
+            try state.prepare(for: settings)
+            trained.append(state)
         }
     }
 
+    /// The rate of the next step, for schedules.
     public var learningRate: Double {
         get { settings.learningRate }
         set { settings.learningRate = newValue }
     }
 
-    /// Forward, backward, update.
+    /// The momentum of the next step, for schedules: SGD's, or beta1 of AdamW and LAMB.
+    public var momentum: Double {
+        get { settings.kind == .sgd ? settings.momentum : settings.beta1 }
+        set { if settings.kind == .sgd { settings.momentum = newValue } else { settings.beta1 = newValue } }
+    }
+
+    /// Forward, backward, update: by this batch's mean gradient or, after `accumulate`, by the mean over all targets of the
+    /// group that this batch ends.
+    /// - Throws: `EngineError.notFinite` when the loss, or the norm that gradients are clipped by, is not finite.
+    public func step(
+        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil
+    ) throws(EngineError) -> StepResult {
+        try settings.validate()
+        return try keepingStatistics { () throws(EngineError) in
+            var result = try backward(batch, loss: loss, teacherLogits: teacherLogits, frame: trainingFrame).result
+            let endsGroup = accumulatedTargets > 0
+            if endsGroup { try addGradients(targets: result.targets) }
+            result.gradientNorm = try update(accumulated: endsGroup)
+            return result
+        }
+    }
+
+    /// Forward and backward; the gradients wait for the `step` that ends the group. Running statistics are updated.
+    public func accumulate(
+        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil
+    ) throws(EngineError) -> StepResult {
+        try keepingStatistics { () throws(EngineError) in
+            let result = try backward(batch, loss: loss, teacherLogits: teacherLogits, frame: trainingFrame).result
+            try addGradients(targets: result.targets)
+            return result
+        }
+    }
+
+    /// Forward, backward, update of a single-input model.
     /// - Parameters:
-    ///   - input: float32 [n] + sample shape.
-    ///   - labels: int64 [n].
-    ///   - teacherLogits: float32 [n, classes], for distillation.
-    /// - Throws: `EngineError.notFinite` when the loss is not finite. After any error the parameters are as they were.
+    ///   - input: `[n]` + sample shape.
+    ///   - labels: the batch's targets.
+    ///   - teacherLogits: float32, of the output's shape, for distillation.
     public func step(
         _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil
     ) throws(EngineError) -> StepResult {
-        let frame = Frame(training: true, updatesStatistics: true)
-        let statistics = try statisticSlots.map { slot throws(EngineError) in
-            (slot, try values[slot].map { value throws(EngineError) in try TorchTensor(ct_clone(value.handle)) })
-        }
-        let result: StepResult
-        do {
-            (result, _) = try backward(input, labels: labels, loss: loss, teacherLogits: teacherLogits, frame: frame)
-        } catch {
-            // The forward pass has already mixed the refused batch into the running statistics.
-            for (slot, value) in statistics { values[slot] = value }
-            throw error
-        }
-        steps += 1
-        for state in states { try update(state) }
-        return result
+        try step(Batch(input, targets: labels), loss: loss, teacherLogits: teacherLogits)
     }
 
     /// Forward and backward only; parameters and running statistics stay as they are.
+    /// - Returns: the model's first output and the gradient of every trainable parameter; zeros where none reached it.
     public func gradients(
-        _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil, training: Bool = true
+        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil, training: Bool = true
     ) throws(EngineError) -> (result: StepResult, logits: Tensor, gradients: NamedTensors) {
-        let frame = Frame(training: training, updatesStatistics: false)
-        let (result, logits) = try backward(
-            input, labels: labels, loss: loss, teacherLogits: teacherLogits, frame: frame)
+        let frame = Frame(training: training, updatesStatistics: false, usesBfloat16: precision == .bfloat16)
+        let (result, logits) = try backward(batch, loss: loss, teacherLogits: teacherLogits, frame: frame)
         var gradients = NamedTensors()
-        for state in states {
+        for state in trained {
             gradients[state.name] = try TorchTensor(ct_gradient(state.leaf.handle)).tensor()
         }
         return (result, try logits.tensor(), gradients)
+    }
+
+    /// The gradients of a single-input model.
+    public func gradients(
+        _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil, training: Bool = true
+    ) throws(EngineError) -> (result: StepResult, logits: Tensor, gradients: NamedTensors) {
+        try gradients(Batch(input, targets: labels), loss: loss, teacherLogits: teacherLogits, training: training)
     }
 
     /// Every parameter of the graph in its order, running statistics included.
@@ -162,69 +181,7 @@ public final class Trainer {
         return tensors
     }
 
-    /// The tensor with its dead elements zero.
-    private static func masked(_ tensor: Tensor, _ bitmap: Bitmap, _ name: String) throws(EngineError) -> Tensor {
-        guard tensor.elementType == .float32, bitmap.count == tensor.elementCount else {
-            throw .badMask(name: name, bits: bitmap.count, elements: tensor.elementCount)
-        }
-        var tensor = tensor
-        tensor.withMutableElements(as: Float.self) { elements in
-            for index in elements.indices where !bitmap[index] { elements[index] = 0 }
-        }
-        return tensor
-    }
-
-    private func backward(
-        _ input: Tensor, labels: Tensor, loss: Loss, teacherLogits: Tensor?, frame: Frame
-    ) throws(EngineError) -> (StepResult, logits: TorchTensor) {
-        let before = ct_set_gradients(true)
-        defer { _ = ct_set_gradients(before) }
-        try CTorchStatus.check(ct_enter_thread())
-        for state in states { try CTorchStatus.check(ct_clear_gradient(state.leaf.handle)) }
-        guard let name = graph.inputs.first?.name, let output = graph.outputs.first?.name,
-            let slot = program.slots[output]
-        else { throw .missingInput("(the model has none)") }
-        var working = values
-        try program.place(NamedTensors([(name, input)]), into: &working)
-        try procedure.run(&working, frame: frame, extents: program.extents(working))
-        guard let logits = working[slot] else { throw .unknownOutput(output) }
-        try Classification.check(logits, labels: labels)
-        let targets = try TorchTensor(labels)
-        let total = try lossTensor(loss, logits: logits, targets: targets, teacherLogits: teacherLogits)
-        let value = try Classification.item(total)
-        guard value.isFinite else { throw .notFinite("the training loss") }
-        try CTorchStatus.check(ct_backward(total.handle))
-        let correct = try Classification.correct(logits, targets)
-        return (StepResult(loss: value, correct: correct, samples: labels.elementCount), logits)
-    }
-
-    private func lossTensor(
-        _ loss: Loss, logits: TorchTensor, targets: TorchTensor, teacherLogits: Tensor?
-    ) throws(EngineError) -> TorchTensor {
-        let hard = try TorchTensor(ct_cross_entropy(logits.handle, targets.handle))
-        guard case .distillation(let temperature, let alpha) = loss else { return hard }
-        guard let teacherLogits else { throw .badBatch("distillation needs the teacher's logits") }
-        guard teacherLogits.elementType == .float32, teacherLogits.shape.dimensions == logits.extents else {
-            throw .badBatch("the teacher's logits are \(teacherLogits.shape), the student's \(logits.extents)")
-        }
-        let teacher = try TorchTensor(teacherLogits)
-        let soft = try TorchTensor(ct_soft_labels(logits.handle, teacher.handle, temperature))
-        return try TorchTensor(ct_weighted_sum(soft.handle, alpha, hard.handle, 1 - alpha))
-    }
-
-    private func update(_ state: OptimizerState) throws(EngineError) {
-        switch settings.kind {
-        case .sgd:
-            try CTorchStatus.check(
-                ct_sgd_step(
-                    state.leaf.handle, state.first.handle, steps == 1, settings.learningRate, settings.momentum,
-                    settings.weightDecay, settings.nesterov, state.mask?.handle))
-        case .adamw:
-            guard let second = state.second else { preconditionFailure("AdamW keeps second moments") }
-            try CTorchStatus.check(
-                ct_adamw_step(
-                    state.leaf.handle, state.first.handle, second.handle, steps, settings.learningRate, settings.beta1,
-                    settings.beta2, settings.epsilon, settings.weightDecay, state.mask?.handle))
-        }
+    private var trainingFrame: Frame {
+        Frame(training: true, updatesStatistics: true, usesBfloat16: precision == .bfloat16)
     }
 }
