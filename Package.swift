@@ -33,6 +33,9 @@ let package = Package(
                 .unsafeFlags(torchLinkFlags),
                 .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
             ]),
+        .target(
+            name: "CImages", cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"])],
+            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("spng")]),
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"])]),
 
         // Values and formats.
@@ -44,7 +47,7 @@ let package = Package(
             swiftSettings: strict),
 
         // Numerics.
-        .target(name: "Engine", dependencies: ["Tensors", "ModelGraph", "CTorch"], swiftSettings: strict),
+        .target(name: "Engine", dependencies: ["Tensors", "ModelGraph", "CTorch", "CImages"], swiftSettings: strict),
         .target(name: "Compression", dependencies: ["Tensors", "ModelGraph", "Engine"], swiftSettings: strict),
 
         // The protocol as pure values.
@@ -104,7 +107,9 @@ let package = Package(
         ),
         .target(
             name: "FuzzDecoders",
-            dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression", "Transport"],
+            dependencies: [
+                "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression", "Transport", "CImages",
+            ],
             path: "Tests/Fuzzing/Decoders", swiftSettings: strict),
         .executableTarget(
             name: "pleach-fuzz", dependencies: ["FuzzDecoders"], path: "Tests/Fuzzing/Runner", swiftSettings: strict),
@@ -119,7 +124,7 @@ let package = Package(
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Tensors"]),
         .testTarget(name: "UpdateCodecTests", dependencies: ["UpdateCodec"]),
         .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),
-        .testTarget(name: "EngineTests", dependencies: ["Engine"], exclude: ["reference"]),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "CImages"], exclude: ["reference"]),
         .testTarget(name: "CompressionTests", dependencies: ["Compression"]),
         .testTarget(name: "FederationTests", dependencies: ["Federation", "Simulation"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport"]),

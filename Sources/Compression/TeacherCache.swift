@@ -1,8 +1,8 @@
 import Engine
 import Tensors
 
-/// A teacher's logits for a shard, computed once per sample and kept: count x classes floats. Right only where inputs are
-/// not augmented, which is so in this version. Owned by one thread.
+/// A teacher's logits for a shard, computed once per sample and kept: count x classes floats. The logits
+/// are those of the samples as they are, not augmented. Owned by one thread.
 ///
 /// Samples are computed in fixed blocks of neighbours, whoever of them is asked for: the last bits of a row of logits
 /// depend on the batch it was computed in, and a worker that starts again asks in another order but must repeat its
@@ -32,13 +32,19 @@ public final class TeacherCache {
 
     private func compute(block: Int) throws {
         let start = block * Self.blockSize
-        let fresh = try teacher.logits(dataset.batch(start..<min(start + Self.blockSize, dataset.count)).inputs)
+        let loaded = try dataset.samples(at: start..<min(start + Self.blockSize, dataset.count))
+        // Nobody asks for the logits of samples that cannot be read: batches leave them out.
+        guard !loaded.indices.isEmpty, let input = loaded.batch.inputs.ordered.first?.tensor else { return }
+        let fresh = try teacher.logits(input)
         if logits.isEmpty {
             classes = fresh.shape.dimensions.last ?? 0
             logits = Array(repeating: 0, count: dataset.count * classes)
         }
         fresh.withElements(as: Float.self) { values in
-            for (offset, value) in values.enumerated() { logits[start * classes + offset] = value }
+            // Samples that cannot be read are left out, so rows are not simply neighbours.
+            for (offset, value) in values.enumerated() {
+                logits[loaded.indices[offset / classes] * classes + offset % classes] = value
+            }
         }
         isKnown[block] = true
     }

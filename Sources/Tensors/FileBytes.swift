@@ -63,6 +63,24 @@ public enum FileBytes {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
+    /// The names in a folder, without `.` and `..`, in the order of their bytes.
+    /// - Throws: `TensorError.unreadableFile`.
+    public static func names(inFolder path: String) throws(TensorError) -> [String] {
+        guard let folder = opendir(path) else { throw failure(path) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        errno = 0
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+            errno = 0
+        }
+        guard errno == 0 else { throw failure(path) }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
     private static func failure(_ path: String, _ number: Int32 = errno) -> TensorError {
         .unreadableFile(path: path, reason: systemReason(number))
     }

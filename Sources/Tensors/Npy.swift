@@ -22,28 +22,42 @@ public enum Npy {
 
     /// Reads a file's bytes; `path` only serves messages.
     public static func parse(_ bytes: [UInt8], path: String) throws(TensorError) -> Tensor {
-        guard bytes.count >= 10, bytes[..<6].elementsEqual(magic) else {
+        let (header, dataStart) = try readHeader(bytes, path: path)
+        let (type, shape) = try layout(header, dataCount: bytes.count - dataStart, path: path)
+        let data = bytes[dataStart...]
+        if type == .bool, let bad = data.first(where: { $0 > 1 }) {
+            throw .malformedFile(path: path, reason: "a bool array holds the byte \(bad)")
+        }
+        return try Tensor(elementType: type, shape: shape, bytes: Array(data), name: path)
+    }
+
+    /// The bytes of a file's start that surely hold its header, if the file is valid and as long.
+    static let headerEnd = 12 + headerByteLimit
+
+    /// Reads the header from a file's start, which need not be the whole file.
+    static func readHeader(
+        _ start: [UInt8], path: String
+    ) throws(TensorError) -> (header: NpyHeader, dataStart: Int) {
+        guard start.count >= 10, start[..<6].elementsEqual(magic) else {
             throw .malformedFile(path: path, reason: "the file does not start with the npy magic")
         }
-        guard (1...3).contains(bytes[6]), bytes[7] == 0 else {
+        guard (1...3).contains(start[6]), start[7] == 0 else {
             throw .malformedFile(
-                path: path, reason: "npy version \(bytes[6]).\(bytes[7]) is unknown: 1.0, 2.0 or 3.0 is needed")
+                path: path, reason: "npy version \(start[6]).\(start[7]) is unknown: 1.0, 2.0 or 3.0 is needed")
         }
-        let lengthCount = bytes[6] == 1 ? 2 : 4
-        guard bytes.count >= 8 + lengthCount else {
+        let lengthCount = start[6] == 1 ? 2 : 4
+        guard start.count >= 8 + lengthCount else {
             throw .malformedFile(path: path, reason: "the file ends within its npy header")
         }
-        let length = bytes[8..<8 + lengthCount].reversed().reduce(0) { $0 << 8 | Int($1) }
+        let length = start[8..<8 + lengthCount].reversed().reduce(0) { $0 << 8 | Int($1) }
         let dataStart = 8 + lengthCount + length
-        guard length <= headerByteLimit, dataStart <= bytes.count else {
+        guard length <= headerByteLimit, dataStart <= start.count else {
             throw .malformedFile(
                 path: path, reason: "npy header length \(length) exceeds the file or the limit of \(headerByteLimit)")
         }
-        let header: NpyHeader
-        do { header = try NpyHeader(parsing: bytes[8 + lengthCount..<dataStart]) } catch {
+        do { return (try NpyHeader(parsing: start[8 + lengthCount..<dataStart]), dataStart) } catch {
             throw .malformedFile(path: path, reason: error.reason)
         }
-        return try tensor(header, data: bytes[dataStart...], path: path)
     }
 
     /// The canonical bytes of a tensor: version 1.0, data aligned to 64 bytes.
@@ -60,14 +74,22 @@ public enum Npy {
         return magic + [1, 0] + length + header + tensor.bytes
     }
 
-    private static func tensor(
-        _ header: NpyHeader, data: ArraySlice<UInt8>, path: String
-    ) throws(TensorError) -> Tensor {
+    /// Type and shape of a file whose header is followed by `dataCount` bytes.
+    static func layout(
+        _ header: NpyHeader, dataCount: Int, path: String
+    ) throws(TensorError) -> (ElementType, Shape) {
         guard let type = ElementType.allCases.first(where: { $0.npyDescriptor == header.descriptor }) else {
             let known = ElementType.allCases.compactMap(\.npyDescriptor).joined(separator: " ")
             throw .malformedFile(
                 path: path, reason: "npy element type '\(header.descriptor)' is not supported (supported: \(known))")
         }
+        return (type, try shape(header, elementBytes: type.byteCount, dataCount: dataCount, path: path))
+    }
+
+    /// The shape, when elements of `elementBytes` bytes fill exactly `dataCount` bytes in row-major order.
+    static func shape(
+        _ header: NpyHeader, elementBytes: Int, dataCount: Int, path: String
+    ) throws(TensorError) -> Shape {
         guard let shape = try? Shape(header.dimensions) else {
             throw .malformedFile(path: path, reason: "npy shape \(header.dimensions) is invalid")
         }
@@ -75,15 +97,12 @@ public enum Npy {
             throw .malformedFile(
                 path: path, reason: "the array is in Fortran order: save numpy.ascontiguousarray(x) instead")
         }
-        let (size, overflow) = shape.elementCount.multipliedReportingOverflow(by: type.byteCount)
-        guard !overflow, size == data.count else {
+        let (size, overflow) = shape.elementCount.multipliedReportingOverflow(by: elementBytes)
+        guard !overflow, size == dataCount else {
             throw .malformedFile(
-                path: path, reason: "shape \(shape) of \(header.descriptor) does not fit the \(data.count) data bytes")
+                path: path, reason: "shape \(shape) of \(header.descriptor) does not fit the \(dataCount) data bytes")
         }
-        if type == .bool, let bad = data.first(where: { $0 > 1 }) {
-            throw .malformedFile(path: path, reason: "a bool array holds the byte \(bad)")
-        }
-        return try Tensor(elementType: type, shape: shape, bytes: Array(data), name: path)
+        return shape
     }
 }
 

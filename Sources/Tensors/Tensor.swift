@@ -89,6 +89,13 @@ public struct Tensor: Sendable, Equatable {
         return try bytes.withUnsafeMutableBytes { try body($0.bindMemory(to: type)) }
     }
 
+    /// A mutable view of the bytes, valid only during `body`.
+    public mutating func withMutableBytes<Result>(
+        _ body: (UnsafeMutableRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        try bytes.withUnsafeMutableBytes(body)
+    }
+
     /// The same bytes under another shape of equal element count.
     public func reshaped(to shape: Shape) throws(TensorError) -> Tensor {
         try Tensor(elementType: elementType, shape: shape, bytes: bytes)

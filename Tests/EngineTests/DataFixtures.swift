@@ -1,3 +1,4 @@
+import CImages
 import Foundation
 import Tensors
 import Testing
@@ -42,4 +43,35 @@ func expectRefusal(
 ) {
     let message = dataErrorMessage(body)
     #expect(message.contains(part), "\(message)", sourceLocation: sourceLocation)
+}
+
+enum ImageFormat: CaseIterable { case jpeg, png }
+
+/// An encoded image whose samples `value` gives by row, column and channel.
+func imageFile(
+    _ format: ImageFormat, height: Int, width: Int, channels: Int = 3, quality: Int32 = 95,
+    _ value: (Int, Int, Int) -> UInt8
+) -> [UInt8] {
+    var pixels: [UInt8] = []
+    for y in 0..<height { for x in 0..<width { for c in 0..<channels { pixels.append(value(y, x, c)) } } }
+    var bytes = [UInt8](repeating: 0, count: 4_096 + 8 * pixels.count)
+    let count = ci_encode(
+        Int32(format == .jpeg ? CI_JPEG : CI_PNG), pixels, Int32(width), Int32(height), Int32(channels), quality,
+        &bytes, bytes.count)
+    precondition(count > 0, "the fixture's image cannot be encoded")
+    return Array(bytes[..<count])
+}
+
+/// An image of one color.
+func plainImage(_ format: ImageFormat, _ red: UInt8, _ green: UInt8, _ blue: UInt8, side: Int = 8) -> [UInt8] {
+    imageFile(format, height: side, width: side) { [red, green, blue][$2] }
+}
+
+/// Writes files by path under `folder`, with the folders they need.
+func writeFiles(_ files: [String: [UInt8]], in folder: String) throws {
+    for (name, bytes) in files {
+        let path = "\(folder)/\(name)"
+        try makeFolder(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]))
+        try FileBytes.write(bytes, path: path)
+    }
 }

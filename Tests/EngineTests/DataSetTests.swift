@@ -109,8 +109,11 @@ import Testing
             }
             let one = Tensor([0] as [Int64], shape: [1])
             let input = Tensor([0] as [Float], shape: [1, 1])
-            try refuse("inputs are int64", one, one)
-            try refuse("labels are float32", input, Tensor([0] as [Float], shape: [1]))
+            try refuse("inputs are int8", Tensor(elements: [0] as [Int8], elementType: .int8, shape: [1]), one)
+            try refuse(
+                "labels are float64", input, Tensor(elements: [0] as [Double], elementType: .float64, shape: [1]))
+            try refuse("'x' is a single number", Tensor([0] as [Float], shape: []), one)
+            try refuse("'y' is a single number", input, Tensor([0] as [Int64], shape: []))
             try refuse("do not match 2 labels", input, Tensor([0, 0] as [Int64], shape: [2]))
             try refuse("labels have shape [1, 2]", input, Tensor([0, 0] as [Int64], shape: [1, 2]))
             try refuse("sample 0 has label -1", input, Tensor([-1] as [Int64], shape: [1]))

@@ -7,7 +7,7 @@ private let allowed: [String: Set<String>] = [
     "Tensors": ["CZlib"],
     "UpdateCodec": ["Tensors", "CKernels", "CLZ4"],
     "ModelGraph": ["Tensors", "SwiftProtobuf"],
-    "Engine": ["Tensors", "ModelGraph", "CTorch"],
+    "Engine": ["Tensors", "ModelGraph", "CTorch", "CImages"],
     "Compression": ["Tensors", "ModelGraph", "Engine"],
     "Federation": ["Tensors", "UpdateCodec", "SwiftProtobuf", "Yams"],
     "Transport": ["CZeroMQ"],

@@ -1,13 +1,16 @@
 import Tensors
 
 extension DataSpec {
-    static let optionNames = [
-        "split", "shard", "partition", "seed", "limit", "samples", "scale", "mean", "std",
-    ]
+    static let optionNames =
+        ["split", "shard", "partition", "seed", "limit", "samples", "scale", "mean", "std"] + imageOptionNames
+        + tokenOptionNames + AugmentationOptions.optionNames
 
     /// The most shards, and the most samples of a synthetic set, that make sense.
     static let shardLimit = 10_000
     static let sampleLimit = 1_000_000
+    /// The longest window, the most tokens, and the widest border and square, that make sense.
+    static let windowLimit = 1 << 20
+    static let vocabularyLimit = 1 << 24
 
     /// Reads a SPEC. `${NAME}` and `${NAME:-default}` are replaced from `environment`; as in a shell, a variable that
     /// is set but empty counts as missing where a default is given.
@@ -22,7 +25,6 @@ extension DataSpec {
             let nearest = NearestName.suggestion(for: kindName, in: Kind.allCases.map(\.rawValue))
             throw .unknownKind(spec: text, kind: kindName, nearest: nearest)
         }
-        guard kind != .folder else { throw .unsupportedKind(kindName) }
         let rest = expanded[expanded.index(after: colon)...]
         let question = rest.firstIndex(of: "?")
         self.kind = kind
@@ -33,14 +35,13 @@ extension DataSpec {
             throw .malformedSpec(spec: text, reason: "the path holds '${' after expansion")
         }
         if kind == .synthetic { try SyntheticSet.check(path) }
-        if let question { try readOptions(rest[rest.index(after: question)...], spec: text) }
-        guard samples == nil || kind == .synthetic else {
-            throw .invalidOption(
-                spec: text, option: "samples", value: "\(samples ?? 0)", needed: "synthetic:, else use limit=")
-        }
+        var given: Set<String> = []
+        if let question { given = try readOptions(rest[rest.index(after: question)...], spec: text) }
+        try checkOptions(given: given, spec: text)
     }
 
-    private mutating func readOptions(_ query: Substring, spec: String) throws(DataError) {
+    /// - Returns: the options that were given.
+    private mutating func readOptions(_ query: Substring, spec: String) throws(DataError) -> Set<String> {
         var seen: Set<String> = []
         for pair in query.split(separator: "&", omittingEmptySubsequences: false) {
             guard let equal = pair.firstIndex(of: "=") else {
@@ -59,6 +60,7 @@ extension DataSpec {
                 throw .invalidOption(spec: spec, option: option, value: value, needed: needed)
             }
         }
+        return seen
     }
 
     /// - Returns: what the option needs, when `value` is not that.
@@ -72,7 +74,7 @@ extension DataSpec {
             return shard == nil ? "k/n with k from 1 to n, for instance 2/8" : nil
         case "partition":
             guard let read = Self.partition(value) else {
-                return "iid, dirichlet:ALPHA (from 0.001 to 1000000) or classes:K (at least 1)"
+                return "iid, contiguous, dirichlet:ALPHA (from 0.001 to 1000000) or classes:K (at least 1)"
             }
             partition = read
             return nil
@@ -96,6 +98,44 @@ extension DataSpec {
             std = Self.numbers(value)
             return std?.allSatisfy { $0 > 0 } == true
                 ? nil : "one number above 0, or one per channel separated by commas"
+        default: return setSpecial(option, to: value)
+        }
+    }
+
+    /// As `set`, for options that not all kinds have.
+    private mutating func setSpecial(_ option: String, to value: String) -> String? {
+        func wholeNumber(_ range: ClosedRange<Int>, _ set: (Int) -> Void) -> String? {
+            guard let number = Int(value), range.contains(number) else {
+                return "a whole number from \(range.lowerBound) to \(range.upperBound)"
+            }
+            set(number)
+            return nil
+        }
+        switch option {
+        case "size":
+            size = ImageSize(value)
+            return size == nil ? "a side or HEIGHTxWIDTH, from 1 to \(ImageSize.limit) pixels" : nil
+        case "channels":
+            channels = Self.count(value, upTo: 3)
+            return channels == 1 || channels == 3 ? nil : "1 or 3"
+        case "type":
+            tokenFormat = TokenArray.Format(rawValue: value)
+            return tokenFormat == nil ? TokenArray.Format.allCases.map(\.rawValue).joined(separator: ", ") : nil
+        case "length": return wholeNumber(1...Self.windowLimit) { length = $0 }
+        case "objective":
+            objective = TokenObjective(rawValue: value)
+            return objective == nil ? "next or masked" : nil
+        case "mask": return wholeNumber(0...Self.vocabularyLimit - 1) { maskToken = $0 }
+        case "vocabulary": return wholeNumber(1...Self.vocabularyLimit) { vocabulary = $0 }
+        case "crop": return wholeNumber(1...ImageSize.limit) { augmentation.crop = $0 }
+        case "flip":
+            augmentation.flip = Bool(value)
+            return augmentation.flip == nil ? "true or false" : nil
+        case "cutout": return wholeNumber(1...ImageSize.limit) { augmentation.cutout = $0 }
+        case "mixup":
+            augmentation.mixup = Self.numbers(value)?.first
+            let isValid = (0.001...1_000).contains(augmentation.mixup ?? 0) && !value.contains(",")
+            return isValid ? nil : "one number from 0.001 to 1000"
         default: preconditionFailure("option '\(option)' has no reader")
         }
     }
@@ -120,6 +160,7 @@ extension DataSpec {
 
     private static func partition(_ text: String) -> Partition? {
         if text == "iid" { return .iid }
+        if text == "contiguous" { return .contiguous }
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2 else { return nil }
         switch parts[0] {

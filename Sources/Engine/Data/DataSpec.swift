@@ -9,12 +9,14 @@ public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
     public enum Kind: String, Sendable, CaseIterable {
         /// A folder of the MNIST family's files.
         case idx
-        /// A folder with `x.npy` and `y.npy`.
+        /// A folder with `y.npy` and an input in each other `.npy` file.
         case npy
-        /// A file with the tensors `x` and `y`.
+        /// A file with the tensor `y` and an input in each other tensor.
         case safetensors
-        /// A folder of images by class. Named so that it can be refused clearly; not supported by this version.
+        /// A folder of JPEG and PNG images, a folder for each class.
         case folder
+        /// A file of token ids, for language models.
+        case tokens
         /// A set drawn by Pleach itself.
         case synthetic
     }
@@ -40,12 +42,15 @@ public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
         case dirichlet(Double)
         /// Each shard sees this many classes.
         case classes(Int)
+        /// Neighbours stay together: shard k gets the k-th run, sizes differing by at most one.
+        case contiguous
 
         public var description: String {
             switch self {
             case .iid: "iid"
             case .dirichlet(let alpha): "dirichlet:\(DataSpec.number(alpha))"
             case .classes(let count): "classes:\(count)"
+            case .contiguous: "contiguous"
             }
         }
     }
@@ -68,6 +73,21 @@ public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
     /// After scaling, per channel (or one for all): (value - mean) / std.
     public internal(set) var mean: [Double]?
     public internal(set) var std: [Double]?
+    /// Images are brought to this size; nil means that all have the first one's.
+    public internal(set) var size: ImageSize?
+    /// Channels that images are brought to, 1 or 3; nil means 3.
+    public internal(set) var channels: Int?
+    /// How a bare file stores its token ids; nil means that the file is npy.
+    public internal(set) var tokenFormat: TokenArray.Format?
+    /// Tokens of a window; nil means 128.
+    public internal(set) var length: Int?
+    /// nil means `next`.
+    public internal(set) var objective: TokenObjective?
+    /// The token that hides others.
+    public internal(set) var maskToken: Int?
+    /// How many tokens there are; nil means one more than the largest in the file.
+    public internal(set) var vocabulary: Int?
+    public internal(set) var augmentation = AugmentationOptions()
 
     /// The same data with another split.
     public func with(split: Split?) -> DataSpec {
@@ -104,6 +124,17 @@ public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
         if let scale { options.append("scale=\(Self.number(scale))") }
         if let mean { options.append("mean=\(mean.map(Self.number).joined(separator: ","))") }
         if let std { options.append("std=\(std.map(Self.number).joined(separator: ","))") }
+        if let size { options.append("size=\(size)") }
+        if let channels { options.append("channels=\(channels)") }
+        if let tokenFormat { options.append("type=\(tokenFormat.rawValue)") }
+        if let length { options.append("length=\(length)") }
+        if let objective { options.append("objective=\(objective.rawValue)") }
+        if let maskToken { options.append("mask=\(maskToken)") }
+        if let vocabulary { options.append("vocabulary=\(vocabulary)") }
+        if let crop = augmentation.crop { options.append("crop=\(crop)") }
+        if let flip = augmentation.flip { options.append("flip=\(flip)") }
+        if let cutout = augmentation.cutout { options.append("cutout=\(cutout)") }
+        if let mixup = augmentation.mixup { options.append("mixup=\(Self.number(mixup))") }
         return "\(kind.rawValue):\(path)" + (options.isEmpty ? "" : "?" + options.joined(separator: "&"))
     }
 

@@ -1,82 +1,111 @@
 import Tensors
 
-/// Labelled samples in memory, kept in their stored type and converted to float32 batch by batch.
-public struct Dataset: Sendable {
-    /// Samples in this set (this shard, this split).
-    public let count: Int
-    /// One sample's shape, without the batch axis.
+/// One input of every sample, as batches hold it.
+public struct DataInput: Sendable, Equatable {
+    public let name: String
+    /// float32 or int64.
+    public let elementType: ElementType
+    /// Without the batch axis.
     public let sampleShape: Shape
-    /// One more than the largest label of the whole set, before sharding.
+}
+
+/// Samples with their targets: this shard, this split. Small sets are in memory in their stored type; images and arrays in
+/// files stay there and are read batch by batch.
+///
+/// A sample that cannot be read (a damaged image, a file cut short) is left out of its batch and counted in `damage`.
+public struct Dataset: Sendable {
+    /// Samples in this set.
+    public let count: Int
+    /// What a batch holds; at least one.
+    public let inputs: [DataInput]
+    public let targets: TargetKind
+    /// One more than the largest label of the whole set, before sharding; of folders, how many there are; of tokens, the
+    /// vocabulary; 0 where the targets are values.
     public let classCount: Int
-    /// One label per sample, from 0.
+    /// The folders' names by class; empty for other kinds.
+    public let classNames: [String]
+    /// One label per sample, from 0; empty where the targets are not classes.
     public let labels: [Int64]
-    /// For people: the SPEC, sample count, shape and classes.
+    /// What the SPEC says.
+    public let spec: DataSpec
+
+    let content: DataSource.Content
+    /// Of each sample its row in `content`.
+    let rows: [Int]
+    let augmentation: Augmentation?
+    let tally = DamageTally()
+
+    /// The first input's sample shape, without the batch axis.
+    public var sampleShape: Shape { inputs[0].sampleShape }
+
+    /// Whether a loader changes samples at random, because the SPEC asks for it.
+    public var isAugmented: Bool { augmentation != nil }
+
+    /// For people: the SPEC, sample count, shapes and classes.
     public var description: String {
-        "\(spec): \(count) samples of \(sampleShape), \(classCount) classes"
+        let shapes = inputs.map { inputs.count == 1 ? "\($0.sampleShape)" : "\($0.name) \($0.sampleShape)" }
+        let kinds =
+            switch targets {
+            case .classes: "\(classCount) classes"
+            case .values(let shape): "values \(shape)"
+            case .tokens: "\(classCount) tokens"
+            }
+        return "\(spec): \(count) samples of \(shapes.joined(separator: ", ")), \(kinds)"
     }
 
-    let spec: DataSpec
-    private let inputs: Tensor
-    private let normalization: SampleNormalization
+    /// What all reads of this set found so far.
+    public var damage: DamageReport { tally.value }
 
-    /// Precondition: `inputs` is `[labels.count] + sampleShape` in uint8, float16, bfloat16 or float32.
-    init(spec: DataSpec, inputs: Tensor, labels: [Int64], classCount: Int, normalization: SampleNormalization) {
-        precondition(
-            inputs.shape.rank >= 1 && inputs.shape[0] == labels.count, "\(inputs.shape), \(labels.count) labels")
-        guard let sampleShape = try? Shape(Array(inputs.shape.dimensions.dropFirst())) else {
-            preconditionFailure("sample shape of \(inputs.shape)")
-        }
+    /// Reads or draws the data: split, then shard, then limit.
+    /// - Throws: `DataError`.
+    public static func load(_ spec: DataSpec) throws(DataError) -> Dataset {
+        try Dataset(DataSource(spec), spec: spec)
+    }
+
+    init(_ source: DataSource, spec: DataSpec) throws(DataError) {
+        let chosen = try source.selectedRows(spec)
         self.spec = spec
-        self.inputs = inputs
-        self.labels = labels
-        self.classCount = classCount
-        self.normalization = normalization
-        self.sampleShape = sampleShape
-        count = labels.count
-    }
-
-    /// The samples at `indices`, in that order: float32 inputs `[n] + sampleShape` (scaled and normalised) and int64
-    /// labels `[n]`. Precondition: every index is in `0..<count`.
-    public func batch(_ indices: some Collection<Int>) -> (inputs: Tensor, labels: Tensor) {
-        let rows = Array(indices)
-        guard let shape = try? Shape([rows.count] + sampleShape.dimensions), let labelShape = try? Shape([rows.count])
-        else {
-            preconditionFailure("batch of \(rows.count) samples of \(sampleShape)")
-        }
-        var batch = Tensor(zeros: shape)
-        batch.withMutableElements(as: Float.self) { target in
-            switch inputs.elementType {
-            case .uint8: copy(rows, as: UInt8.self, into: target) { Float($0) }
-            case .float32: copy(rows, as: Float.self, into: target) { $0 }
-            case .float16: copy(rows, as: UInt16.self, into: target) { HalfPrecision.float(fromFloat16: $0) }
-            case .bfloat16: copy(rows, as: UInt16.self, into: target) { HalfPrecision.float(fromBfloat16: $0) }
-            default: preconditionFailure("samples of \(inputs.elementType)")
+        count = chosen.count
+        classCount = source.classCount
+        classNames = source.classNames
+        labels = source.labels.map { labels in chosen.map { labels[$0] } } ?? []
+        switch source.content {
+        case .tokens(let windows):
+            content = source.content
+            rows = chosen
+            augmentation = nil
+            targets = .tokens
+            inputs = [DataInput(name: "x", elementType: .int64, sampleShape: [windows.length])]
+        case .fields(var fields, let values):
+            // Either all fields are in memory or none is.
+            let resident = fields.compactMap { $0.rows.resident(chosen) }
+            let isResident = resident.count == fields.count && values == nil
+            if isResident { for (index, rows) in resident.enumerated() { fields[index].rows = rows } }
+            rows = isResident ? Array(chosen.indices) : chosen
+            for field in fields + (values.map { [$0] } ?? []) {
+                try FiniteCheck.check(field, rows: rows, spec: spec)
+            }
+            augmentation = try Augmentation.named(by: spec, fields: fields)
+            content = .fields(fields, values: values)
+            targets = values.map { .values($0.sampleShape) } ?? .classes
+            inputs = fields.map {
+                DataInput(name: $0.name, elementType: $0.batchType, sampleShape: $0.sampleShape)
             }
         }
-        return (batch, Tensor(rows.map { labels[$0] }, shape: labelShape))
     }
 
-    /// Checks the data against what a model declares.
-    /// - Parameters:
-    ///   - inputDimensions: the model's input without the batch axis; nil stands for any extent.
-    ///   - classes: how many outputs the model has, when known.
-    /// - Throws: `DataError.shapeMismatch`, `.labelOutOfRange` with the first such sample.
-    public func checkFits(inputDimensions: [Int?], classes: Int?) throws(DataError) {
-        let fits =
-            inputDimensions.count == sampleShape.rank
-            && zip(inputDimensions, sampleShape.dimensions).allSatisfy { $0 == nil || $0 == $1 }
-        guard fits else {
-            let model = "[" + inputDimensions.map { $0.map(String.init) ?? "?" }.joined(separator: ", ") + "]"
-            throw .shapeMismatch(spec: spec.description, sample: sampleShape, model: model)
-        }
-        if let classes, let sample = labels.firstIndex(where: { $0 >= Int64(classes) }) {
-            throw .labelOutOfRange(
-                spec: spec.description, sample: sample, label: labels[sample], classCount: classes)
-        }
+    /// The samples at `indices`, in that order: the first input `[n] + sampleShape` (float32 scaled and normalised, or int64)
+    /// and the targets (int64 labels `[n]`, tokens `[n, length]`, or float32 values). Never augmented. Damaged samples are
+    /// left out, so n may be less than asked for; `samples(at:)` says which. Precondition: every index is in `0..<count`.
+    public func batch(_ indices: some Collection<Int>) -> (inputs: Tensor, labels: Tensor) {
+        let loaded = gather(Array(indices), seed: nil, classes: nil).loaded
+        guard let input = loaded.batch.inputs[inputs[0].name] else { preconditionFailure("no input \(inputs[0])") }
+        return (input, loaded.batch.targets)
     }
 
-    /// How many samples each class has.
+    /// How many samples each class has; empty where the targets are not classes.
     public func classHistogram() -> [Int] {
+        guard targets == .classes else { return [] }
         var histogram = [Int](repeating: 0, count: classCount)
         for label in labels { histogram[Int(label)] += 1 }
         return histogram
@@ -86,53 +115,5 @@ public struct Dataset: Sendable {
     public static func shuffledOrder(count: Int, seed: UInt64) -> [Int] {
         var generator = SeededGenerator(seed: seed, labels: "order")
         return (0..<count).shuffled(using: &generator)
-    }
-
-    /// Converts rows channel by channel, so that the inner loop has constant scale, mean and std and is vectorised.
-    @inline(__always)
-    private func copy<Element: BitwiseCopyable>(
-        _ rows: [Int], as type: Element.Type, into target: UnsafeMutableBufferPointer<Float>,
-        _ convert: (Element) -> Float
-    ) {
-        let size = sampleShape.elementCount
-        guard size > 0, var output = target.baseAddress else { return }
-        let scale = normalization.scale
-        let inner = size / normalization.channels.count
-        inputs.withElements(as: type) { source in
-            for row in rows {
-                precondition(row >= 0 && row < count, "sample \(row) of \(count)")
-                guard var input = source.baseAddress.map({ $0 + row * size }) else { return }
-                for channel in normalization.channels {
-                    for index in 0..<inner {
-                        output[index] = (convert(input[index]) / scale - channel.mean) / channel.std
-                    }
-                    input += inner
-                    output += inner
-                }
-            }
-        }
-    }
-}
-
-/// (value / scale - mean) / std, with mean and std per channel, the first axis of a sample, or one for all.
-struct SampleNormalization: Sendable {
-    let scale: Float
-    let channels: [(mean: Float, std: Float)]
-
-    init(spec: DataSpec, elementType: ElementType, sampleShape: Shape) throws(DataError) {
-        scale = Float(spec.scale ?? (elementType == .uint8 ? 255 : 1))
-        let count = max(spec.mean?.count ?? 1, spec.std?.count ?? 1)
-        let channelCount = sampleShape.rank > 0 ? sampleShape[0] : 1
-        for (option, values) in [("mean", spec.mean), ("std", spec.std)] {
-            guard let values, values.count != 1, values.count != channelCount else { continue }
-            throw .invalidOption(
-                spec: spec.description, option: option, value: values.map(DataSpec.number).joined(separator: ","),
-                needed: "1 or \(channelCount) numbers: samples have shape \(sampleShape)")
-        }
-        channels = (0..<count).map { channel in
-            let mean = spec.mean.map { $0[$0.count == 1 ? 0 : channel] } ?? 0
-            let std = spec.std.map { $0[$0.count == 1 ? 0 : channel] } ?? 1
-            return (Float(mean), Float(std))
-        }
     }
 }

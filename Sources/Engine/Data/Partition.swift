@@ -29,6 +29,7 @@ struct Partitioner {
         }
         switch partition {
         case .iid: return dealEvenly()
+        case .contiguous: return dealRuns()
         case .dirichlet(let alpha): return dealByDirichlet(alpha)
         case .classes(let count): return try dealByClasses(count)
         }
@@ -41,6 +42,12 @@ struct Partitioner {
             shards[turn % shardCount].append(row)
         }
         return shards
+    }
+
+    private func dealRuns() -> [[Int]] {
+        (0..<shardCount).map { shard in
+            Array(shard * labels.count / shardCount..<(shard + 1) * labels.count / shardCount)
+        }
     }
 
     /// For each class p ~ Dir(alpha, ..., alpha) over the shards (Hsu, Qi, Brown 2019; Li et al. 2021).
