@@ -8,8 +8,9 @@ struct BatchPlan {
     let epochs: Double
     let seed: UInt64
 
-    /// Calls `body` with the sample indices of each batch and the fraction of the task done before it.
-    func visit(_ body: (ArraySlice<Int>, Double) throws -> Void) throws {
+    /// The sample indices of each batch.
+    var batches: [PlannedBatch] {
+        var batches: [PlannedBatch] = []
         let total = max(1, Int((epochs * Double(count)).rounded()))
         var done = 0
         var pass = 0
@@ -20,11 +21,14 @@ struct BatchPlan {
             while start < count, done < total {
                 let end = min(start + batch, count, start + total - done)
                 // One sample alone has no batch statistics: leave it to the next pass.
-                if end - start > 1 || count == 1 { try body(order[start..<end], Double(done) / Double(total)) }
+                if end - start > 1 || count == 1 {
+                    batches.append(PlannedBatch(epoch: pass, indices: Array(order[start..<end])))
+                }
                 done += end - start
                 start = end
             }
             pass += 1
         }
+        return batches
     }
 }

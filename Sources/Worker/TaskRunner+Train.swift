@@ -13,30 +13,44 @@ extension TaskRunner {
         _ model: LoadedModel, _ recipe: TrainingRecipe, teacher: TeacherReference?, control: ControlReference?,
         offer: TaskOffer, residual: Digest?, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
+        try data.training.checkFits(model.graph)
         EngineRuntime.seed(offer.seed)
+        var drift = try drift(model, recipe, control, residual: residual)
         let trainer = try Trainer(
-            model.graph,
-            optimizer: OptimizerSettings(
-                kind: recipe.optimizer == .adamw ? .adamw : .sgd, learningRate: recipe.learningRate,
-                momentum: recipe.momentum, weightDecay: recipe.weightDecay),
-            masks: model.snapshot.masks)
-        let cache = try teacher.map { try teacherLogits($0) }
-        let loss = teacher.map { Loss.distillation(temperature: $0.temperature, alpha: $0.alpha) } ?? .crossEntropy
-        var metrics = TaskMetrics(samples: data.training.count)
+            model.graph, optimizer: OptimizerSettings(recipe), masks: model.snapshot.masks,
+            clipping: GradientClipping(recipe), proximal: recipe.proximal,
+            corrections: drift?.correction ?? NamedTensors(), precision: Precision(recipe.precision))
+        let lessons = try Lessons(recipe, teacher: teacher.map { ($0, try self.teacher($0)) }, data: data.training)
         let batches = BatchPlan(
-            count: data.training.count, batch: recipe.batch, epochs: recipe.epochs, seed: offer.seed)
-        try batches.visit { indices, fraction in
-            try pace.step(fraction)
-            let (inputs, labels) = data.training.batch(indices)
-            let result = try trainer.step(
-                inputs, labels: labels, loss: loss, teacherLogits: try cache?.logits(for: Array(indices)))
-            metrics.lossSum += result.loss * Double(result.samples)
+            count: data.training.count, batch: recipe.batch, epochs: recipe.epochs, seed: offer.seed
+        ).batches
+        var pass = TrainingPass(recipe, batches: batches.count)
+        let loader = BatchLoader(
+            data.training, plan: batches, seed: offer.seed, classes: try model.graph.outputExtent())
+        var metrics = TaskMetrics(samples: data.training.count)
+        var current = try loader.next()
+        while let loaded = current {
+            try pace.step(pass.fraction)
+            // Known before its step, because the last batch ends its group however small that is.
+            current = try loader.next()
+            let logits = try lessons.teacherLogits(for: loaded)
+            let result: StepResult
+            if pass.takes(isLast: current == nil) {
+                trainer.learningRate = pass.beginStep()
+                result = try trainer.step(loaded.batch, loss: lessons.loss, teacherLogits: logits)
+            } else {
+                result = try trainer.accumulate(loaded.batch, loss: lessons.loss, teacherLogits: logits)
+            }
+            metrics.lossSum += result.lossSum
             metrics.correct += result.correct
-            metrics.measured += result.samples
+            metrics.measured += result.targets
         }
+        metrics.damaged = loader.damage.damaged
+        metrics.reach = min(pass.reach.sum, MessageLimits.reach.upperBound)
+        drift?.reach = metrics.reach
         return try encode(
             TrainerResult(trainer.parameters()), model, metrics: metrics, offer: offer, residual: residual,
-            control: nil)
+            control: drift.flatMap { $0.isMeaningful ? $0 : nil })
     }
 
     /// The control variates of a task that is to correct its drift.
@@ -81,7 +95,8 @@ extension TaskRunner {
         return (try store(encoded.bytes), encoded.residual?.digest, metrics)
     }
 
-    private func teacherLogits(_ teacher: TeacherReference) throws -> TeacherCache {
+    /// The teacher, with what it has said of samples so far.
+    private func teacher(_ teacher: TeacherReference) throws -> Teacher {
         let key: Digest
         let graph: () throws -> Graph
         switch teacher.source {
@@ -95,9 +110,11 @@ extension TaskRunner {
                 try Graph.load(self.blobs.get(blob.digest), path: "teacher \(blob.digest)", skeletonByteLimit: 0)
             }
         }
-        if let teacherCache, teacherCache.key == key { return teacherCache.cache }
-        let cache = TeacherCache(teacher: try Executable(graph()), dataset: data.training)
-        teacherCache = (key, cache)
-        return cache
+        if let known = knownTeacher, known.key == key { return known.teacher }
+        let executable = try Executable(graph())
+        let teacher = Teacher(
+            executable: executable, cache: TeacherCache(teacher: executable, dataset: data.training))
+        knownTeacher = (key, teacher)
+        return teacher
     }
 }

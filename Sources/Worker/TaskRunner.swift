@@ -25,7 +25,7 @@ final class TaskRunner {
     let echoes: Bool
     /// Threads that compress and decompress.
     let threads: Int
-    var teacherCache: (key: Digest, cache: TeacherCache)?
+    var knownTeacher: (key: Digest, teacher: Teacher)?
 
     init(blobs: BlobStore, data: WorkerData, echoes: Bool = false, threads: Int = 1) {
         self.blobs = blobs
@@ -77,8 +77,8 @@ final class TaskRunner {
             result = try score(model, samples: samples, batch: batch, offer: offer, pace: pace)
         case .calibrate(let samples):
             result = try calibrate(model, samples: samples, seed: offer.seed, pace: pace)
-        case .evaluate(let samples, let compact):
-            result = try evaluate(model, samples: samples, compact: compact, pace: pace)
+        case .evaluate(let samples, let compact, let loss):
+            result = try evaluate(model, samples: samples, compact: compact, loss: loss, pace: pace)
         }
         result.metrics.seconds = (ContinuousClock.now - started) / .seconds(1)
         result.metrics.peakBytes = ProcessMemory.peakBytes

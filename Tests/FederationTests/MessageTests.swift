@@ -30,6 +30,7 @@ private let offers: [TaskWork] = [
             labelSmoothing: 0.125,
             clipNorm: 2, clipValue: 3, precision: .bfloat16, proximal: 4, correction: .scaffold),
         teacher: nil, control: ControlReference(previous: reference, reach: 0.75)),
+    .evaluate(samples: 3, compact: nil, loss: .binary),
     .score(samples: 10, batch: 5), .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
     .evaluate(
         samples: 5,

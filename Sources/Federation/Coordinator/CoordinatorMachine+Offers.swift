@@ -20,9 +20,20 @@ extension CoordinatorMachine {
                 recipe, teacher: teacher.map { self.teacher($0, held: held) }, control: control(recipe, held: held))
         case .score(let samples, let batch, _): return .score(samples: samples, batch: batch)
         case .calibrate(let samples, _, _): return .calibrate(samples: samples)
-        case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact)
+        case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact, loss: lossInUse)
         case .maskByMagnitude: preconditionFailure("a mask by magnitude needs no worker")
         }
+    }
+
+    /// What the model was trained for last, as far as the plan says it.
+    var lossInUse: LossKind? {
+        plan.stages.prefix(history.stageIndex + 1).reversed().lazy.compactMap { stage -> LossKind? in
+            switch stage {
+            case .train(let plan): plan.recipe.loss
+            case .prune(let plan): plan.recipe.loss
+            case .distill, .quantize, .evaluate: nil
+            }
+        }.first
     }
 
     /// The round before, if it was one of this stage and nothing has changed the snapshot since.

@@ -710,6 +710,9 @@ nonisolated struct Pleach_V1_EvaluateWork: Sendable {
 
   var opset: UInt32 = 0
 
+  /// As in TrainWork.
+  var loss: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -2129,7 +2132,7 @@ nonisolated extension Pleach_V1_CalibrateWork: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".EvaluateWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}calibration\0\u{3}calibration_byte_count\0\u{1}compact\0\u{3}compact_byte_count\0\u{1}method\0\u{1}percentile\0\u{1}opset\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}calibration\0\u{3}calibration_byte_count\0\u{1}compact\0\u{3}compact_byte_count\0\u{1}method\0\u{1}percentile\0\u{1}opset\0\u{1}loss\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2145,6 +2148,7 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
       case 6: try { try decoder.decodeSingularStringField(value: &self.method) }()
       case 7: try { try decoder.decodeSingularDoubleField(value: &self.percentile) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.opset) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.loss) }()
       default: break
       }
     }
@@ -2175,6 +2179,9 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
     if self.opset != 0 {
       try visitor.visitSingularUInt32Field(value: self.opset, fieldNumber: 8)
     }
+    if self.loss != 0 {
+      try visitor.visitSingularUInt32Field(value: self.loss, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2187,6 +2194,7 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
     if lhs.method != rhs.method {return false}
     if lhs.percentile != rhs.percentile {return false}
     if lhs.opset != rhs.opset {return false}
+    if lhs.loss != rhs.loss {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -233,7 +233,9 @@ extension TaskOffer {
             work = .calibrate(samples: try count(calibrate.samples, "calibrate.samples"))
         case .evaluate(let evaluate):
             let samples = try count(evaluate.samples, "evaluate.samples")
-            work = .evaluate(samples: samples == 0 ? nil : samples, compact: try CompactReference(optional: evaluate))
+            work = .evaluate(
+                samples: samples == 0 ? nil : samples, compact: try CompactReference(optional: evaluate),
+                loss: evaluate.loss == 0 ? nil : try known(evaluate.loss, "evaluate.loss"))
         case nil:
             throw MessageError("task of a kind this version does not know")
         }

@@ -128,7 +128,8 @@ extension TaskOffer {
             message.score.batch = UInt32(batch)
         case .calibrate(let samples):
             message.calibrate.samples = UInt64(samples)
-        case .evaluate(let samples, let compact):
+        case .evaluate(let samples, let compact, let loss):
+            message.evaluate.loss = UInt32(loss?.rawValue ?? 0)
             message.evaluate.samples = UInt64(samples ?? 0)
             guard let compact else { break }
             message.evaluate.calibration = compact.calibration.digest.data

@@ -54,8 +54,8 @@ public enum TaskWork: Sendable, Equatable {
     case train(TrainingRecipe, teacher: TeacherReference?, control: ControlReference? = nil)
     case score(samples: Int, batch: Int)
     case calibrate(samples: Int)
-    /// nil samples is all of the worker's test shard.
-    case evaluate(samples: Int?, compact: CompactReference?)
+    /// nil samples is all of the worker's test shard; a nil loss is as the data are.
+    case evaluate(samples: Int?, compact: CompactReference?, loss: LossKind? = nil)
 
     /// The word in messages, logs and reports.
     public var kind: String {
@@ -81,8 +81,8 @@ public enum TaskWork: Sendable, Equatable {
         switch self {
         case .train(_, let teacher?, _):
             if case .model(let blob) = teacher.source { [blob] } else { [] }
-        case .evaluate(_, let compact?): [compact.calibration]
-        case .train(_, nil, _), .score, .calibrate, .evaluate(_, nil): []
+        case .evaluate(_, let compact?, _): [compact.calibration]
+        case .train(_, nil, _), .score, .calibrate, .evaluate(_, nil, _): []
         }
     }
 
