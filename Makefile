@@ -8,11 +8,12 @@ FIRST ?= 0
 KILLS ?= 20
 TARGET ?= update
 SECONDS ?= 60
+PARITY ?= .build/parity
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test simulate demo bench chaos fuzz lint format protos clean dependencies
+.PHONY: build release test parity simulate demo bench chaos fuzz conformance lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -26,6 +27,17 @@ test: dependencies
 	swift build --build-tests -j $(JOBS)
 	sync
 	swift test --skip-build --disable-xctest
+
+# The engine beside PyTorch and ONNX Runtime (from PyPI): makes a venv and references in PARITY, about 1 GB, then compares.
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes torch without CUDA. Details: Tests/parity/README.md
+parity: dependencies
+	test -x $(PARITY)/venv/bin/python || python3 -m venv $(PARITY)/venv
+	$(PARITY)/venv/bin/pip install --quiet --requirement Tests/parity/requirements.txt
+	$(PARITY)/venv/bin/python -W ignore Tests/parity/make_fixture.py all $(PARITY)/fixtures
+	$(PARITY)/venv/bin/python -W ignore Tests/parity/export_models.py $(PARITY)/exports
+	swift build --build-tests -j $(JOBS)
+	PLEACH_PARITY=$(abspath $(PARITY)) swift test --skip-build --disable-xctest \
+		--filter 'ExecutionParityTests|ExecutionFixtureTests|ExecutionExportTests'
 
 # Federations in memory, each decided by its seed (Tests/Simulation). SEED=n repeats one, TRACE=1 tells all of it.
 simulate: dependencies
@@ -45,7 +57,7 @@ chaos: release
 	swift build -c release -j $(JOBS) --product pleach-chaos
 	.build/release/pleach-chaos --binary $(PLEACH) --kills $(KILLS) --seed $(or $(SEED),1)
 
-# One decoder of network bytes under libFuzzer: make fuzz TARGET=update SECONDS=60 (targets: Tests/Fuzzing/Decoders).
+# One decoder of bytes from the network or from files under libFuzzer: make fuzz TARGET=update SECONDS=60 (targets: Tests/Fuzzing/Decoders).
 # The corpus grows in .build/fuzz; an input that fails is left there as TARGET-crash-...
 fuzz: dependencies
 	cd Fuzzing && swift build -c release -j $(JOBS) --scratch-path ../.build/fuzz/build \
@@ -55,6 +67,15 @@ fuzz: dependencies
 	PLEACH_FUZZ=$(TARGET) PLEACH_FUZZ_SEEDS=.build/fuzz/$(TARGET) .build/fuzz/build/release/fuzz \
 		-max_total_time=$(SECONDS) -max_len=8192 -rss_limit_mb=1024 \
 		-malloc_limit_mb=128 -timeout=10 -artifact_prefix=.build/fuzz/$(TARGET)- .build/fuzz/$(TARGET)
+
+# The ONNX backend's node tests: a table of operators, and a failure when a result is worse than Tests/conformance/expected.txt.
+# UPDATE=1 writes that list anew; ONLY=text runs the cases whose name holds it.
+conformance: dependencies
+	swift build -c release -j $(JOBS) --product pleach-conformance
+	@test -x .build/conformance/venv/bin/python || python3 -m venv .build/conformance/venv
+	.build/conformance/venv/bin/pip install --quiet --disable-pip-version-check -r Tests/conformance/requirements.txt
+	.build/conformance/venv/bin/python Tests/conformance/run.py --runner .build/release/pleach-conformance \
+		--work .build/conformance/work $(if $(UPDATE),--update) $(if $(ONLY),--only $(ONLY))
 
 lint:
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel

@@ -120,6 +120,9 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "pleach-chaos", dependencies: ["Chaos"], path: "Tests/Chaos/Runner", swiftSettings: strict),
+        .executableTarget(
+            name: "pleach-conformance", dependencies: ["Tensors", "ModelGraph", "Engine"],
+            path: "Tests/conformance/Runner", swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Tensors"]),
         .testTarget(name: "UpdateCodecTests", dependencies: ["UpdateCodec"]),

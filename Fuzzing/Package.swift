@@ -15,6 +15,9 @@ let package = Package(
         .systemLibrary(name: "CLZ4"), .systemLibrary(name: "CZlib"), .systemLibrary(name: "CZeroMQ"),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: strict),
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(
+            name: "CImages", cSettings: [.unsafeFlags(["-O3"])],
+            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("spng")]),
         .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "UpdateCodec", dependencies: ["Tensors", "CKernels", "CLZ4"], swiftSettings: strict),
         .target(
@@ -37,7 +40,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "FuzzDecoders",
-            dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression", "Transport"],
+            dependencies: [
+                "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Compression", "Transport", "CImages",
+            ],
             path: "Decoders", swiftSettings: strict),
         .executableTarget(name: "fuzz", dependencies: ["FuzzDecoders"], path: "Fuzz", swiftSettings: strict),
     ],

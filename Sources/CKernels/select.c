@@ -8,15 +8,19 @@ void pleach_magnitude_histogram(const float *x, size_t count, unsigned shift, ui
     }
 }
 
-// Few elements pass, so whole stretches are skipped after one vectorised look.
+// How many of a stretch pass. Few do, so whole stretches are skipped after this one vectorised look.
+PLEACH_INLINE uint32_t candidates_of(const float *x, size_t start, size_t end, uint32_t threshold) {
+    uint32_t candidates = 0;
+    for (size_t i = start; i < end; i++) candidates += magnitude_bits(x[i]) >= threshold;
+    return candidates;
+}
+
 PLEACH_CLONES size_t pleach_select(const float *x, size_t count, uint32_t threshold, size_t ties, uint32_t *out) {
     enum { stretch = 64 };
     size_t written = 0;
     for (size_t start = 0; start < count; start += stretch) {
         size_t end = count - start < stretch ? count : start + stretch;
-        uint32_t candidates = 0;
-        for (size_t i = start; i < end; i++) candidates += magnitude_bits(x[i]) >= threshold;
-        if (candidates == 0) continue;
+        if (candidates_of(x, start, end, threshold) == 0) continue;
         for (size_t i = start; i < end; i++) {
             uint32_t bits = magnitude_bits(x[i]);
             bool tie = bits == threshold && ties > 0;
@@ -43,8 +47,7 @@ PLEACH_CLONES size_t pleach_collect(
     size_t written = 0;
     for (size_t start = 0; start < count; start += stretch) {
         size_t end = count - start < stretch ? count : start + stretch;
-        uint32_t candidates = 0;
-        for (size_t i = start; i < end; i++) candidates += magnitude_bits(x[i]) >= threshold;
+        uint32_t candidates = candidates_of(x, start, end, threshold);
         if (candidates == 0) continue;
         if (written >= capacity) {
             written += candidates;

@@ -5,10 +5,12 @@ import Tensors
 /// it has met. Owned by one thread.
 final class Procedure {
     let instructions: [Instruction]
-    private var known: [[[Int]]: [Int: TorchTensor]] = [:]
+    private(set) var known: [[[Int]]: [Int: TorchTensor]] = [:]
 
     /// Extents remembered at once: batches come in few shapes, and whoever sends others must not fill the memory.
     private static let rememberedExtents = 32
+    /// Elements remembered at most for one set of extents: larger results (masks over long sequences) are computed anew.
+    private static let rememberedElements = 1 << 24
 
     init(_ instructions: [Instruction]) { self.instructions = instructions }
 
@@ -34,6 +36,8 @@ final class Procedure {
             for slot in instruction.releases { values[slot] = nil }
         }
         guard remembered == nil, !learned.isEmpty else { return }
+        let elements = learned.values.reduce(0) { $0 + $1.extents.reduce(1, *) }
+        guard elements <= Self.rememberedElements else { return }
         if known.count >= Self.rememberedExtents { known.removeAll() }
         known[extents] = learned
     }

@@ -19,28 +19,41 @@ struct ShapeArithmetic {
     mutating func visit(_ node: Node) -> Bool {
         let inputs = node.inputs.filter { !$0.isEmpty }
         let outputs = node.outputs.filter { !$0.isEmpty }
+        let hasFixedExtents = inputs.allSatisfy(fixedExtents.contains)
         let isFixed: Bool
         switch node.operatorType {
-        case "Shape", "Size": isFixed = inputs.allSatisfy(fixedExtents.contains)
-        // Draws anew at every step.
-        case "Dropout": isFixed = false
+        case "Shape", "Size": isFixed = hasFixedExtents
+        case let type where Self.stateful.contains(type): isFixed = false
         default: isFixed = !inputs.isEmpty && inputs.allSatisfy(fixedValues.contains)
         }
-        let operands = Self.shapeOperands(of: node)
-        if isFixed { fixedValues.formUnion(outputs) }
-        if isFixed || (inputs.allSatisfy(fixedExtents.contains) && operands.allSatisfy(fixedValues.contains)) {
+        if isFixed {
+            fixedValues.formUnion(outputs)
+            fixedExtents.formUnion(outputs)
+        } else if hasFixedExtents, !Self.dataDependent.contains(node.operatorType),
+            Self.shapeOperands(of: node).allSatisfy(fixedValues.contains)
+        {
             fixedExtents.formUnion(outputs)
         }
         return isFixed
     }
 
+    /// Operators whose results differ from step to step: they draw numbers, or follow the mode or statistics.
+    private static let stateful: Set<String> = [
+        "Dropout", "BatchNormalization", "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike",
+        "RandomUniform", "RandomUniformLike",
+    ]
+
+    /// Operators the extents of whose outputs depend on what elements hold.
+    private static let dataDependent: Set<String> = ["NonZero", "Unique", "Compress", "NonMaxSuppression"]
+
     /// Inputs whose values, not only extents, decide the extents of the outputs.
     private static func shapeOperands(of node: Node) -> [String] {
-        let positions: any Sequence<Int>
+        let positions: Range<Int>
         switch node.operatorType {
-        case "Range", "ConstantOfShape": positions = 0..<3
-        case "Reshape", "Expand", "Slice", "Tile", "Pad", "Resize", "Unsqueeze", "Squeeze", "Split", "OneHot", "TopK":
-            positions = 1..<5
+        case "Range", "ConstantOfShape", "AffineGrid": positions = 0..<3
+        case "Reshape", "Expand", "Slice", "Tile", "Pad", "Resize", "Upsample", "Unsqueeze", "Squeeze", "Split",
+            "OneHot", "TopK", "CenterCropPad", "Col2Im", "STFT", "DFT":
+            positions = 1..<6
         case let name where name.hasPrefix("Reduce"): positions = 1..<2
         default: return []
         }

@@ -5,26 +5,50 @@ extension Graph {
     /// Metadata key whose value "1" marks a graph that carries its parameters' shapes but not their data.
     public static let skeletonKey = "pleach.skeleton"
 
-    /// Reads an ONNX file.
-    public static func load(path: String) throws(ModelError) -> Graph {
-        let bytes: [UInt8]
-        do { bytes = try FileBytes.read(path: path, byteLimit: Int(Int32.max)) } catch {
+    /// Reads an ONNX file. Tensors that the file keeps in other files (external data) are read one by one, so that no
+    /// part of the model is in memory twice; with `externalData: .refused` they are an error.
+    public static func load(
+        path: String, externalData: ExternalDataRule = .besideModel
+    ) throws(ModelError) -> Graph {
+        return try load(try fileBytes(path), path: path, externalData: externalData)
+    }
+
+    /// As `load`, with the sizes of the file and of its external data.
+    public static func loadMeasuring(
+        path: String
+    ) throws(ModelError) -> (graph: Graph, fileBytes: Int, externalBytes: Int) {
+        let bytes = try fileBytes(path)
+        let (fileBytes, budget) = (bytes.count, ModelLimits.fileByteCount - bytes.count)
+        let folder = try ExternalDataFolder(modelPath: path, byteBudget: budget)
+        var reader = OnnxReader(model: try OnnxReader.decode(bytes, path: path), path: path)
+        reader.missingData = .zeros(upTo: ModelLimits.skeletonByteCount)
+        reader.external = folder
+        return (try reader.graph(), fileBytes, budget - folder.byteBudget)
+    }
+
+    private static func fileBytes(_ path: String) throws(ModelError) -> [UInt8] {
+        do { return try FileBytes.read(path: path, byteLimit: ModelLimits.fileByteCount) } catch {
             switch error {
             case .unreadableFile(let path, let reason): throw .unreadableFile(path: path, reason: reason)
             default: throw .invalidTensor(error)
             }
         }
-        return try load(bytes, path: path)
     }
 
-    /// Reads an ONNX model and brings it into the form the invariants of `Graph` promise. `path` is for messages only.
+    /// Reads an ONNX model and brings it into the form the invariants of `Graph` promise. `path` is for messages, and for
+    /// external data: bytes from another machine have no folder, so these are refused unless asked for.
     /// - Parameter skeletonByteLimit: the most bytes of zeros a skeleton's parameters may take in memory: they cost
     ///   nothing in the file, so a small file from a stranger could ask for much.
     public static func load(
-        _ bytes: consuming [UInt8], path: String, skeletonByteLimit: Int = ModelLimits.skeletonByteCount
+        _ bytes: consuming [UInt8], path: String, skeletonByteLimit: Int = ModelLimits.skeletonByteCount,
+        externalData: ExternalDataRule = .refused
     ) throws(ModelError) -> Graph {
+        let byteBudget = max(0, ModelLimits.fileByteCount - bytes.count)
         var reader = OnnxReader(model: try OnnxReader.decode(bytes, path: path), path: path)
         reader.missingData = .zeros(upTo: skeletonByteLimit)
+        if externalData == .besideModel {
+            reader.external = try ExternalDataFolder(modelPath: path, byteBudget: byteBudget)
+        }
         return try reader.graph()
     }
 
@@ -51,6 +75,8 @@ struct OnnxReader {
     private var model: OnnxModelProto
     let path: String
     var missingData = MissingData.zeros(upTo: 0)
+    /// Where external data may be read; nil refuses them.
+    var external: ExternalDataFolder?
     /// Tensors of zeros share their storage with others of their size.
     private var zeros: [Int: [UInt8]] = [:]
 
@@ -71,9 +97,23 @@ struct OnnxReader {
     }
 
     mutating func graph() throws(ModelError) -> Graph {
+        guard model.irVersion <= ModelLimits.newestIRVersion else {
+            throw .unsupportedFile(
+                path: path,
+                reason:
+                    "its IR version \(model.irVersion) is newer than \(ModelLimits.newestIRVersion); save it with an "
+                    + "older onnx package or an earlier opset")
+        }
         guard model.graph.sparseInitializer.isEmpty else {
             throw .unsupportedFile(path: path, reason: "it holds sparse initializers; store them dense")
         }
+        if let function = model.functions.first {
+            throw .unsupportedFile(
+                path: path,
+                reason: "it defines the function '\(function.name)'; inline it with "
+                    + "onnx.inliner.inline_local_functions")
+        }
+        let opset = try opset()
         let metadata = try metadata()
         let initializers = try takeInitializers(isSkeleton: metadata[Graph.skeletonKey] == "1")
         let proto = model.graph
@@ -81,12 +121,15 @@ struct OnnxReader {
         let inputs = try declarations(proto.input, "input").filter { initializers[$0.name] == nil }
         var nodes: [Node] = []
         nodes.reserveCapacity(proto.node.count)
-        for node in proto.node { nodes.append(try OnnxAttributes.read(node, index: nodes.count, path: path)) }
+        for node in proto.node {
+            nodes.append(try OnnxAttributes.read(node, index: nodes.count, path: path, external: external))
+        }
         var graph = Graph(
             name: proto.name, nodes: nodes, inputs: inputs, outputs: try declarations(proto.output, "output"),
-            initializers: initializers, opset: try opset(), irVersion: 0, metadata: metadata)
-        // IR 10 is the newest whose features are read here; below the opset's own IR a checker would refuse the file.
-        graph.irVersion = min(max(model.irVersion, Graph.irVersion(forOpset: graph.opset)), 10)
+            initializers: initializers, opset: opset, irVersion: 0, metadata: metadata)
+        // Below the opset's own IR a checker would refuse the file; above it, older runtimes would.
+        graph.irVersion = max(
+            min(model.irVersion, ModelLimits.newestWrittenIRVersion), Graph.irVersion(forOpset: opset))
         guard !graph.outputs.isEmpty else { throw malformed("the graph declares no output") }
         try graph.sortTopologically(path: path)
         try graph.absorbConstants(path: path)
@@ -105,7 +148,9 @@ struct OnnxReader {
             guard initializers[proto.name] == nil else {
                 throw malformed("initializer '\(proto.name)' appears twice")
             }
-            initializers[proto.name] = try OnnxTensor.read(proto, name: proto.name, path: path) { type, shape in
+            initializers[proto.name] = try OnnxTensor.read(
+                proto, name: proto.name, path: path, external: external
+            ) { type, shape in
                 isSkeleton && type == .float32 ? fill(proto.name, shape) : nil
             }
         }
@@ -123,6 +168,16 @@ struct OnnxReader {
             let bytes = zeros[byteCount] ?? [UInt8](repeating: 0, count: byteCount)
             zeros[byteCount] = bytes
             return try? Tensor(elementType: .float32, shape: shape, bytes: bytes)
+        }
+    }
+
+    private static func typeName(_ type: OnnxTypeProto) -> String {
+        switch type.value {
+        case .sequenceType: "a sequence of tensors; only plain tensors are supported"
+        case .mapType: "a map; only plain tensors are supported"
+        case .optionalType: "an optional value; only plain tensors are supported"
+        case .sparseTensorType: "a sparse tensor; only plain tensors are supported"
+        case .tensorType, nil: "not a tensor"
         }
     }
 
@@ -154,7 +209,7 @@ struct OnnxReader {
                 throw malformed("\(kind) '\(info.name)' appears twice or has no name")
             }
             guard case .tensorType(let type)? = info.type.value else {
-                throw .unsupportedFile(path: path, reason: "\(kind) '\(info.name)' is not a tensor")
+                throw .unsupportedFile(path: path, reason: "\(kind) '\(info.name)' is \(Self.typeName(info.type))")
             }
             let elementType = try OnnxTensor.elementType(type.elemType, of: "\(kind) '\(info.name)'", path: path)
             guard type.hasShape else {

@@ -16,7 +16,9 @@ extension Graph {
             }
             guard let tensor = node.constantValue else {
                 throw .unsupportedFile(
-                    path: path, reason: "Constant node '\(node.name)' holds neither tensor nor number")
+                    path: path,
+                    reason: "Constant node '\(node.name)' holds neither tensor nor number; strings and sparse tensors "
+                        + "are not supported")
             }
             initializers[node.outputs[0]] = tensor
             constantNames.insert(node.outputs[0])

@@ -23,13 +23,16 @@ extension Graph {
         }
     }
 
-    /// The IR version that came with an opset.
+    /// The IR version that came with an opset (onnx/helper.py, VERSION_TABLE).
     static func irVersion(forOpset opset: Int64) -> Int64 {
         switch opset {
         case ...14: 7
         case 15...18: 8
         case 19...20: 9
-        default: 10
+        case 21...22: 10
+        case 23: 11
+        case 24: 12
+        default: 13
         }
     }
 
@@ -48,56 +51,28 @@ extension Graph {
             }
             guard target >= history.introduced else { throw refused("it came with opset \(history.introduced)") }
             let crossed = { (version: Int64) in min(opset, target) < version && version <= max(opset, target) }
-            for (version, attribute) in history.meaningChanges where crossed(version) {
-                if let attribute, node.attributes[attribute] ?? .int(0) == .int(0) { continue }
-                throw refused("its meaning changed with opset \(version); keep opset \(opset)")
+            for change in history.meaningChanges where crossed(change.opset) && change.concerns(node) {
+                throw refused("its meaning changed with opset \(change.opset); keep opset \(opset)")
+            }
+            for (position, version) in history.newInputs where target < version {
+                guard node.inputs.count > position, !node.inputs[position].isEmpty else { continue }
+                throw refused("its input \(position) came with opset \(version)")
+            }
+            for (attribute, value, version) in history.newValues where target < version {
+                guard node.string(attribute) == value else { continue }
+                throw refused("its \(attribute) '\(value)' came with opset \(version)")
             }
             for (attribute, version, neutral) in history.newAttributes where target < version {
                 guard let value = node.attributes[attribute] else { continue }
-                switch value {
-                case .int(neutral): break
-                case .ints(let values) where values.allSatisfy({ $0 == neutral }): break
-                default: throw refused("its attribute '\(attribute)' came with opset \(version)")
+                guard neutral.matches(value) else {
+                    throw refused("its attribute '\(attribute)' came with opset \(version)")
                 }
                 graph.nodes[index].attributes[attribute] = nil
             }
         }
         graph.opset = target
-        graph.irVersion = max(graph.irVersion, Graph.irVersion(forOpset: target))
+        graph.irVersion = max(
+            min(graph.irVersion, ModelLimits.newestWrittenIRVersion), Graph.irVersion(forOpset: target))
         return graph
     }
-}
-
-/// How an operator changed between opsets 13 and 21, from the ONNX operator changelog. Wider element types change nothing.
-struct OperatorHistory {
-    var introduced: Int64 = 13
-    /// Opsets from which the same node means something else, or takes its settings another way; when an attribute is
-    /// named, only nodes that set it to something other than 0.
-    var meaningChanges: [(opset: Int64, attribute: String?)] = []
-    /// Attributes added later, with the value (of one number or of all in a list) that means the same as leaving them out.
-    var newAttributes: [(name: String, opset: Int64, neutral: Int64)] = []
-
-    static let known: [String: OperatorHistory] = {
-        var table: [String: OperatorHistory] = [:]
-        for name in [
-            "Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Sub", "Mul", "Div", "MaxPool", "GlobalAveragePool",
-            "Flatten", "Dropout", "Softmax", "Identity", "Sigmoid", "Tanh", "Erf", "Sqrt", "Pow", "Neg", "Exp", "Log",
-            "Transpose", "Concat", "Gather", "Squeeze", "Unsqueeze", "Cast", "Slice", "Expand", "LeakyRelu", "Elu",
-        ] { table[name] = OperatorHistory() }
-        // Without training_mode, opset 13 told training from inference by the number of outputs.
-        table["BatchNormalization"] = OperatorHistory(newAttributes: [("training_mode", 14, 0)])
-        table["Reshape"] = OperatorHistory(newAttributes: [("allowzero", 14, 0)])
-        table["Shape"] = OperatorHistory(newAttributes: [("start", 15, 0)])
-        // Opset 19 redefined which windows ceil_mode keeps.
-        table["AveragePool"] = OperatorHistory(
-            meaningChanges: [(19, "ceil_mode")], newAttributes: [("dilations", 19, 1)])
-        table["ReduceMean"] = OperatorHistory(meaningChanges: [(18, nil)])
-        table["LayerNormalization"] = OperatorHistory(introduced: 17)
-        table["HardSwish"] = OperatorHistory(introduced: 14)
-        table["Gelu"] = OperatorHistory(introduced: 20)
-        table["QuantizeLinear"] = OperatorHistory(
-            newAttributes: [("saturate", 19, 1), ("block_size", 21, 0), ("output_dtype", 21, 0)])
-        table["DequantizeLinear"] = OperatorHistory(newAttributes: [("block_size", 21, 0)])
-        return table
-    }()
 }

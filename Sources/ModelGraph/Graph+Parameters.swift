@@ -10,33 +10,31 @@ public struct Parameter: Sendable, Equatable {
 }
 
 extension Graph {
-    /// The parameters, in the order of the initializers.
+    /// The parameters, in the order of the initializers: float32 tensors of at least one axis that a layer reads. What
+    /// the file wrote as Constant nodes, integers and settings such as Clip's bounds are none (`ParameterUses` says how
+    /// they are told apart). An initializer with several readers is one parameter, shared.
     public var parameters: [Parameter] {
-        var roles: [String: Parameter.Role] = [:]
-        for node in nodes where node.domain.isEmpty {
-            for (position, name) in node.inputs.enumerated() {
-                guard let role = Graph.role(ofInput: position, of: node), let tensor = initializers[name],
-                    tensor.elementType == .float32, tensor.shape.rank > 0, !constantNames.contains(name)
-                else { continue }
-                roles[name] = roles[name] == .statistic ? .statistic : role
-            }
-        }
+        let uses = ParameterUses(self)
         return initializers.ordered.compactMap { name, tensor in
-            roles[name].map { Parameter(name: name, shape: tensor.shape, role: $0) }
+            guard !constantNames.contains(name), let role = uses.role(of: name, tensor) else { return nil }
+            return Parameter(name: name, shape: tensor.shape, role: role)
         }
     }
 
-    /// What an operator makes of a float32 initializer at an input: nil where it is a setting, such as Clip's bounds.
-    private static func role(ofInput position: Int, of node: Node) -> Parameter.Role? {
-        switch node.operatorType {
-        case "BatchNormalization": return position >= 3 ? .statistic : .trainable
-        case "Conv", "ConvTranspose", "Gemm", "MatMul", "LayerNormalization", "InstanceNormalization",
-            "GroupNormalization", "PRelu", "LSTM", "GRU", "RNN":
-            return .trainable
-        case "Add", "Sub", "Mul", "Div", "Concat", "Where": return .trainable
-        case "Gather", "Transpose", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Slice", "Flatten":
-            return position == 0 ? .trainable : nil
-        default: return nil
+    /// The running means and variances in pairs, in the order of the BatchNormalizations that own them. Aggregation
+    /// treats both as statistics: means are averaged, and a variance over several workers also holds the spread of their
+    /// means. A pair that several nodes share is listed once.
+    public var batchStatistics: [(mean: String, variance: String)] {
+        let statistics = Set(statisticNames)
+        var seen = Set<[String]>()
+        return nodes.compactMap { node in
+            guard node.operatorType == "BatchNormalization", node.domain.isEmpty, node.inputs.count >= 5 else {
+                return nil
+            }
+            let (mean, variance) = (node.inputs[3], node.inputs[4])
+            guard statistics.contains(mean), statistics.contains(variance), seen.insert([mean, variance]).inserted
+            else { return nil }
+            return (mean, variance)
         }
     }
 
@@ -46,24 +44,24 @@ extension Graph {
     /// Names of the running means and variances.
     public var statisticNames: [String] { parameters.filter { $0.role == .statistic }.map(\.name) }
 
-    /// Names of the parameters that pruning may mask: weight matrices and kernels of Conv, Gemm and MatMul.
+    /// Names of the parameters that pruning may mask: the weight matrices and kernels of Conv, ConvTranspose, Gemm,
+    /// MatMul, Einsum, LSTM, GRU and RNN, also behind a Transpose, a Reshape or a conversion.
     public var prunableNames: [String] {
-        let sources = Dictionary(
-            nodes.filter { $0.operatorType == "Transpose" && $0.domain.isEmpty && $0.outputs.count == 1 }.compactMap {
-                node in node.inputs.first.map { (node.outputs[0], $0) }
-            }, uniquingKeysWith: { first, _ in first })
         var weights = Set<String>()
-        for node in nodes where node.domain.isEmpty {
-            let positions: ClosedRange<Int>
+        for node in nodes.reversed() where node.domain.isEmpty {
+            let positions: Range<Int>
             switch node.operatorType {
-            case "Conv": positions = 1...1
-            case "Gemm", "MatMul": positions = 0...1
+            case "Conv", "ConvTranspose": positions = 1..<2
+            case "Gemm", "MatMul": positions = 0..<2
+            case "LSTM", "GRU", "RNN": positions = 1..<3
+            case "Einsum": positions = node.inputs.indices
+            case "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Identity", "QuantizeLinear",
+                "DequantizeLinear":
+                guard let output = node.outputs.first, weights.contains(output) else { continue }
+                positions = 0..<1
             default: continue
             }
-            for position in positions where position < node.inputs.count {
-                let name = node.inputs[position]
-                weights.insert(sources[name] ?? name)
-            }
+            for position in positions where position < node.inputs.count { weights.insert(node.inputs[position]) }
         }
         return parameters.filter { $0.role == .trainable && $0.shape.rank >= 2 && weights.contains($0.name) }.map(
             \.name)

@@ -22,6 +22,16 @@ extension Graph {
         OnnxPieces(self, omitting: isSkeleton ? zeroParameters() : []).byteCount
     }
 
+    /// Checks that one ONNX file can hold the model, which is how Pleach writes models: without external data.
+    /// - Throws: `ModelError.invalidRequest` above 2 GiB, the limit of a protobuf message.
+    public func requireFileSize() throws(ModelError) {
+        let byteCount = serializedByteCount
+        guard byteCount <= ModelLimits.fileByteCount else {
+            throw .invalidRequest(
+                "the model takes \(byteCount) bytes; an ONNX file holds at most \(ModelLimits.fileByteCount)")
+        }
+    }
+
     /// The skeleton as an ONNX file: structure and every initializer that is no parameter.
     public func serializedSkeleton() -> [UInt8] {
         let omitted = Set(parameters.map(\.name))

@@ -6,7 +6,7 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case malformedFile(path: String, reason: String)
     /// The file cannot be read; the reason is the system's.
     case unreadableFile(path: String, reason: String)
-    /// Valid ONNX that Pleach does not take, such as external data. `reason` names what and how to mend it.
+    /// Valid ONNX that Pleach does not take, such as sub-graphs. `reason` names what and how to mend it.
     case unsupportedFile(path: String, reason: String)
     case unsupportedOpset(Int64)
     case unsupportedOperator(operatorType: String, node: String, opset: Int64, reason: String)
@@ -24,8 +24,10 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unsupportedFile(let path, let reason): return "\(path) cannot be used: \(reason)"
         case .unsupportedOpset(let opset):
             let range = ModelLimits.opsets
-            return "opset \(opset) is not supported; export the model with an opset from \(range.lowerBound) to "
-                + "\(range.upperBound)"
+            let advice = "export the model with an opset from \(range.lowerBound) to \(range.upperBound)"
+            guard opset < range.lowerBound else { return "opset \(opset) is not supported; \(advice)" }
+            return "opset \(opset) is not supported; \(advice), or convert it with "
+                + "onnx.version_converter.convert_version(model, \(ModelLimits.conversionTarget))"
         case .unsupportedOperator(let type, let node, let opset, let reason):
             return "operator '\(type)' (node '\(node)', opset \(opset)) is not supported; \(reason)"
         case .invalidNode(let type, let node, let reason): return "operator '\(type)' (node '\(node)'): \(reason)"
@@ -42,6 +44,14 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
 public enum ModelLimits {
     /// Opsets whose operator meanings Pleach knows.
     public static let opsets: ClosedRange<Int64> = 13...25
+    /// The opset to which owners of older files are told to convert: LayerNormalization came with it.
+    static let conversionTarget: Int64 = 17
+    /// The newest IR version that is read.
+    static let newestIRVersion: Int64 = 13
+    /// The newest IR version that is written where the opset does not ask for more.
+    static let newestWrittenIRVersion: Int64 = 10
+    /// Most bytes of one file, and of a model with its external data: the largest size of a protobuf message.
+    public static let fileByteCount = Int(Int32.max)
     /// Largest extent of one axis.
     public static let extent = Int(Int32.max)
     /// Most axes of one tensor.

@@ -4,7 +4,9 @@ import Tensors
 
 /// Between NodeProto with its AttributeProtos and `Node`.
 enum OnnxAttributes {
-    static func read(_ proto: OnnxNodeProto, index: Int, path: String) throws(ModelError) -> Node {
+    static func read(
+        _ proto: OnnxNodeProto, index: Int, path: String, external: ExternalDataFolder?
+    ) throws(ModelError) -> Node {
         guard !proto.opType.isEmpty else {
             throw .malformedFile(path: path, reason: "node '\(proto.name)' (number \(index)) names no operator")
         }
@@ -13,7 +15,7 @@ enum OnnxAttributes {
         var attributes: [String: AttributeValue] = [:]
         for attribute in proto.attribute {
             let what = "attribute '\(attribute.name)' of node '\(name)'"
-            let value = try value(attribute, what: what, path: path)
+            let value = try value(attribute, what: what, path: path, external: external)
             guard attributes.updateValue(value, forKey: attribute.name) == nil else {
                 throw .malformedFile(path: path, reason: "\(what) appears twice")
             }
@@ -24,7 +26,7 @@ enum OnnxAttributes {
     }
 
     private static func value(
-        _ proto: OnnxAttributeProto, what: String, path: String
+        _ proto: OnnxAttributeProto, what: String, path: String, external: ExternalDataFolder?
     ) throws(ModelError) -> AttributeValue {
         guard !proto.hasRefAttrName else {
             throw .unsupportedFile(path: path, reason: "\(what) refers to a function's attribute")
@@ -34,7 +36,7 @@ enum OnnxAttributes {
         case .int: return .int(proto.i)
         case .string: return .string(try text(proto.s, what, path))
         case .tensor:
-            return .tensor(try OnnxTensor.read(proto.t, name: what, path: path))
+            return .tensor(try OnnxTensor.read(proto.t, name: what, path: path, external: external))
         case .floats: return .floats(proto.floats)
         case .ints: return .ints(proto.ints)
         case .strings:

@@ -16,6 +16,11 @@ enum OnnxTensor {
         return match.0
     }
 
+    /// The element type of an ONNX data type code, or nil for one that is not supported.
+    static func elementType(code: Int64) -> ElementType? {
+        pairs.first { Int64($0.1.rawValue) == code }?.0
+    }
+
     static func dataType(_ type: ElementType) -> OnnxTensorProto.DataType {
         guard let match = pairs.first(where: { $0.0 == type }) else { preconditionFailure("no data type for \(type)") }
         return match.1
@@ -27,21 +32,21 @@ enum OnnxTensor {
     ]
 
     /// Reads a tensor whose data must fill its shape exactly.
-    /// - Parameter missing: what to take where there are no data; nil when that is an error.
+    /// - Parameters:
+    ///   - external: where external data may be read; nil refuses them.
+    ///   - missing: what to take where there are no data; nil when that is an error.
     static func read(
-        _ proto: OnnxTensorProto, name: String, path: String,
+        _ proto: OnnxTensorProto, name: String, path: String, external: ExternalDataFolder?,
         missing: (ElementType, Shape) -> Tensor? = { _, _ in nil }
     ) throws(ModelError) -> Tensor {
         let what = "tensor '\(name)'"
-        guard proto.dataLocation == .default, proto.externalData.isEmpty else {
-            throw .unsupportedFile(
-                path: path, reason: "\(what) is stored as external data; save the model as a single file")
-        }
         guard !proto.hasSegment else { throw .unsupportedFile(path: path, reason: "\(what) is stored in segments") }
         let type = try elementType(proto.dataType, of: what, path: path)
         let shape = try shape(proto.dims, of: what, path: path)
         var bytes: [UInt8]
-        if proto.hasRawData {
+        if proto.dataLocation == .external || !proto.externalData.isEmpty {
+            bytes = try externalBytes(proto, type, shape, what, path, external)
+        } else if proto.hasRawData {
             bytes = [UInt8](proto.rawData)
         } else {
             bytes = try typedBytes(proto, type, what, path)
@@ -58,6 +63,19 @@ enum OnnxTensor {
         do { return try Tensor(elementType: type, shape: shape, bytes: bytes, name: name) } catch {
             throw .malformedFile(path: path, reason: error.description)
         }
+    }
+
+    private static func externalBytes(
+        _ proto: OnnxTensorProto, _ type: ElementType, _ shape: Shape, _ what: String, _ path: String,
+        _ external: ExternalDataFolder?
+    ) throws(ModelError) -> [UInt8] {
+        guard let external else {
+            throw .unsupportedFile(
+                path: path, reason: "\(what) is stored as external data; save the model as a single file")
+        }
+        let (byteCount, overflow) = shape.elementCount.multipliedReportingOverflow(by: type.byteCount)
+        guard !overflow else { throw .malformedFile(path: path, reason: "\(what) has an impossible shape") }
+        return try external.read(proto.externalData, byteCount: byteCount, what: what)
     }
 
     private static func shape(_ dims: [Int64], of what: String, path: String) throws(ModelError) -> Shape {

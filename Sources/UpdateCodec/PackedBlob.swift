@@ -1,7 +1,10 @@
 /// Any bytes, packed the way a container's body is: what graphs travel in (protocols/update-format.md, "Packed graphs").
 public enum PackedBlob {
-    private static let magic: [UInt8] = Array("PLPK".utf8)
+    /// The first bytes of every packed graph.
+    public static let magic = Array("PLPK".utf8)
     private static let version: UInt8 = 1
+    /// Behind the magic and the version: 0 for stored, 1 for LZ4.
+    static let packingOffset = 5
     private static let headByteCount = 14
 
     public static func pack(_ bytes: [UInt8]) -> [UInt8] {

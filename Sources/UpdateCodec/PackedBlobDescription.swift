@@ -7,17 +7,14 @@ public struct PackedBlobDescription: Sendable, Equatable {
     /// What was packed.
     public let content: [UInt8]
 
-    /// The first bytes of every packed graph.
-    public static let magic = Array("PLPK".utf8)
     /// More than what a blob takes beside its content: the head, and the length of each piece.
     public static let overheadByteLimit = 1 << 16
-    private static let packingOffset = 5
 
     /// - Parameter byteLimit: the most that may come out; nothing is allocated for more.
     /// - Throws: as `PackedBlob.unpack`.
     public init(describing blob: [UInt8], byteLimit: Int) throws(CodecError) {
         content = try PackedBlob.unpack(blob, byteLimit: byteLimit)
         bytes = blob.count
-        packing = blob[Self.packingOffset] == 0 ? "stored" : "lz4"
+        packing = blob[PackedBlob.packingOffset] == 0 ? "stored" : "lz4"
     }
 }

@@ -5,23 +5,24 @@ import Tensors
 struct PlaceReader {
     private let runs: RecordRuns
     private let body: UnsafePointer<UInt8>
-    private let leftOut: [UInt8]?
+    /// A bitmap of what is sent; empty unless the record says what is not.
+    private let leftOut: [UInt8]
     private var gaps: GapReader?
     private var bitCursor = 0
     private var maskByte = 0
     private var maskRank = 0
 
-    init(_ runs: RecordRuns, _ body: UnsafePointer<UInt8>, _ positions: PositionIndex, first: Int, bits: [UInt8]?) {
+    init(_ runs: RecordRuns, _ body: UnsafePointer<UInt8>, _ positions: PositionIndex, first: Int, leftOut: [UInt8]) {
         self.runs = runs
         self.body = body
-        leftOut = bits
+        self.leftOut = leftOut
         let record = runs.record
         switch record.positions {
         case .gaps: gaps = positions.gaps[first / RecordRuns.shareUnit]
         case .bitmap where first > 0:
             bitCursor = place(ofOne: first, in: body + record.positionRange.lowerBound, record.positionRange.count)
         case .gapsBetweenLeftOut where first > 0:
-            bitCursor = bits.map { place(ofOne: first, in: $0, $0.count) } ?? 0
+            bitCursor = place(ofOne: first, in: leftOut, leftOut.count)
         case .dense where first > 0:
             bitCursor = runs.mask.map { place(ofOne: first, in: $0.bytes, $0.bytes.count) } ?? 0
         case .dense, .bitmap, .gapsBetweenLeftOut, .blocks: break
@@ -48,7 +49,7 @@ struct PlaceReader {
             nextOnes(of: mask.bytes, mask.count, into: out, count: count)
             return true
         case .bitmap: nextOnes(of: body + record.positionRange.lowerBound, record.alive, into: out, count: count)
-        case .gapsBetweenLeftOut: nextOnes(of: leftOut ?? [], record.alive, into: out, count: count)
+        case .gapsBetweenLeftOut: nextOnes(of: leftOut, record.alive, into: out, count: count)
         case .gaps: try gaps?.read(body, into: out, count: count)
         case .blocks: try runs.readBlocks(body, from: start, count: count, into: out)
         }

@@ -7,6 +7,15 @@ struct ValueRun {
     /// The element of each value, ascending; nil when they are `start`, `start + 1`, ...
     let indices: UnsafePointer<UInt32>?
     let start: Int
+
+    /// Puts the values in their places.
+    func copy(to target: UnsafeMutablePointer<Float>) {
+        if let indices {
+            for place in values.indices { target[Int(indices[place])] = values[place] }
+        } else if let source = values.baseAddress {
+            (target + start).update(from: source, count: values.count)
+        }
+    }
 }
 
 /// A stretch of integer codes of a record whose values follow one another.
@@ -173,10 +182,7 @@ struct RecordRuns: Sendable {
         guard !range.isEmpty else { return }
         let scratch = RunScratch(capacity: min(Self.runLength, range.count))
         var values = ValueReader(record: record, body: body, first: range.lowerBound)
-        var places =
-            leftOut.isEmpty
-            ? PlaceReader(self, body, positions, first: range.lowerBound, bits: nil)
-            : PlaceReader(self, body, positions, first: range.lowerBound, bits: leftOut)
+        var places = PlaceReader(self, body, positions, first: range.lowerBound, leftOut: leftOut)
         for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.runLength) {
             let count = min(Self.runLength, range.upperBound - start)
             try values.read(from: start, count: count, into: scratch)

@@ -35,12 +35,8 @@ struct TensorEncoder {
         if mask != nil { survey = self.survey(alive) }
         let start = bytes.count
         let kept = write(alive, survey, counter: counter, elements: shape.elementCount, index, previous, to: &bytes)
+        guard kept > 0 else { return nothing(of: alive, shape: shape, keeping: keeping) }
         var result = Result(kept: kept)
-        guard kept > 0 else {
-            if keeping.contains(.decoded) { result.decoded = Tensor(zeros: shape) }
-            if keeping.contains(.residual) { result.residual = spread(alive, shape: shape) }
-            return result
-        }
         guard !keeping.isEmpty else { return result }
         let written = WrittenRecord(bytes, from: start, elements: shape.elementCount, previous: previous, force: force)
         if keeping.contains(.decoded) { result.decoded = spread(written.decoded(like: alive), shape: shape) }
@@ -53,11 +49,17 @@ struct TensorEncoder {
 
     /// Writes nothing of a tensor: all of it is owed.
     func leaveOut(_ tensor: consuming Tensor, keeping: CodedParts) throws(CodecError) -> Result {
+        guard tensor.elementType == .float32 else { throw .notFloat32(tensor: name, found: tensor.elementType) }
         guard survey(tensor).isFinite else { throw .notFinite(tensor: name) }
         let shape = tensor.shape
+        return nothing(of: gatherAlive(tensor), shape: shape, keeping: keeping)
+    }
+
+    /// The result for a tensor of which nothing was written.
+    private func nothing(of alive: consuming Tensor, shape: Shape, keeping: CodedParts) -> Result {
         var result = Result()
         if keeping.contains(.decoded) { result.decoded = Tensor(zeros: shape) }
-        if keeping.contains(.residual) { result.residual = spread(gatherAlive(tensor), shape: shape) }
+        if keeping.contains(.residual) { result.residual = spread(alive, shape: shape) }
         return result
     }
 

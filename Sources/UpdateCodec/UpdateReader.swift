@@ -83,11 +83,7 @@ public struct UpdateReader: Sendable {
         for (index, entry) in layout.entries.enumerated() {
             var tensor = Tensor(zeros: entry.shape)
             try visit(&tensor, index, force) { target, run in
-                guard let target = target.pointer, let source = run.values.baseAddress else { return }
-                guard let indices = run.indices else {
-                    return (target + run.start).update(from: source, count: run.values.count)
-                }
-                for place in run.values.indices { target[Int(indices[place])] = source[place] }
+                if let target = target.pointer { run.copy(to: target) }
             }
             pairs.append((entry.name, tensor))
         }

@@ -21,7 +21,7 @@ extension ValueFormat {
     var isSigns: Bool { self == .ternary || self == .sign }
 
     /// The most levels a codebook has, 0 for other formats.
-    var codebookSize: Int {
+    public var codebookSize: Int {
         switch self {
         case .codebook16: 16
         case .codebook256: 256
@@ -46,7 +46,7 @@ extension ValueFormat {
     var hasScales: Bool { rawValue >= ValueFormat.int8.rawValue }
     var hasExponent: Bool { self != .float32 && self != .bfloat16 }
     var takesRice: Bool { isInteger && !hasHalfSteps }
-    var takesRotation: Bool { hasScales && bitCount <= 4 }
+    public var takesRotation: Bool { hasScales && bitCount <= 4 }
 
     /// Bytes of `count` plain values. Precondition: no overflow, which the element limit ensures.
     func plainByteCount(_ count: Int) -> Int { (count * bitCount + 7) / 8 }

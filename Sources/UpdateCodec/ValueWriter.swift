@@ -93,17 +93,11 @@ struct ValueWriter {
             counter: counter)
     }
 
-    /// Whether outliers may be clipped: never with stochastic rounding, which would not be unbiased then.
-    private var clips: Bool {
-        guard format.isInteger, scheme.rounding == .nearest else { return false }
-        return scheme.scaling == .leastSquares || scheme.scaling == .automatic && format.bitCount <= 3
-    }
-
     /// The scale each block needs.
     private func needs(_ values: UnsafeBufferPointer<Float>, _ survey: BlockSurvey) -> [Double] {
         precondition(survey.block == scheme.blockSize, "a survey in other blocks")
         let isMean = format == .ternary || format == .sign && scheme.rounding == .nearest
-        guard isMean || clips else {
+        guard isMean || scheme.clips(format) else {
             let reach = format.isInteger ? Double(format.levels) + (format.hasHalfSteps ? 0.5 : 0) : 1
             return survey.largestBits.map { Double(Float(bitPattern: $0)) / reach }
         }

@@ -120,3 +120,11 @@ public struct WireScheme: Sendable, Hashable {
         self.clipNorm = clipNorm
     }
 }
+
+extension WireScheme {
+    /// Whether outliers of a format may be clipped: never with stochastic rounding, which would not be unbiased then.
+    func clips(_ format: ValueFormat) -> Bool {
+        guard format.isInteger, rounding == .nearest else { return false }
+        return scaling == .leastSquares || scaling == .automatic && format.bitCount <= 3
+    }
+}

@@ -33,13 +33,7 @@ struct WrittenRecord {
             if !isDense { target.initialize(repeating: 0) }
             let target = SharedPointer(target.baseAddress)
             forEachRun { run in
-                guard let target = target.pointer else { return }
-                if let indices = run.indices {
-                    for place in run.values.indices { target[Int(indices[place])] = run.values[place] }
-                } else {
-                    guard let source = run.values.baseAddress else { return }
-                    (target + run.start).update(from: source, count: run.values.count)
-                }
+                if let target = target.pointer { run.copy(to: target) }
             }
         }
     }

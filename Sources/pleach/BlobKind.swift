@@ -24,7 +24,7 @@ enum BlobKind: Sendable {
     init?(firstBytes: [UInt8]) {
         if firstBytes.starts(with: UpdateDescription.magic) {
             self = .container
-        } else if firstBytes.starts(with: PackedBlobDescription.magic) {
+        } else if firstBytes.starts(with: PackedBlob.magic) {
             self = .packedGraph
         } else if firstBytes.starts(with: CalibrationSet.magic) {
             self = .calibration

@@ -93,7 +93,7 @@ extension ModelSummary {
         labelledLines([
             ("parameters", "\(parameters)"),
             ("nonzero parameters", "\(nonzeroParameters)"),
-            ("MACs", "\(macs)"),
+            ("MACs", macs.map(String.init) ?? "not known"),
             ("bytes", "\(bytes)"),
             ("opset", "\(opset)"),
             ("operators", operatorText(operators)),

@@ -72,7 +72,7 @@ extension BlobReport.Content {
             let packed = try PackedBlobDescription(describing: blob, byteLimit: limit)
             let graph = try Graph.load(packed.content, path: path)
             self.init(PackedGraphFacts(packed, try graph.summary(fileBytes: packed.content.count)))
-        case .onnx: self.init(try Graph.load(path: path).summary(fileBytes: file.byteCount))
+        case .onnx: self.init(try Graph.load(path: path, externalData: .refused).summary(fileBytes: file.byteCount))
         case .calibration:
             let bytes = try FileBytes.read(path: path, byteLimit: CalibrationDescription.byteLimit)
             self.init(try CalibrationDescription(describing: bytes), byteCount: file.byteCount)
@@ -94,7 +94,7 @@ struct PackedGraphFacts: Encodable {
     let packing: String
     let unpackedBytes: Int
     let parameters: Int
-    let macs: Int
+    let macs: Int?
     let opset: Int64
     let operators: [String: Int]
     let inputs: [ModelSummary.Value]

@@ -16,6 +16,7 @@ struct Pleach: AsyncParsableCommand {
         version: softwareVersion,
         subcommands: [
             RunCommand.self, CoordinatorCommand.self, WorkerCommand.self, KeysCommand.self, StatusCommand.self,
-            LogsCommand.self, ModelCommand.self, UpdateCommand.self, BenchCommand.self, BenchWorkersCommand.self,
+            LogsCommand.self, ModelCommand.self, DataCommand.self, UpdateCommand.self, BenchCommand.self,
+            BenchWorkersCommand.self,
         ])
 }

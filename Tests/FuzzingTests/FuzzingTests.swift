@@ -2,7 +2,7 @@ import Foundation
 import FuzzDecoders
 import Testing
 
-/// Every decoder of network bytes against a fixed number of seeded mutants. `make fuzz` goes on where this stops.
+/// Every decoder of bytes from the network and from files against a fixed number of seeded mutants. `make fuzz` goes on where this stops.
 @Suite(.serialized)
 struct FuzzingTests {
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -17,6 +17,20 @@ struct HostileFileTests {
             loadFailure(Wire.model(Wire.node("If", ["x"], ["y"], extra: branch)))?.contains(
                 "attribute 'then_branch' of node 'If_0' is a sub-graph") == true)
         #expect(loadFailure(Wire.model(relu + Wire.field(15, [])))?.contains("sparse initializers") == true)
+        for (field, kind) in [
+            (UInt64(4), "a sequence"), (5, "a map"), (8, "a sparse tensor"), (9, "an optional value"),
+        ] {
+            let input = Wire.field(11, Wire.field(1, "s") + Wire.field(2, Wire.field(field, [])))
+            #expect(loadFailure(Wire.model(relu + input))?.contains("input 's' is \(kind)") == true)
+        }
+        let function = Wire.field(25, Wire.field(1, "MyGelu"))
+        #expect(
+            loadFailure(Wire.model(relu, modelFields: function))?.contains("it defines the function 'MyGelu'") == true)
+        for (type, name) in [(Int64(4), "uint16"), (12, "uint32"), (13, "uint64"), (21, "uint4"), (24, "float8e8m0")] {
+            #expect(
+                loadFailure(Wire.model(Wire.initializer("w", [1], type, []) + relu))?.contains(
+                    "tensor 'w' has the data type \(name), which is not supported") == true, "\(type)")
+        }
         #expect(
             loadFailure(Wire.model(Wire.initializer("w", [1], 8, []) + relu))?.contains(
                 "tensor 'w' has the data type string, which is not supported") == true)

@@ -99,10 +99,40 @@ struct LoadTests {
         #expect(untied.statisticNames == ["zeros.mean", "ones.variance"])
     }
 
-    @Test("opsets outside 13 to 25 are refused with their number", arguments: [Int64(1), 12, 26, .max, .min])
-    func opset(version: Int64) {
+    @Test("opsets outside 13 to 25 are refused with their number and the way out", arguments: [Int64(26), .max])
+    func newOpset(version: Int64) {
         let failure = loadFailure(Wire.model(Wire.node("Relu", ["x"], ["y"]), opset: version))
         #expect(failure == "opset \(version) is not supported; export the model with an opset from 13 to 25")
+    }
+
+    @Test("older opsets are told how to convert", arguments: [Int64(1), 12, .min])
+    func oldOpset(version: Int64) {
+        let failure = loadFailure(Wire.model(Wire.node("Relu", ["x"], ["y"]), opset: version))
+        #expect(
+            failure == "opset \(version) is not supported; export the model with an opset from 13 to 25, or convert it "
+                + "with onnx.version_converter.convert_version(model, 17)")
+    }
+
+    @Test(
+        "the IR version written is the one that came with the opset",
+        arguments: [(13, 8), (22, 10), (23, 11), (25, 13)])
+    func irVersion(opset: Int64, written: Int64) throws {
+        let graph = try Graph.load(Wire.model(Wire.node("Relu", ["x"], ["y"]), opset: opset), path: "ir")
+        #expect(graph.irVersion == written)
+        #expect(try Graph.load(graph.serialized(), path: "ir") == graph)
+    }
+
+    @Test("an output may be an input or an initializer itself")
+    func directOutputs() throws {
+        let extra =
+            Wire.field(12, Wire.field(1, "x") + Wire.field(2, Wire.field(1, Wire.field(1, 1))))
+            + Wire.field(12, Wire.field(1, "w") + Wire.field(2, Wire.field(1, Wire.field(1, 1))))
+        let file = Wire.model(
+            Wire.initializer("w", [1], 1, Wire.field(9, [0, 0, 128, 63])) + Wire.node("Relu", ["x"], ["y"]) + extra)
+        let graph = try Graph.load(file, path: "direct")
+        #expect(graph.outputs.map(\.name) == ["x", "w", "y"])
+        #expect(graph.initializers["w"]?.floats == [1])
+        #expect(try Graph.load(graph.serialized(), path: "again") == graph)
     }
 
     @Test("a missing file is named with the system's reason")

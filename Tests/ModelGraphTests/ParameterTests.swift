@@ -32,6 +32,67 @@ struct ParameterTests {
         #expect(graph.prunableNames == ["w"])
     }
 
+    @Test("a tensor of one element is a setting of arithmetic, but a bias or a normalisation's scale is a parameter")
+    func oneElement() {
+        let one = { (name: String) in (name, floatTensor([0.5], shape: [1])) }
+        let graph = smallGraph(
+            [
+                node("Mul", ["x", "scale"], ["a"]), node("Add", ["a", "epsilon"], ["b"]),
+                node("Where", ["mask", "fill", "b"], ["c"]), node("MatMul", ["c", "w"], ["d"]),
+                node("Add", ["bias", "d"], ["e"]), node("PRelu", ["e", "slope"], ["f"]),
+                node("InstanceNormalization", ["f", "gain", "shift"], ["y"]),
+            ],
+            ["scale", "epsilon", "fill", "bias", "slope", "gain", "shift"].map(one) + [("w", ramp([4, 1]))])
+        #expect(graph.parameters.map(\.name) == ["bias", "slope", "gain", "shift", "w"])
+    }
+
+    @Test("weights are followed through what moves them; bounds, pads, states and integers are none")
+    func followed() {
+        let many = { (name: String) in (name, ramp([2, 2])) }
+        let names = [
+            "token", "positions", "layerScale", "cast", "table", "tied", "pads", "state", "W", "R", "low", "ratio",
+            "query",
+        ]
+        var graph = smallGraph(
+            [
+                node("Expand", ["token", "size"], ["t1"]), node("Concat", ["t1", "x"], ["a"], ["axis": .int(1)]),
+                node("Slice", ["positions", "ids", "ids"], ["p1"]), node("Add", ["a", "p1"], ["b"]),
+                node("Mul", ["b", "layerScale"], ["c"]), node("Cast", ["cast"], ["k1"], ["to": .int(1)]),
+                node("Unsqueeze", ["k1", "ids"], ["k2"]), node("Conv", ["c", "k2"], ["d"]),
+                node("Gather", ["table", "ids"], ["g"]), node("Add", ["d", "g"], ["e"]),
+                node("Gather", ["tied", "ids"], ["h"]), node("Transpose", ["tied"], ["h1"]),
+                node("MatMul", ["h", "h1"], ["i"]), node("Pad", ["e", "size", "pads"], ["j"]),
+                node("LSTM", ["j", "W", "R", "", "", "state"], ["k"]), node("Clip", ["k", "low"], ["l"]),
+                node("Dropout", ["l", "ratio"], ["m"]), node("Attention", ["query", "m", "m"], ["n"]),
+                node("Min", ["n", "low"], ["y"]),
+            ], names.map(many) + [("ids", Tensor([Int64(0)], shape: [1])), ("size", Tensor([Int64(1)], shape: [1]))])
+        graph.outputs.append(ValueInfo(name: "i", elementType: .float32, dimensions: nil))
+        let expected = ["token", "positions", "layerScale", "cast", "table", "tied", "W", "R", "query"]
+        #expect(graph.parameters.map(\.name) == expected)
+        #expect(graph.prunableNames == ["cast", "tied", "W", "R"])
+        // An initializer that is only handed out is not trained; one that is also used stays what it is.
+        graph.outputs += ["low", "tied"].map { ValueInfo(name: $0, elementType: .float32, dimensions: nil) }
+        graph.nodes.removeAll { ["Clip", "Min", "Dropout"].contains($0.operatorType) }
+        #expect(graph.parameters.map(\.name) == expected)
+    }
+
+    @Test("running means and variances come in pairs, in node order")
+    func statistics() throws {
+        let graph = try ModelBuilder.build(
+            architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 2, seed: 1)
+        let pairs = graph.batchStatistics
+        #expect(pairs.count == 21)
+        #expect(pairs.flatMap { [$0.mean, $0.variance] } == graph.statisticNames)
+        #expect(pairs[0].mean == "stem.norm.running_mean" && pairs[0].variance == "stem.norm.running_var")
+        let shared = smallGraph(
+            [
+                node("BatchNormalization", ["x", "s", "b", "m", "v"], ["h"]),
+                node("BatchNormalization", ["h", "s", "b", "m", "v"], ["y"]),
+            ], ["s", "b", "m", "v"].map { ($0, ramp([2])) })
+        #expect(shared.batchStatistics.map(\.mean) == ["m"])
+        #expect(shared.statisticNames == ["m", "v"])
+    }
+
     @Test("a skeleton carries shapes only and comes back whole")
     func skeleton() throws {
         let graph = try ModelBuilder.build(architecture: "cnn", seed: 5)
@@ -111,5 +172,41 @@ struct ParameterTests {
         let odd = smallGraph(
             [node("Reshape", ["x", "s"], ["y"], ["allowzero": .int(1)])], [("s", Tensor([Int64(0)], shape: [1]))])
         #expect(throws: ModelError.self) { try odd.convertingOpset(to: 13) }
+    }
+
+    /// A node at one opset, asked for another; what must be said when it is refused.
+    @Test(
+        "only what changed is refused",
+        arguments: [
+            (node("ReduceMean", ["x"], ["y"], ["keepdims": .int(0)]), 13, 25, nil),
+            (node("ReduceMax", ["x"], ["y"], ["axes": .ints([1])]), 17, 18, "changed with opset 18"),
+            (node("ReduceMax", ["x", "axes"], ["y"]), 18, 17, "changed with opset 18"),
+            (node("ReduceSum", ["x", "axes"], ["y"]), 25, 13, nil),
+            (node("Split", ["x"], ["y", "z"]), 17, 18, "changed with opset 18"),
+            (node("Split", ["x", "axes"], ["y"]), 17, 25, nil),
+            (node("Pad", ["x", "axes", "", "axes"], ["y"]), 18, 17, "input 3 came with opset 18"),
+            (node("Pad", ["x", "axes"], ["y"], ["mode": .string("wrap")]), 19, 18, "mode 'wrap' came with opset 19"),
+            (node("Pad", ["x", "axes"], ["y"], ["mode": .string("edge")]), 25, 13, nil),
+            (node("Resize", ["x"], ["y"], ["antialias": .int(1)]), 18, 17, "'antialias' came with opset 18"),
+            (
+                node("Resize", ["x"], ["y"], ["antialias": .int(0), "keep_aspect_ratio_policy": .string("stretch")]),
+                19, 13, nil
+            ),
+            (node("GroupNormalization", ["x", "w", "w"], ["y"]), 18, 21, "changed with opset 21"),
+            (node("Shape", ["x"], ["y"], ["end": .int(2)]), 15, 14, "'end' came with opset 15"),
+            (node("LSTM", ["x", "w", "w"], ["y"], ["layout": .int(1)]), 14, 13, "'layout' came with opset 14"),
+            (node("HardSwish", ["x"], ["y"]), 14, 13, "it came with opset 14"),
+            (node("Attention", ["x", "x", "x"], ["y"]), 23, 25, nil),
+            (node("ScatterND", ["x", "axes", "x"], ["y"], ["reduction": .string("max")]), 18, 16, "'max' came with"),
+            (node("NonZero", ["x"], ["y"]), 13, 14, "is not known"),
+        ] as [(Node, Int64, Int64, String?)])
+    func history(changed: Node, from: Int64, to: Int64, reason: String?) {
+        let graph = smallGraph([changed], [("axes", Tensor([Int64(1)], shape: [1])), ("w", ramp([2]))], opset: from)
+        do throws(ModelError) {
+            #expect(try graph.convertingOpset(to: to).opset == to)
+            #expect(reason == nil, "\(changed.operatorType) from \(from) to \(to)")
+        } catch {
+            #expect(reason.map(error.description.contains) == true, "\(error)")
+        }
     }
 }

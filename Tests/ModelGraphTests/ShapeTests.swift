@@ -70,14 +70,28 @@ struct ShapeTests {
         ) { try smallGraph([node("Loop", ["x"], ["y"])]).inferShapes(batch: 1) }
     }
 
-    @Test("declared shapes decide: only the batch may vary")
+    @Test("open axes take the batch or a given extent, or are refused by name")
     func inputs() throws {
         var graph = smallGraph([node("Relu", ["x"], ["y"])])
         #expect(try graph.inferShapes(batch: 5)["y"] == [5, 2, 4, 4])
-        graph.inputs[0].dimensions = [.unknown, .fixed(2), .symbolic("height")]
-        #expect(throws: ModelError.invalidRequest("axis 2 of input 'x' has no fixed extent; only the batch may vary")) {
-            try graph.inferShapes(batch: 1)
+        #expect(try graph.inferShapes(batch: 5, extents: ["batch": 3])["y"] == [3, 2, 4, 4])
+        #expect(graph.openAxes == [])
+        graph.inputs[0].dimensions = [.unknown, .fixed(2), .symbolic("height"), .unknown]
+        #expect(graph.openAxes == ["height", "x.3"])
+        #expect(try graph.inferShapes(batch: 5, extents: ["height": 7, "x.3": 0])["y"] == [5, 2, 7, 0])
+        func failure(_ extents: [String: Int]) -> String? {
+            do throws(ModelError) {
+                _ = try graph.inferShapes(batch: 1, extents: extents)
+                return nil
+            } catch { return error.description }
         }
+        #expect(
+            failure([:])
+                == "axis 2 of input 'x' has no fixed extent; give one for 'height' (--extent height=N)")
+        #expect(failure(["height": 3])?.contains("axis 3 of input 'x'") == true)
+        #expect(
+            failure(["height": 3, "width": 3]) == "no input has an open axis 'width'; open are 'height', 'x.3'")
+        #expect(failure(["height": -1]) == "an extent of -1 for 'height' is impossible")
         graph.inputs[0].dimensions = nil
         #expect(throws: ModelError.self) { try graph.inferShapes(batch: 1) }
         #expect(throws: ModelError.self) { try graph.inferShapes(batch: 0) }
@@ -89,27 +103,5 @@ struct ShapeTests {
             let shapes = try Fixtures.graph(name).inferShapes(batch: 2)
             #expect(shapes["logits"] == (name == "parity/tinybert" ? [2, 5] : [2, 10]), "\(name)")
         }
-    }
-
-    @Test("the summary counts parameters, zeros and multiply-accumulates")
-    func summary() throws {
-        var graph = try ModelBuilder.build(architecture: "cnn", seed: 1)
-        let summary = try graph.summary(fileBytes: 77)
-        #expect(summary.parameters == 421_642)
-        // conv1 28*28*32*9 + conv2 14*14*64*288 + 3136*128 + 128*10
-        #expect(summary.macs == 225_792 + 3_612_672 + 401_408 + 1_280)
-        #expect(summary.bytes == 77)
-        #expect(summary.opset == 17)
-        #expect(summary.operators == ["Conv": 2, "Relu": 3, "MaxPool": 2, "Flatten": 1, "Gemm": 2])
-        // Biases start at zero.
-        #expect(summary.nonzeroParameters == 421_642 - 32 - 64 - 128 - 10)
-        graph.initializers["fc1.weight"] = Tensor(zeros: [128, 3136])
-        #expect(try graph.summary(fileBytes: 77).nonzeroParameters == summary.nonzeroParameters - 401_408)
-        let json = String(decoding: summary.encodedJSON(), as: UTF8.self)
-        #expect(json == String(decoding: summary.encodedJSON(), as: UTF8.self))
-        for key in ["parameters", "nonzeroParameters", "macs", "bytes", "opset", "operators", "inputs", "outputs"] {
-            #expect(json.contains("\"\(key)\""))
-        }
-        #expect(summary.inputs.map(\.description) == ["x float32[batch, 1, 28, 28]"])
     }
 }

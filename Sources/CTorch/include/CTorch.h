@@ -64,17 +64,11 @@ int ct_set_gradient(CTTensor *leaf, const CTTensor *gradient);
 CTTensor *ct_zeros_like(const CTTensor *tensor);
 CTTensor *ct_clone(const CTTensor *tensor);
 
-// Images. Resizes planes of 8-bit pixels [channels, height, width]: bilinear, with antialiasing where they shrink, half pixel
-// centres, rounded to nearest even: what torchvision's Resize does with a tensor.
-int ct_resize_planes(const uint8_t *planes, int64_t channels, int64_t height, int64_t width, int64_t new_height,
-                     int64_t new_width, uint8_t *target);
-// Makes the calling thread use one thread, whatever ct_set_threads says: loaders run beside the training, not instead of it.
-int ct_enter_loader_thread(void);
-
 #ifdef __cplusplus
 }
 #endif
 
+#include "ct_images.h"
 #include "ct_layers.h"
 #include "ct_operators.h"
 #include "ct_training.h"

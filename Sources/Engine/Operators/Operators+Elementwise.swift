@@ -2,37 +2,73 @@ import CTorch
 import ModelGraph
 import Tensors
 
-// Operators element by element, and reductions.
+// Functions of one element.
 extension Operators {
     static let elementwise: [String: OperatorDefinition] = [
-        "Relu": .one(unary(ct_relu)), "Clip": .one(clip), "Add": .one(binary(ct_add)), "Sub": .one(binary(ct_sub)),
-        "Mul": .one(binary(ct_mul)), "Div": .one(binary(ct_div)), "Erf": .one(unary(ct_erf)),
-        "Tanh": .one(unary(ct_tanh)), "Sqrt": .one(unary(ct_sqrt)), "Sigmoid": .one(unary(ct_sigmoid)),
-        "Exp": .one(unary(ct_exp)), "Log": .one(unary(ct_log)), "Neg": .one(unary(ct_neg)),
-        "Pow": .one(binary(ct_pow)), "Cast": .one(cast), "ReduceMean": .one(reduceMean),
+        "Abs": .one(function(CT_UNARY_ABS)), "Ceil": .one(function(CT_UNARY_CEIL)), "Cos": .one(function(CT_UNARY_COS)),
+        "Erf": .one(function(CT_UNARY_ERF)), "Exp": .one(function(CT_UNARY_EXP)),
+        "Floor": .one(function(CT_UNARY_FLOOR)),
+        "Log": .one(function(CT_UNARY_LOG)), "Neg": .one(function(CT_UNARY_NEG)), "Not": .one(function(CT_UNARY_NOT)),
+        "Reciprocal": .one(function(CT_UNARY_RECIPROCAL)), "Relu": .one(function(CT_UNARY_RELU)),
+        "Round": .one(function(CT_UNARY_ROUND)), "Sigmoid": .one(function(CT_UNARY_SIGMOID)),
+        "Sign": .one(function(CT_UNARY_SIGN)),
+        "Sin": .one(function(CT_UNARY_SIN)), "Softplus": .one(function(CT_UNARY_SOFTPLUS)),
+        "Softsign": .one(function(CT_UNARY_SOFTSIGN)), "Sqrt": .one(function(CT_UNARY_SQRT)),
+        "Tanh": .one(function(CT_UNARY_TANH)),
+        "IsNaN": .one(function(CT_UNARY_IS_NAN)), "Mish": .one(function(CT_UNARY_MISH), opsets: 18...25),
+        "HardSwish": .one(function(CT_UNARY_HARD_SWISH), opsets: 14...25), "Gelu": .one(gelu, opsets: 20...25),
+        "Celu": .one(function(CT_UNARY_CELU, ("alpha", 1))), "Elu": .one(function(CT_UNARY_ELU, ("alpha", 1))),
+        "LeakyRelu": .one(function(CT_UNARY_LEAKY_RELU, ("alpha", 0.01))),
+        "Selu": .one(
+            function(CT_UNARY_SELU, ("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
+        "HardSigmoid": .one(function(CT_UNARY_HARD_SIGMOID, ("alpha", 0.2), ("beta", 0.5))),
+        "IsInf": .one(isInfinite), "Clip": .one(clip), "Cast": .one(cast), "CastLike": .one(castLike, opsets: 15...25),
     ]
 
-    static func clip(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
-        func bound(_ index: Int) throws(EngineError) -> Double? {
-            guard node.inputs.indices.contains(index), !node.inputs[index].isEmpty else { return nil }
-            guard let tensor = graph.initializers[node.inputs[index]], tensor.elementType == .float32,
-                let value = tensor.floats.first
-            else { throw refuse(node, "bounds must be constant float32 scalars") }
-            return Double(value)
+    /// A function of one element, with up to two float attributes and their defaults.
+    static func function(
+        _ function: CTUnary, _ alpha: (name: String, value: Float)? = nil, _ beta: (name: String, value: Float)? = nil
+    ) -> SingleCompiler {
+        { node, _ throws(EngineError) in
+            func value(_ attribute: (name: String, value: Float)?) -> Double {
+                attribute.map { Double(node.float($0.name) ?? $0.value) } ?? 0
+            }
+            let (a, b) = (value(alpha), value(beta))
+            return { _, x throws(EngineError) in try TorchTensor(ct_unary(function, first(x).handle, a, b)) }
         }
-        let (low, high) = (try bound(1), try bound(2))
+    }
+
+    static func gelu(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
+        let kind: CTUnary
+        switch node.string("approximate") ?? "none" {
+        case "none": kind = CT_UNARY_GELU
+        case "tanh": kind = CT_UNARY_GELU_TANH
+        case let other: throw refuse(node, "approximate '\(other)'")
+        }
+        return { _, x throws(EngineError) in try TorchTensor(ct_unary(kind, first(x).handle, 0, 0)) }
+    }
+
+    static func isInfinite(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
+        let negative = node.int("detect_negative") ?? 1 != 0
+        let positive = node.int("detect_positive") ?? 1 != 0
         return { _, x throws(EngineError) in
-            let input = try first(x).handle
-            return try TorchTensor(
-                withOptional(low) { low in withOptional(high) { high in ct_clip(input, low, high) } })
+            try TorchTensor(ct_unary(CT_UNARY_IS_INF, first(x).handle, negative ? 1 : 0, positive ? 1 : 0))
         }
     }
 
-    static func withOptional<Result>(_ value: Double?, _ body: (UnsafePointer<Double>?) -> Result) -> Result {
-        guard let value else { return body(nil) }
-        return withUnsafePointer(to: value) { body($0) }
+    /// Bounds may be constants or computed; where the lower one exceeds the upper one, all becomes the upper one.
+    static func clip(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
+        { _, x throws(EngineError) in
+            let input = try first(x)
+            for case let bound?? in [x.dropFirst().first, x.dropFirst(2).first]
+            where bound.elementType != input.elementType {
+                throw refuse(node, "a bound of \(bound.elementType) for \(input.elementType)")
+            }
+            return try TorchTensor(ct_clip(input.handle, optional(x, 1), optional(x, 2)))
+        }
     }
 
+    /// The attributes saturate and round_mode concern 8-bit floats only, which are refused.
     static func cast(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
         guard let code = node.int("to"), let type = elementTypes[code] else {
             throw refuse(node, "a cast to data type \(node.int("to") ?? 0)")
@@ -40,24 +76,15 @@ extension Operators {
         return { _, x throws(EngineError) in try TorchTensor(ct_cast(first(x).handle, Int32(type.rawValue))) }
     }
 
+    static func castLike(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
+        { _, x throws(EngineError) in
+            try TorchTensor(ct_cast(first(x).handle, Int32(first(x, 1).elementType.rawValue)))
+        }
+    }
+
     /// TensorProto.DataType, from the ONNX specification.
-    private static let elementTypes: [Int64: ElementType] = [
+    static let elementTypes: [Int64: ElementType] = [
         1: .float32, 2: .uint8, 3: .int8, 5: .int16, 6: .int32, 7: .int64, 9: .bool, 10: .float16, 11: .float64,
         16: .bfloat16,
     ]
-
-    /// Axes are an attribute before opset 18 and an input from then on.
-    static func reduceMean(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
-        let keeps = node.int("keepdims") ?? 1 != 0
-        let skipsEmpty = node.int("noop_with_empty_axes") ?? 0 != 0
-        let constant = try graph.opset < 18 ? node.ints("axes") ?? [] : known(node, graph, input: 1)
-        return { _, x throws(EngineError) in
-            let input = try first(x)
-            let isGiven = constant != nil || (x.count > 1 && x[1] != nil)
-            let axes = isGiven ? try integers(constant, else: x, 1, node) : []
-            if axes.isEmpty, skipsEmpty { return input }
-            for axis in axes { _ = try place(node, axis, rank: input.extents.count) }
-            return try TorchTensor(ct_mean(input.handle, axes, Int32(axes.count), keeps))
-        }
-    }
 }

@@ -56,9 +56,10 @@ enum Operators {
     }
 
     /// Every operator, each family in a file of its own.
-    static let definitions: [String: OperatorDefinition] = [layers, shapes, elementwise, quantization].reduce(
-        into: [:]
-    ) { all, family in
+    static let definitions: [String: OperatorDefinition] = [
+        layers, convolutions, pools, normalizations, recurrent, attention, resizing, padding, matrices, shapes, slices,
+        indexing, elementwise, arithmetic, reductions, quantization,
+    ].reduce(into: [:]) { all, family in
         all.merge(family) { _, _ in preconditionFailure("an operator is defined twice") }
     }
 
@@ -94,10 +95,19 @@ enum Operators {
     /// A constant input's integers (shapes, axes).
     static func integers(_ node: Node, _ graph: Graph, input index: Int) throws(EngineError) -> [Int64]? {
         guard node.inputs.indices.contains(index), !node.inputs[index].isEmpty else { return nil }
-        guard let tensor = graph.initializers[node.inputs[index]], tensor.elementType == .int64 else {
+        guard let tensor = graph.initializers[node.inputs[index]], let values = integers(tensor) else {
             throw refuse(node, "input \(index) must be a constant int64 tensor")
         }
-        return tensor.elements(as: Int64.self)
+        return values
+    }
+
+    /// The elements of an int64 or int32 tensor; nil for another type.
+    private static func integers(_ tensor: Tensor) -> [Int64]? {
+        switch tensor.elementType {
+        case .int64: tensor.elements(as: Int64.self)
+        case .int32: tensor.elements(as: Int32.self).map(Int64.init)
+        default: nil
+        }
     }
 
     /// An input's integers where the graph fixes them; nil where it computes them.
@@ -112,8 +122,10 @@ enum Operators {
     ) throws(EngineError) -> [Int64] {
         if let constant { return constant }
         let tensor = try first(inputs, index)
-        guard tensor.elementType == .int64 else { throw refuse(node, "a shape of type \(tensor.elementType)") }
-        return try tensor.tensor().elements(as: Int64.self)
+        guard let values = integers(try tensor.tensor()) else {
+            throw refuse(node, "integers of type \(tensor.elementType)")
+        }
+        return values
     }
 
     /// An axis counted from the front.

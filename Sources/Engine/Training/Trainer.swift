@@ -57,7 +57,9 @@ public final class Trainer {
         self.program = program
         procedure = try program.procedure(for: graph.outputs.prefix(1).map(\.name))
         // Codes have no gradient: training through them would silently leave weights as they are.
-        if let codes = procedure.instructions.first(where: { $0.node.operatorType == "QuantizeLinear" })?.node {
+        if let codes = procedure.instructions.first(where: {
+            Operators.withoutGradient.contains($0.node.operatorType)
+        })?.node {
             throw Operators.refuse(codes, "training a quantized model; train the float model it was made from")
         }
         parameterList = graph.parameters

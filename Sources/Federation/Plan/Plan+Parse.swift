@@ -67,15 +67,17 @@ struct PlanReader {
             }
             return .file(try file(in: section))
         }
-        let architectures = Choices(
-            known: ["mlp", "cnn", "resnet20"].map { ($0, $0) }, toCome: PlanWordsToCome.architectures)
-        guard let architecture = try section.choice("architecture", architectures) else {
-            throw section.missing("architecture", hint: "name mlp, cnn or resnet20, or give 'file'")
+        let names = PlanWords.architectures
+        guard let architecture = try section.choice("architecture", Choices(known: names.map { ($0, $0) })) else {
+            throw section.missing("architecture", hint: "name \(names.joined(separator: ", ")), or give 'file'")
         }
-        let isFlat = architecture == "mlp"
-        let input = try section.integers(
-            "input", 1...65536, counts: isFlat ? [1, 3] : [3],
-            meaning: isFlat ? "[features] or [channels, height, width]" : "[channels, height, width]")
+        let (counts, meaning): ([Int], String) =
+            switch architecture {
+            case "mlp": ([1, 3], "[features] or [channels, height, width]")
+            case "transformer": ([1, 2], "[length] or [length, vocabulary]")
+            default: ([3], "[channels, height, width]")
+            }
+        let input = try section.integers("input", 1...65536, counts: counts, meaning: meaning)
         return .architecture(
             name: architecture,
             options: ArchitectureOptions(

@@ -112,12 +112,12 @@ private struct DirectionReader {
         // Who asks for float32 wants nothing lost.
         let small = try section.choice("small", formats, default: values == .float32 ? .float32 : .float16)
         let levels = try section.choice("levels", .named(CodebookLevels.self), default: .normalFloat)
-        guard !section.has("levels") || values.isCodebook || small.isCodebook else {
+        guard !section.has("levels") || values.codebookSize > 0 || small.codebookSize > 0 else {
             throw section.error("levels", "'levels' in \(place) needs values: codebook16 or codebook256")
         }
         let rotates = try section.boolean("rotate", default: false)
-        guard !rotates || values.canRotate || small.canRotate else {
-            let words = ValueFormat.allCases.filter(\.canRotate).map { String(describing: $0) }
+        guard !rotates || values.takesRotation || small.takesRotation else {
+            let words = ValueFormat.allCases.filter(\.takesRotation).map { String(describing: $0) }
             throw section.error("rotate", "'rotate' in \(place) needs values: one of \(words.joined(separator: ", "))")
         }
         return WireScheme(
@@ -153,18 +153,6 @@ private struct DirectionReader {
         guard scheme.budget != nil || scheme.selection != .dense else {
             throw section.error(
                 "momentum", "'momentum' in \(place) needs a density below 1 or a budget: it moves what is not sent")
-        }
-    }
-}
-
-extension ValueFormat {
-    fileprivate var isCodebook: Bool { self == .codebook16 || self == .codebook256 }
-
-    /// Formats of 1 to 4 bits.
-    fileprivate var canRotate: Bool {
-        switch self {
-        case .int4, .int3, .int2, .ternary, .sign, .codebook16: true
-        case .float32, .float16, .bfloat16, .int8, .int6, .codebook256: false
         }
     }
 }

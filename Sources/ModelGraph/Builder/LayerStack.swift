@@ -2,17 +2,23 @@ import Tensors
 
 /// Appends layers one after another; `current` is the value the next layer reads.
 struct LayerStack {
+    /// How convolutions begin; their biases begin at zero.
+    enum ConvolutionStart { case kaimingUniform, kaimingNormal }
+
     private let name: String
     private let input: [Int]
-    private let seed: UInt64
+    private let start: ConvolutionStart
+    private let weights: InitialWeights
     private var nodes: [Node] = []
     private var initializers = NamedTensors()
-    private var current = "x"
+    private var constants = NamedTensors()
+    private(set) var current = "x"
 
-    init(name: String, input: [Int], seed: UInt64) {
+    init(name: String, input: [Int], seed: UInt64, start: ConvolutionStart = .kaimingUniform) {
         self.name = name
         self.input = input
-        self.seed = seed
+        self.start = start
+        weights = InitialWeights(model: name, seed: seed)
     }
 
     func graph(classes: Int) -> Graph {
@@ -25,18 +31,27 @@ struct LayerStack {
             outputs: [
                 ValueInfo(name: "logits", elementType: .float32, dimensions: [.symbolic("batch"), .fixed(classes)])
             ],
-            initializers: initializers)
+            initializers: NamedTensors(initializers.ordered + constants.ordered),
+            constantNames: Set(constants.names))
     }
 
     /// 3x3 (or another kernel) convolution that keeps the extent at stride 1.
-    mutating func conv(_ name: String, from: Int, to: Int, kernel: Int = 3, stride: Int = 1, bias: Bool = false) {
-        addWeight("\(name).weight", [to, from, kernel, kernel], fanIn: from * kernel * kernel)
+    mutating func conv(
+        _ name: String, from: Int, to: Int, kernel: Int = 3, stride: Int = 1, groups: Int = 1, bias: Bool = false
+    ) {
+        let spread: InitialWeights.Spread =
+            switch start {
+            case .kaimingUniform: .kaimingUniform(fanIn: from / groups * kernel * kernel)
+            case .kaimingNormal: .kaimingNormal(fanOut: to * kernel * kernel)
+            }
+        add("\(name).weight", [to, from / groups, kernel, kernel], spread)
         if bias { add("\(name).bias", [to], 0) }
         let (pad, stride) = (Int64(kernel / 2), Int64(stride))
         append(
             name, "Conv", parameters: ["\(name).weight"] + (bias ? ["\(name).bias"] : []),
             attributes: [
-                "dilations": .ints([1, 1]), "group": .int(1), "kernel_shape": .ints([Int64(kernel), Int64(kernel)]),
+                "dilations": .ints([1, 1]), "group": .int(Int64(groups)),
+                "kernel_shape": .ints([Int64(kernel), Int64(kernel)]),
                 "pads": .ints([pad, pad, pad, pad]), "strides": .ints([stride, stride]),
             ])
     }
@@ -51,10 +66,21 @@ struct LayerStack {
 
     mutating func relu(_ name: String) { append(name, "Relu") }
 
-    mutating func maxPool(_ name: String) {
+    /// min(max(x, 0), 6); the bounds are shared by all.
+    mutating func relu6(_ name: String) {
+        constants["relu6.low"] = Tensor([Float(0)], shape: [])
+        constants["relu6.high"] = Tensor([Float(6)], shape: [])
+        append(name, "Clip", parameters: ["relu6.low", "relu6.high"])
+    }
+
+    /// 2x2 windows side by side, or others.
+    mutating func maxPool(_ name: String, kernel: Int64 = 2, stride: Int64 = 2, pad: Int64 = 0) {
         append(
             name, "MaxPool",
-            attributes: ["kernel_shape": .ints([2, 2]), "pads": .ints([0, 0, 0, 0]), "strides": .ints([2, 2])])
+            attributes: [
+                "kernel_shape": .ints([kernel, kernel]), "pads": .ints([pad, pad, pad, pad]),
+                "strides": .ints([stride, stride]),
+            ])
     }
 
     mutating func globalAveragePool() { append("pool", "GlobalAveragePool") }
@@ -62,14 +88,21 @@ struct LayerStack {
     mutating func flatten() { append("flatten", "Flatten", attributes: ["axis": .int(1)]) }
 
     /// A dense layer; the last one writes `logits`.
-    mutating func gemm(_ name: String, from: Int, to: Int, isLast: Bool = false) {
+    /// - Parameter spread: of the weights, when not Kaiming-uniform.
+    mutating func gemm(
+        _ name: String, from: Int, to: Int, isLast: Bool = false, spread: InitialWeights.Spread? = nil
+    ) {
         // Without a ReLU behind it, a layer keeps its input's variance at a smaller spread.
-        addWeight("\(name).weight", [to, from], fanIn: from, gainSquared: isLast ? 1 : 2)
+        add(
+            "\(name).weight", [to, from], spread ?? .kaimingUniform(fanIn: from, gainSquared: isLast ? 1 : 2))
         add("\(name).bias", [to], 0)
         append(
             name, "Gemm", parameters: ["\(name).weight", "\(name).bias"],
             attributes: ["alpha": .float(1), "beta": .float(1), "transB": .int(1)], output: isLast ? "logits" : nil)
     }
+
+    /// Adds a value computed before to the current one.
+    mutating func add(_ name: String, shortcut: String) { append(name, "Add", parameters: [shortcut]) }
 
     /// Two convolutions around a shortcut, which is a 1x1 projection where the shape changes.
     mutating func residualBlock(_ name: String, from: Int, to: Int, stride: Int) {
@@ -104,24 +137,10 @@ struct LayerStack {
     }
 
     private mutating func add(_ name: String, _ extents: [Int], _ value: Float) {
-        let shape = Self.shape(extents)
-        initializers[name] = Tensor([Float](repeating: value, count: shape.elementCount), shape: shape)
+        initializers[name] = weights.tensor(extents, filledWith: value)
     }
 
-    /// Kaiming-uniform (He et al. 2015, section 2.2): U(-b, b) with b = sqrt(3 gain^2 / fanIn), gain^2 = 2 before a ReLU.
-    /// Only + - * / and sqrt, which IEEE 754 rounds exactly, so every machine gets the same bits.
-    private mutating func addWeight(_ name: String, _ extents: [Int], fanIn: Int, gainSquared: Float = 2) {
-        let bound = (3 * gainSquared / Float(fanIn)).squareRoot()
-        var generator = SeededGenerator(seed: seed, labels: self.name, name)
-        let shape = Self.shape(extents)
-        var values: [Float] = []
-        values.reserveCapacity(shape.elementCount)
-        for _ in 0..<shape.elementCount { values.append((2 * generator.uniform() - 1) * bound) }
-        initializers[name] = Tensor(values, shape: shape)
-    }
-
-    private static func shape(_ extents: [Int]) -> Shape {
-        guard let shape = try? Shape(extents) else { preconditionFailure("invalid layer shape \(extents)") }
-        return shape
+    private mutating func add(_ name: String, _ extents: [Int], _ spread: InitialWeights.Spread) {
+        initializers[name] = weights.tensor(name, extents, spread)
     }
 }

@@ -1,78 +1,74 @@
 import Tensors
 
 extension Graph {
-    /// The shape of every value for one batch size: inputs, initializers and all that nodes compute. A symbolic or
-    /// unknown first axis of an input takes `batch`, as do other axes of the same symbol.
-    /// - Throws: `ModelError.invalidNode` where shapes do not fit, `.unsupportedOperator` for an operator without a rule,
-    ///   `.invalidRequest` for an input whose shape is not declared.
-    public func inferShapes(batch: Int) throws(ModelError) -> [String: Shape] {
-        guard (1...ModelLimits.extent).contains(batch) else {
-            throw .invalidRequest("a batch of \(batch) is impossible")
-        }
+    /// The shape of every value: inputs, initializers and all that nodes compute.
+    /// - Parameters:
+    ///   - batch: what a symbolic or unknown first axis of an input takes, and other axes of the same symbol.
+    ///   - extents: the extents of other symbolic axes by symbol, such as `["sequence": 128]`; an axis without a symbol
+    ///     is called `INPUT.AXIS` (as `mask.1`). What is given here goes before `batch`.
+    /// - Throws: `ModelError.invalidNode` where shapes do not fit or overflow, `.unsupportedOperator` for an operator
+    ///   without a rule, `.invalidRequest` for an input whose shape is not declared and for an axis without an extent.
+    public func inferShapes(batch: Int, extents: [String: Int] = [:]) throws(ModelError) -> [String: Shape] {
+        try inferred(batch: batch, extents: extents).shapes
+    }
+
+    /// As `inferShapes`, with element types.
+    func inferred(batch: Int, extents: [String: Int]) throws(ModelError) -> ShapeInference {
         var inference = ShapeInference(graph: self)
-        for input in inputs { inference.shapes[input.name] = try input.shape(batch: batch) }
+        for (name, shape) in try inputShapes(batch: batch, extents: extents) { inference.shapes[name] = shape }
+        for input in inputs { inference.types[input.name] = input.elementType }
         for (name, tensor) in initializers.ordered { inference.define(name, tensor) }
         for node in nodes { try inference.visit(node) }
-        return inference.shapes
+        return inference
     }
 }
 
-extension ValueInfo {
-    /// The concrete shape for one batch size.
-    func shape(batch: Int) throws(ModelError) -> Shape {
-        guard let dimensions else { throw .invalidRequest("input '\(name)' declares no shape; export it with one") }
-        var extents: [Int] = []
-        for (axis, dimension) in dimensions.enumerated() {
-            switch dimension {
-            case .fixed(let extent): extents.append(extent)
-            case .symbolic(let symbol) where axis == 0 || dimensions[0] == .symbolic(symbol): extents.append(batch)
-            case .unknown where axis == 0: extents.append(batch)
-            case .symbolic, .unknown:
-                throw .invalidRequest("axis \(axis) of input '\(name)' has no fixed extent; only the batch may vary")
-            }
-        }
-        do { return try Shape(extents) } catch { throw .invalidTensor(error) }
-    }
-}
-
-/// One walk over the nodes in order. Besides shapes it follows small int64 values, from which exporters compute shapes.
+/// One walk over the nodes in order. Besides shapes it follows the small values from which exporters compute shapes.
 struct ShapeInference {
-    let graph: Graph
+    let opset: Int64
     var shapes: [String: Shape] = [:]
-    /// Values known on the host, in row-major order.
-    var integers: [String: [Int64]] = [:]
+    var types: [String: ElementType] = [:]
+    /// Values known on the host.
+    var known: [String: HostTensor] = [:]
 
-    /// Most elements of a value followed on the host: shapes are short, so anything longer is data.
-    static let integerLimit = 1_024
-
-    init(graph: Graph) { self.graph = graph }
+    init(graph: Graph) { opset = graph.opset }
 
     mutating func define(_ name: String, _ tensor: Tensor) {
         shapes[name] = tensor.shape
-        if tensor.elementType == .int64, tensor.elementCount <= Self.integerLimit {
-            integers[name] = tensor.elements(as: Int64.self)
-        }
+        types[name] = tensor.elementType
+        known[name] = HostTensor(tensor)
     }
 
     mutating func visit(_ node: Node) throws(ModelError) {
-        guard let first = node.outputs.first, !first.isEmpty else {
+        guard node.outputs.contains(where: { !$0.isEmpty }) else {
             throw .invalidNode(operatorType: node.operatorType, node: node.name, reason: "it has no output")
         }
-        let (shape, values) = try result(of: node)
-        shapes[first] = shape
-        // Further outputs (Dropout's mask, MaxPool's indices) have the shape of the first one.
-        for output in node.outputs.dropFirst() where !output.isEmpty { shapes[output] = shape }
-        if let values, values.count == shape.elementCount { integers[first] = values }
+        let results = try results(of: node)
+        guard node.outputs.count <= results.count else {
+            throw .invalidNode(
+                operatorType: node.operatorType, node: node.name,
+                reason: "it has \(node.outputs.count) outputs; the operator gives \(results.count)")
+        }
+        for (output, result) in zip(node.outputs, results) where !output.isEmpty {
+            shapes[output] = result.shape
+            types[output] = result.type
+            known[output] = result.value
+        }
     }
 
-    private func result(of node: Node) throws(ModelError) -> (Shape, [Int64]?) {
-        let view = NodeShapes(node: node, opset: graph.opset, shapes: shapes, integers: integers)
-        guard let shape = try ShapeRules.apply(view) else {
+    private func results(
+        of node: Node
+    ) throws(ModelError) -> [(shape: Shape, type: ElementType, value: HostTensor?)] {
+        let view = NodeShapes(node: node, opset: opset, shapes: shapes, types: types, known: known)
+        guard let shapes = try ShapeRules.apply(view) else {
             throw .unsupportedOperator(
-                operatorType: node.operatorType, node: node.name, opset: graph.opset,
+                operatorType: node.operatorType, node: node.name, opset: opset,
                 reason: "its output shape cannot be inferred")
         }
-        return (shape, HostIntegers.evaluate(view))
+        return shapes.enumerated().map { index, shape in
+            let type = OutputTypes.type(ofOutput: index, view)
+            return (shape, type, HostArithmetic.evaluate(view, output: index, shape: shape, type: type))
+        }
     }
 }
 
@@ -81,7 +77,8 @@ struct NodeShapes {
     let node: Node
     let opset: Int64
     let shapes: [String: Shape]
-    let integers: [String: [Int64]]
+    let types: [String: ElementType]
+    let known: [String: HostTensor]
 
     func invalid(_ reason: String) -> ModelError {
         .invalidNode(operatorType: node.operatorType, node: node.name, reason: reason)
@@ -94,9 +91,14 @@ struct NodeShapes {
         return shape
     }
 
-    /// An int64 input whose value is known before running.
+    func type(_ index: Int) -> ElementType? { has(index) ? types[node.inputs[index]] : nil }
+
+    /// An input's value where it is known before running.
+    func value(_ index: Int) -> HostTensor? { has(index) ? known[node.inputs[index]] : nil }
+
+    /// An integer input whose value is known before running.
     func integers(_ index: Int) throws(ModelError) -> [Int64] {
-        guard has(index), let values = integers[node.inputs[index]] else {
+        guard let values = value(index)?.integers else {
             throw invalid("input \(index) must be int64 and known before running")
         }
         return values
@@ -119,9 +121,26 @@ struct NodeShapes {
         return values.map(Int.init)
     }
 
+    /// An attribute that is one small number, or `fallback` where it is absent.
+    func small(_ key: String, fallback: Int, least: Int = 0) throws(ModelError) -> Int {
+        guard let value = node.int(key) else { return fallback }
+        guard (Int64(least)...Int64(ModelLimits.extent)).contains(value) else {
+            throw invalid("attribute '\(key)' \(value) must be a number of at least \(least)")
+        }
+        return Int(value)
+    }
+
     /// An axis in -rank..<rank made non-negative.
     func axis(_ value: Int64, rank: Int) throws(ModelError) -> Int {
         guard value >= -Int64(rank), value < Int64(rank) else { throw invalid("axis \(value) is outside rank \(rank)") }
         return Int(value < 0 ? value + Int64(rank) : value)
+    }
+
+    /// Several axes, none of them twice.
+    func axes(_ values: [Int64], rank: Int) throws(ModelError) -> [Int] {
+        var axes: [Int] = []
+        for value in values { axes.append(try axis(value, rank: rank)) }
+        guard Set(axes).count == axes.count else { throw invalid("axes \(values) repeat") }
+        return axes
     }
 }

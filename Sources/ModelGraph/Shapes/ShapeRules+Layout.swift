@@ -2,6 +2,46 @@ import Tensors
 
 // Operators that move, join or count axes.
 extension ShapeRules {
+    static func flatten(_ view: NodeShapes) throws(ModelError) -> Shape {
+        let x = try view.input(0)
+        let value = view.node.int("axis") ?? 1
+        let axis = value == Int64(x.rank) ? x.rank : try view.axis(value, rank: x.rank)
+        func product(_ extents: ArraySlice<Int>) throws(ModelError) -> Int {
+            try view.shape(Array(extents)).elementCount
+        }
+        return try view.shape([try product(x.dimensions[..<axis]), try product(x.dimensions[axis...])])
+    }
+
+    static func reshape(_ view: NodeShapes) throws(ModelError) -> Shape {
+        let x = try view.input(0)
+        let target = try view.integers(1)
+        let copiesZero = view.node.int("allowzero") ?? 0 == 0
+        var extents: [Int] = []
+        var open: Int?
+        for (axis, value) in target.enumerated() {
+            if value == -1, open == nil {
+                open = axis
+                extents.append(1)
+            } else if value == 0, copiesZero, axis < x.rank {
+                extents.append(x[axis])
+            } else if value >= 0, value <= Int64(ModelLimits.extent), value > 0 || !copiesZero {
+                extents.append(Int(value))
+            } else {
+                throw view.invalid("it cannot reshape \(x) to \(target)")
+            }
+        }
+        let known = try view.shape(extents).elementCount
+        if let open {
+            guard known > 0, x.elementCount % known == 0 else {
+                throw view.invalid("it cannot reshape \(x) to \(target)")
+            }
+            extents[open] = x.elementCount / known
+        }
+        let result = try view.shape(extents)
+        guard result.elementCount == x.elementCount else { throw view.invalid("it cannot reshape \(x) to \(target)") }
+        return result
+    }
+
     static func transpose(_ view: NodeShapes) throws(ModelError) -> Shape {
         let x = try view.input(0)
         guard let order = view.node.ints("perm") else { return try view.shape(x.dimensions.reversed()) }
@@ -37,9 +77,7 @@ extension ShapeRules {
         var result = try view.input(0).dimensions
         let values = try view.integers(1)
         guard result.count + values.count <= ModelLimits.rank else { throw view.invalid("it adds too many axes") }
-        var axes: [Int] = []
-        for value in values { axes.append(try view.axis(value, rank: result.count + values.count)) }
-        guard Set(axes).count == axes.count else { throw view.invalid("axes \(values) repeat") }
+        let axes = try view.axes(values, rank: result.count + values.count)
         for axis in axes.sorted() { result.insert(1, at: axis) }
         return try view.shape(result)
     }
@@ -47,31 +85,22 @@ extension ShapeRules {
     static func squeeze(_ view: NodeShapes) throws(ModelError) -> Shape {
         let x = try view.input(0)
         guard view.has(1) else { return try view.shape(x.dimensions.filter { $0 != 1 }) }
-        var axes = Set<Int>()
-        for value in try view.integers(1) { axes.insert(try view.axis(value, rank: x.rank)) }
+        let axes = Set(try view.axes(view.integers(1), rank: x.rank))
         guard axes.allSatisfy({ x[$0] == 1 }) else { throw view.invalid("it removes an axis of \(x) that is not 1") }
         return try view.shape(x.dimensions.indices.filter { !axes.contains($0) }.map { x[$0] })
     }
 
-    static func shapeOf(_ view: NodeShapes) throws(ModelError) -> Shape {
-        guard view.node.int("start") ?? 0 == 0, view.node.int("end") == nil else {
-            throw view.invalid("start and end are not supported")
+    /// The axes whose extents Shape gives: `start` and `end` are clamped to the rank.
+    static func shapeRange(_ view: NodeShapes, rank: Int) throws(ModelError) -> Range<Int> {
+        func place(_ value: Int64) -> Int {
+            let shifted = value < 0 ? value + Int64(rank) : value
+            return Int(min(max(shifted, 0), Int64(rank)))
         }
-        return try view.shape([try view.input(0).rank])
+        let start = place(view.node.int("start") ?? 0)
+        return start..<max(start, place(view.node.int("end") ?? Int64(rank)))
     }
 
-    /// Axes are an attribute below opset 18 and an input from there.
-    static func reduce(_ view: NodeShapes) throws(ModelError) -> Shape {
-        let x = try view.input(0)
-        let listed = try view.has(1) ? view.integers(1) : view.node.ints("axes") ?? []
-        var axes = Set<Int>()
-        for value in listed { axes.insert(try view.axis(value, rank: x.rank)) }
-        if listed.isEmpty {
-            if view.node.int("noop_with_empty_axes") ?? 0 != 0 { return x }
-            axes = Set(0..<x.rank)
-        }
-        let keeps = view.node.int("keepdims") ?? 1 != 0
-        return try view.shape(
-            x.dimensions.indices.compactMap { axis in axes.contains(axis) ? (keeps ? 1 : nil) : x[axis] })
+    static func shapeOf(_ view: NodeShapes) throws(ModelError) -> Shape {
+        try view.shape([try shapeRange(view, rank: view.input(0).rank).count])
     }
 }

@@ -1,37 +1,98 @@
 import Tensors
 
-/// The output shape of each operator, as the ONNX operator specification gives it.
+/// The output shapes of each operator, as the ONNX operator specification gives them.
 enum ShapeRules {
-    /// The shape of the first output, or nil for an operator without a rule.
-    static func apply(_ view: NodeShapes) throws(ModelError) -> Shape? {
+    /// The shapes of all outputs the operator can have, or nil for an operator without a rule.
+    static func apply(_ view: NodeShapes) throws(ModelError) -> [Shape]? {
         guard view.node.domain.isEmpty else { return nil }
+        if unchanged.contains(view.node.operatorType) { return [try view.input(0)] }
+        if let shape = try single(view) { return [shape] }
         switch view.node.operatorType {
-        case "Conv": return try conv(view)
-        case "MaxPool", "AveragePool": return try pool(view)
-        case "GlobalAveragePool": return try globalPool(view)
-        case "Gemm": return try gemm(view)
-        case "MatMul": return try matMul(view)
+        case "MaxPool": return try Array(repeating: pool(view), count: 2)
+        case "Dropout": return try Array(repeating: view.input(0), count: 2)
         case "BatchNormalization": return try batchNormalization(view)
-        case "Flatten": return try flatten(view)
-        case "Reshape": return try reshape(view)
-        case "Transpose": return try transpose(view)
-        case "Concat": return try concat(view)
-        case "Gather": return try gather(view)
-        case "Unsqueeze": return try unsqueeze(view)
-        case "Squeeze": return try squeeze(view)
-        case "Shape": return try shapeOf(view)
-        case "ReduceMean": return try reduce(view)
-        case "Add", "Sub", "Mul", "Div", "Pow": return try broadcast(view)
-        case "Relu", "Clip", "Dropout", "Softmax", "Identity", "QuantizeLinear", "DequantizeLinear", "Sigmoid", "Tanh",
-            "Erf", "Sqrt", "Cast", "LayerNormalization", "HardSwish", "HardSigmoid", "LeakyRelu", "Elu", "Gelu", "Neg",
-            "Exp", "Log":
-            return try view.input(0)
+        case "LayerNormalization": return try layerNormalization(view)
+        case "LSTM": return try recurrent(view, gates: 4)
+        case "GRU": return Array(try recurrent(view, gates: 3).prefix(2))
+        case "RNN": return Array(try recurrent(view, gates: 1).prefix(2))
+        case "Attention": return try attention(view)
+        case "Split": return try split(view)
+        case "TopK": return try topK(view)
+        case "DynamicQuantizeLinear": return [try view.input(0), [], []]
         default: return nil
         }
     }
 
-    static func broadcast(_ view: NodeShapes) throws(ModelError) -> Shape {
-        try view.shape(try broadcast(view.input(0).dimensions, view.input(1).dimensions, view))
+    /// Operators whose output has the shape of their first input.
+    private static let unchanged: Set<String> = [
+        "Relu", "Clip", "Identity", "Sigmoid", "Tanh", "Erf", "Sqrt", "Cast", "CastLike", "HardSwish", "HardSigmoid",
+        "LeakyRelu", "Elu", "Selu", "Gelu", "Neg", "Exp", "Log", "Abs", "Ceil", "Floor", "Round", "Sign", "Reciprocal",
+        "Softplus", "Softsign", "Mish", "Sin", "Cos", "Not", "IsNaN", "CumSum", "Trilu", "ScatterND", "ScatterElements",
+        "RMSNormalization",
+    ]
+
+    /// Operators of one output.
+    private static func single(_ view: NodeShapes) throws(ModelError) -> Shape? {
+        switch view.node.operatorType {
+        case "Conv": try conv(view, x: 0, weight: 1, bias: 2)
+        case "ConvInteger": try conv(view, x: 0, weight: 1, bias: nil)
+        case "QLinearConv": try conv(view, x: 0, weight: 3, bias: 8)
+        case "ConvTranspose": try convTranspose(view)
+        case "AveragePool", "LpPool": try pool(view)
+        case "GlobalAveragePool", "GlobalMaxPool": try globalPool(view)
+        case "Gemm": try gemm(view)
+        case "MatMul", "MatMulInteger": try matMul(view, a: 0, b: 1)
+        case "QLinearMatMul": try matMul(view, a: 0, b: 3)
+        case "Einsum": try einsum(view)
+        case "InstanceNormalization", "GroupNormalization": try channelNormalization(view)
+        case "Softmax", "LogSoftmax": try softmax(view)
+        case "QuantizeLinear", "DequantizeLinear": try quantization(view)
+        case "PRelu": try slope(view)
+        case "Add", "Sub", "Mul", "Div", "Pow", "Mod", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual",
+            "And", "Or", "Xor":
+            try broadcast(view, count: 2)
+        case "Where": try broadcast(view, count: 3)
+        case "Min", "Max", "Sum", "Mean": try broadcast(view, count: view.node.inputs.count)
+        default: try layout(view)
+        }
+    }
+
+    /// Operators that move, join, count or make axes.
+    private static func layout(_ view: NodeShapes) throws(ModelError) -> Shape? {
+        switch view.node.operatorType {
+        case "Flatten": try flatten(view)
+        case "Reshape": try reshape(view)
+        case "Transpose": try transpose(view)
+        case "Concat": try concat(view)
+        case "Gather": try gather(view)
+        case "GatherElements": try view.input(1)
+        case "GatherND": try gatherND(view)
+        case "Unsqueeze": try unsqueeze(view)
+        case "Squeeze": try squeeze(view)
+        case "Shape": try shapeOf(view)
+        case "Size": []
+        case "Slice": try slice(view)
+        case "Expand": try expand(view)
+        case "Tile": try tile(view)
+        case "Pad": try pad(view)
+        case "Resize": try resize(view)
+        case "Range": try range(view)
+        case "ConstantOfShape": try constantOfShape(view)
+        case "OneHot": try oneHot(view)
+        case "DepthToSpace": try depthToSpace(view)
+        case "SpaceToDepth": try spaceToDepth(view)
+        case "ArgMax", "ArgMin": try argument(view)
+        case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2",
+            "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare":
+            try reduce(view)
+        default: nil
+        }
+    }
+
+    static func broadcast(_ view: NodeShapes, count: Int) throws(ModelError) -> Shape {
+        var result = try view.input(0).dimensions
+        for index in 1..<max(count, 1) { result = try broadcast(result, view.input(index).dimensions, view) }
+        return try view.shape(result)
     }
 
     /// NumPy's rule: aligned at the last axis, an extent of 1 stretches.
@@ -45,15 +106,6 @@ enum ShapeRules {
             result.append(x == 1 ? y : x)
         }
         return result
-    }
-
-    static func batchNormalization(_ view: NodeShapes) throws(ModelError) -> Shape {
-        let x = try view.input(0)
-        guard x.rank >= 2 else { throw view.invalid("its input \(x) has no channel axis") }
-        for index in 1..<5 where try view.input(index).dimensions != [x[1]] {
-            throw view.invalid("input \(index) has shape \(try view.input(index)), not [\(x[1])]")
-        }
-        return x
     }
 
     static func gemm(_ view: NodeShapes) throws(ModelError) -> Shape {
@@ -72,8 +124,8 @@ enum ShapeRules {
         return try view.shape([m, n])
     }
 
-    static func matMul(_ view: NodeShapes) throws(ModelError) -> Shape {
-        var (a, b) = (try view.input(0).dimensions, try view.input(1).dimensions)
+    static func matMul(_ view: NodeShapes, a first: Int, b second: Int) throws(ModelError) -> Shape {
+        var (a, b) = (try view.input(first).dimensions, try view.input(second).dimensions)
         guard !a.isEmpty, !b.isEmpty else { throw view.invalid("it cannot multiply scalars") }
         let (rowVector, columnVector) = (a.count == 1, b.count == 1)
         if rowVector { a.insert(1, at: 0) }
@@ -83,45 +135,5 @@ enum ShapeRules {
         if !rowVector { result.append(a[a.count - 2]) }
         if !columnVector { result.append(b[b.count - 1]) }
         return try view.shape(result)
-    }
-
-    static func flatten(_ view: NodeShapes) throws(ModelError) -> Shape {
-        let x = try view.input(0)
-        let value = view.node.int("axis") ?? 1
-        let axis = value == Int64(x.rank) ? x.rank : try view.axis(value, rank: x.rank)
-        func product(_ extents: ArraySlice<Int>) throws(ModelError) -> Int {
-            try view.shape(Array(extents)).elementCount
-        }
-        return try view.shape([try product(x.dimensions[..<axis]), try product(x.dimensions[axis...])])
-    }
-
-    static func reshape(_ view: NodeShapes) throws(ModelError) -> Shape {
-        let x = try view.input(0)
-        let target = try view.integers(1)
-        let copiesZero = view.node.int("allowzero") ?? 0 == 0
-        var extents: [Int] = []
-        var open: Int?
-        for (axis, value) in target.enumerated() {
-            if value == -1, open == nil {
-                open = axis
-                extents.append(1)
-            } else if value == 0, copiesZero, axis < x.rank {
-                extents.append(x[axis])
-            } else if value >= 0, value <= Int64(ModelLimits.extent), value > 0 || !copiesZero {
-                extents.append(Int(value))
-            } else {
-                throw view.invalid("it cannot reshape \(x) to \(target)")
-            }
-        }
-        let known = try view.shape(extents).elementCount
-        if let open {
-            guard known > 0, x.elementCount % known == 0 else {
-                throw view.invalid("it cannot reshape \(x) to \(target)")
-            }
-            extents[open] = x.elementCount / known
-        }
-        let result = try view.shape(extents)
-        guard result.elementCount == x.elementCount else { throw view.invalid("it cannot reshape \(x) to \(target)") }
-        return result
     }
 }

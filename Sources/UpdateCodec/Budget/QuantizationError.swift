@@ -3,26 +3,19 @@ struct QuantizationError: Sendable {
     /// A binary16 scale is rounded up by a share uniform in [0, 2^-10 / significand): its mean square is 2^-20 / 6.
     private static let scaleRounding = 0x1p-20 / 6
 
-    let blockSize: Int
-    let isStochastic: Bool
-    let rotates: Bool
-    let scaling: Scaling
+    let scheme: WireScheme
 
-    init(_ scheme: WireScheme) {
-        blockSize = max(1, scheme.blockSize)
-        isStochastic = scheme.rounding == .stochastic
-        rotates = scheme.rotates
-        scaling = scheme.scaling
-    }
+    init(_ scheme: WireScheme) { self.scheme = scheme }
+
+    private var isStochastic: Bool { scheme.rounding == .stochastic }
 
     func expected(_ values: MagnitudeBins, _ format: ValueFormat) -> Double {
         guard values.count > 0, values.squares > 0 else { return 0 }
-        let written = rotates && format.takesRotation ? values.rotated : values
-        let blocks = (written.count / Double(blockSize)).rounded(.up)
+        let written = scheme.rotates && format.takesRotation ? values.rotated : values
+        let blocks = (written.count / Double(max(1, scheme.blockSize))).rounded(.up)
         switch format {
         case .float32: return 0
-        case .float16: return halfError(written, bits: 10, underflows: true)
-        case .bfloat16: return halfError(written, bits: 7, underflows: false)
+        case .float16: return halfError(written)
         case .int8, .int6, .int4, .int3, .int2: return integerError(written, format, blocks)
         case .sign where isStochastic:
             // ±M with E = x has the error M² − x².
@@ -34,8 +27,8 @@ struct QuantizationError: Sendable {
             let mean = written.sum / written.count
             let variance = max(0, written.squares / written.count - mean * mean)
             return max(0, written.count - blocks) * variance + Self.scaleRounding * written.squares
-        case .codebook16, .codebook256:
-            preconditionFailure("a budget does not choose codebooks, which have no lattice: \(format)")
+        case .bfloat16, .codebook16, .codebook256:
+            preconditionFailure("a budget does not choose \(format)")
         }
     }
 
@@ -48,7 +41,7 @@ struct QuantizationError: Sendable {
     /// all values below it are.
     private func integerError(_ values: MagnitudeBins, _ format: ValueFormat, _ blocks: Double) -> Double {
         guard let lattice = CodeLattice(format, isStochastic: isStochastic) else { return 0 }
-        let clips = !isStochastic && (scaling == .leastSquares || scaling == .automatic && format.bitCount <= 3)
+        let clips = scheme.clips(format)
         func error(_ largest: Double, _ clip: Double) -> Double {
             let step = clip * largest / lattice.reach
             let cut = (1 - clip) * largest
@@ -72,13 +65,13 @@ struct QuantizationError: Sendable {
         return neighbours.reduce(best.error) { min($0, error($1)) }
     }
 
-    /// Spacing²/12 of a floating-point format of so many bits behind the leading one. binary16 goes denormal 2^29 below
-    /// the power of two at or below the largest value.
-    private func halfError(_ values: MagnitudeBins, bits: Int, underflows: Bool) -> Double {
+    /// Spacing²/12 of binary16, which has 10 bits behind the leading one and goes denormal 2^29 below the power of two at
+    /// or below the largest value.
+    private func halfError(_ values: MagnitudeBins) -> Double {
         guard let top = values.bins.last else { return 0 }
-        let finest = underflows ? top.lower.binade * 0x1p-38 : 0
+        let finest = top.lower.binade * 0x1p-38
         return values.bins.reduce(0) { total, bin in
-            let spacing = max((bin.mean.binade) / power(2, bits), finest)
+            let spacing = max(bin.mean.binade * 0x1p-10, finest)
             return total + bin.count * min(spacing * spacing / 12, bin.meanSquare)
         }
     }

@@ -38,9 +38,15 @@ extension FuzzTarget {
         case .snapshot:
             [Snapshot(graph: Self.digest, parameters: FuzzModel.tensors, masks: FuzzModel.masks).serialized()]
         case .calibration: [CalibrationSet(names: FuzzModel.calibrated).serialized(), Self.calibrationOfOnes]
-        case .graph: Self.graphs
+        case .graph: Self.graphs + ExternalDataFixture.seeds
         case .plan: [Array(Self.planText.utf8)]
         case .frames: HostileFrames.seeds()
+        case .npy: Self.arrays.compactMap { try? Npy.serialize($0) }
+        case .idx: Self.idxFiles
+        case .safetensors:
+            [Safetensors.serialize(FuzzModel.tensors, metadata: ["made": "for fuzzing"])]
+                + Self.arrays.map { Safetensors.serialize(NamedTensors([("x", $0), ("y", $0)])) }
+        case .image: HostileImages.seeds()
         }
     }
 
@@ -126,14 +132,29 @@ extension FuzzTarget {
         withUnsafeBytes(of: value.littleEndian) { Array($0) }
     }
 
-    private static let graphs: [[UInt8]] = ["mlp", "cnn"].flatMap { architecture -> [[UInt8]] in
-        let shape = architecture == "mlp" ? [4] : [1, 8, 8]
+    private static let graphs: [[UInt8]] = [
+        ("mlp", [4]), ("cnn", [1, 8, 8]), ("transformer", [3, 5]),
+    ].flatMap { (architecture: String, shape: [Int]) -> [[UInt8]] in
         let graph = try? ModelBuilder.build(
-            architecture: architecture, inputShape: shape, classes: 2, width: 2, seed: 7)
+            architecture: architecture, inputShape: shape, classes: 2, width: architecture == "transformer" ? 4 : 2,
+            seed: 7)
         return graph.map {
             [$0.serialized(), $0.skeleton().serialized(), PackedBlob.pack($0.skeleton().serialized())]
         } ?? []
     }
+
+    private static let arrays: [Tensor] = ElementType.allCases.map { Tensor(zeros: [2, 3], elementType: $0) }
+
+    /// Two images of 3 x 3, plain and compressed, and a list of labels.
+    private static let idxFiles: [[UInt8]] = [
+        [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3] + Array(0..<18), [0, 0, 8, 1, 0, 0, 0, 4, 7, 2, 1, 0],
+        compressedIdx,
+    ]
+
+    private static let compressedIdx: [UInt8] = [
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 99, 96, 224, 96, 102, 96, 96, 96, 2, 98, 102, 48, 102, 100, 98, 102, 97,
+        101, 99, 231, 224, 228, 226, 230, 225, 229, 227, 23, 16, 4, 0, 211, 88, 8, 2, 34, 0, 0, 0,
+    ]
 
     private static let planText = """
         name: small

@@ -1,5 +1,6 @@
-// Every decoder of bytes that another machine sends, as a function of bytes alone. An allowed but hostile peer chooses the
-// bytes; a decoder answers with a value or a typed error. It never traps, hangs or allocates beyond `memoryBytes`.
+// Every decoder of bytes that another machine sends, and of files that somebody else made, as a function of bytes alone. An
+// allowed but hostile peer chooses the bytes; a decoder answers with a value or a typed error. It never traps, hangs or
+// allocates beyond `memoryBytes`.
 
 import Compression
 import Federation
@@ -11,6 +12,7 @@ import UpdateCodec
 /// One decoder under test.
 public enum FuzzTarget: String, CaseIterable, Sendable {
     case workerMessage, coordinatorMessage, update, description, snapshot, calibration, graph, plan, frames
+    case npy, idx, safetensors, image
 
     /// The most memory that one input of at most `inputBytes` may cost, on top of what the process already has.
     public static let memoryBytes = 128 << 20
@@ -48,18 +50,55 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .graph:
             // As it stands, or packed as it travels.
             let file = (try? PackedBlob.unpack(bytes, byteLimit: 1 << 20)) ?? bytes
+            let folder = try? Graph.load(
+                file, path: ExternalDataFixture.folder + "/fuzz.onnx", skeletonByteLimit: Self.skeletonBytes,
+                externalData: .besideModel)
+            if let folder { Self.examine(folder) }
             guard let graph = try? Graph.load(file, path: "fuzz", skeletonByteLimit: Self.skeletonBytes) else {
                 return
             }
+            expect(folder?.serialized() == graph.serialized(), "without external data a folder changes a graph")
             let again = graph.serialized()
             let reread = try? Graph.load(again, path: "fuzz", skeletonByteLimit: Self.skeletonBytes)
             expect(reread != nil, "a graph that was accepted is refused again")
+            Self.examine(graph)
         case .plan:
             _ = try? Plan.parse(String(decoding: bytes, as: UTF8.self), path: "fuzz", environment: [:])
         case .frames:
             let fault = HostileFrames.play(bytes)
             expect(fault == nil, fault ?? "")
+        case .npy, .idx, .safetensors: decodeArrays(bytes)
+        case .image: HostileImages.decode(bytes)
         }
+    }
+
+    private func decodeArrays(_ bytes: [UInt8]) {
+        switch self {
+        case .npy:
+            guard let tensor = try? Npy.parse(bytes, path: "fuzz") else { return }
+            let again = try? Npy.parse(Npy.serialize(tensor), path: "fuzz")
+            expect(again == tensor, "an accepted array does not survive writing")
+        case .idx:
+            guard let tensor = try? Idx.parse(bytes, path: "fuzz") else { return }
+            expect(tensor.bytes.count == tensor.shape.elementCount, "an accepted array has another size than its shape")
+        case .safetensors:
+            guard let file = try? Safetensors.parse(bytes, path: "fuzz") else { return }
+            let written = Safetensors.serialize(file.tensors, metadata: file.metadata)
+            let again = try? Safetensors.parse(written, path: "fuzz")
+            expect(
+                again?.tensors.elementCount == file.tensors.elementCount, "an accepted file does not survive writing")
+            expect(again?.metadata == file.metadata, "metadata do not survive writing")
+        default: preconditionFailure("\(self) is no array")
+        }
+    }
+
+    /// What commands do with a graph: shapes for several batches, the summary, the form for inference, another opset.
+    private static func examine(_ graph: Graph) {
+        let extents = Dictionary(graph.openAxes.map { ($0, 3) }, uniquingKeysWith: { first, _ in first })
+        for batch in [1, 5] { _ = try? graph.inferShapes(batch: batch, extents: extents) }
+        _ = try? graph.summary(fileBytes: 0, batch: 2, extents: extents, supported: ["Conv": 13...21])
+        _ = graph.batchStatistics
+        _ = try? graph.convertingOpset(to: 21)
     }
 
     private func decodeUpdate(_ bytes: [UInt8], _ masks: MaskSet) {

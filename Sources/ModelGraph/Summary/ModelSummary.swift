@@ -45,18 +45,64 @@ public struct ModelSummary: Sendable, Equatable, Codable {
         }
     }
 
+    /// One tensor of the model.
+    public struct NamedShape: Sendable, Equatable, Codable {
+        public let name: String
+        public let shape: [Int]
+    }
+
+    /// Some of the model's tensors, in its order.
+    public struct TensorList: Sendable, Equatable, Codable {
+        /// Numbers in all of them.
+        public let elements: Int
+        public let tensors: [NamedShape]
+    }
+
+    /// Nodes of one operator of which the same is to be said.
+    public struct NodeGroup: Sendable, Equatable, Codable {
+        public let `operator`: String
+        public let reason: String
+        public let nodes: [String]
+    }
+
+    /// Bytes of the values that nodes compute, at the stated batch. Values that only rename others take none.
+    public struct ActivationBytes: Sendable, Equatable, Codable {
+        /// The most that lives at one time in a forward pass in file order: a node's inputs, its outputs, and what later
+        /// nodes read.
+        public let peak: Int
+        /// What a training step keeps for its backward pass.
+        public let training: Int
+    }
+
     /// Trainable numbers; in a quantized model its integer weights and biases too. Running statistics and scales do not count.
     public let parameters: Int
     public let nonzeroParameters: Int
-    /// Multiply-accumulates of Conv, Gemm and MatMul for one sample.
-    public let macs: Int
-    /// Size of the file.
+    /// Multiply-accumulates of convolutions, matrix products, recurrent layers and attention at the stated batch; nil where
+    /// shapes are not known (`missing` says why).
+    public let macs: Int?
+    /// Size of the file, with its external data.
     public let bytes: Int
+    /// Whether tensors lie in files beside the model's.
+    public let external: Bool
     public let opset: Int64
     /// How many nodes of each operator.
     public let operators: [String: Int]
     public let inputs: [Value]
     public let outputs: [Value]
+    public let trainable: TensorList
+    /// Running means and variances.
+    public let statistics: TensorList
+    /// What pruning may mask.
+    public let prunable: TensorList
+    /// What stays float32 when the model is quantized.
+    public let notQuantizable: [NodeGroup]
+    /// What the engine cannot run; empty when the caller gave no table of supported operators.
+    public let unsupportedOperators: [NodeGroup]
+    public let batch: Int
+    /// nil as `macs`.
+    public let activationBytes: ActivationBytes?
+    /// Why figures are left out, a sentence each.
+    public let missing: [String]
 
     /// Indented JSON with sorted keys, the same bytes for equal summaries.
     public func encodedJSON() -> [UInt8] {
@@ -68,57 +114,8 @@ public struct ModelSummary: Sendable, Equatable, Codable {
     }
 }
 
-extension Graph {
-    /// Counts parameters, multiply-accumulates for batch 1 and operators. `fileBytes` is the size of the model's file.
-    /// - Throws: as `inferShapes`.
-    public func summary(fileBytes: Int) throws(ModelError) -> ModelSummary {
-        var counted = trainableNames
-        for node in nodes where node.operatorType == "DequantizeLinear" {
-            guard let name = node.inputs.first, let tensor = initializers[name], !tensor.elementType.isFloatingPoint,
-                !counted.contains(name)
-            else { continue }
-            counted.append(name)
-        }
-        var (count, nonzero) = (0, 0)
-        for name in counted {
-            guard let tensor = initializers[name] else { continue }
-            count += tensor.elementCount
-            nonzero += tensor.nonzeroCount
-        }
-        return ModelSummary(
-            parameters: count, nonzeroParameters: nonzero, macs: try multiplyAccumulates(), bytes: fileBytes,
-            opset: opset, operators: Dictionary(nodes.map { ($0.operatorType, 1) }, uniquingKeysWith: +),
-            inputs: inputs.map(\.summary), outputs: outputs.map(\.summary))
-    }
-
-    /// Multiply-accumulates of one forward pass at batch 1.
-    private func multiplyAccumulates() throws(ModelError) -> Int {
-        let shapes = try inferShapes(batch: 1)
-        var total = 0
-        for node in nodes where node.inputs.count >= 2 {
-            guard let output = node.outputs.first.flatMap({ shapes[$0] }), let a = shapes[node.inputs[0]],
-                let b = shapes[node.inputs[1]]
-            else { continue }
-            let perOutput: Int
-            switch node.operatorType {
-            case "Conv": perOutput = b.dimensions.dropFirst().reduce(1, *)
-            case "Gemm": perOutput = node.int("transA") ?? 0 != 0 ? a[0] : a[1]
-            case "MatMul": perOutput = a[a.rank - 1]
-            default: continue
-            }
-            let (product, overflow) = output.elementCount.multipliedReportingOverflow(by: perOutput)
-            let (sum, overflowedSum) = total.addingReportingOverflow(product)
-            guard !overflow, !overflowedSum else {
-                throw .invalidRequest("the multiply-accumulates of node '\(node.name)' exceed 63 bits")
-            }
-            total = sum
-        }
-        return total
-    }
-}
-
 extension ValueInfo {
-    fileprivate var summary: ModelSummary.Value {
+    var summary: ModelSummary.Value {
         let extents = dimensions?.map { dimension -> ModelSummary.Extent in
             switch dimension {
             case .fixed(let extent): .fixed(extent)
@@ -132,7 +129,7 @@ extension ValueInfo {
 
 extension Tensor {
     /// How many elements differ from zero; -0.0 is zero.
-    fileprivate var nonzeroCount: Int {
+    var nonzeroCount: Int {
         switch elementType {
         case .float32: withElements(as: Float.self) { $0.reduce(0) { $0 + ($1 != 0 ? 1 : 0) } }
         case .int8, .uint8, .bool: bytes.reduce(0) { $0 + ($1 != 0 ? 1 : 0) }
