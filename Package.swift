@@ -134,7 +134,7 @@ let package = Package(
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
         .testTarget(
             name: "CoordinatorTests", dependencies: ["Coordinator", "Worker", "Federation", "Ledger", "Transport"]),
-        .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
+        .testTarget(name: "WorkerTests", dependencies: ["Worker", "CImages"]),
         .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
         .testTarget(
             name: "SystemTests",

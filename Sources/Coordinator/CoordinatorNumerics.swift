@@ -25,25 +25,26 @@ final class CoordinatorNumerics {
         var reason: String
     }
 
-    private let plan: Plan
-    private let blobs: BlobStore
+    let plan: Plan
+    let blobs: BlobStore
     /// The structure; its parameters' values are in the snapshots.
-    private let graph: BlobReference
-    private var current: CurrentSnapshot
-    private let threads: Int
+    let graph: BlobReference
+    var current: CurrentSnapshot
+    let threads: Int
     private var fold = Fold.metrics
     /// What the last round's accumulator left for the next one; nil where something else needs the memory more.
-    private var foldMemory: FoldMemory?
+    var foldMemory: FoldMemory?
     private var foldSeconds = 0.0
     /// The calibration points of the BN-folded graph, once they were asked for.
     private var knownCalibrationPoints: [String]?
 
     /// What is known of the snapshot that the next step starts from.
-    private struct CurrentSnapshot {
+    struct CurrentSnapshot {
         var digest: Digest
         var layout: TensorLayout
         /// The part of the layout that scores speak of.
         var prunable: TensorLayout
+        var statistics: ModelStatistics
         var masks: MaskSet
         var norm: Double
     }
@@ -62,7 +63,9 @@ final class CoordinatorNumerics {
         }
         current = CurrentSnapshot(
             digest: facts.snapshot.digest, layout: file.layout,
-            prunable: file.layout.subset(of: skeleton.prunableNames), masks: file.masks, norm: squares.squareRoot())
+            prunable: file.layout.subset(of: skeleton.prunableNames),
+            statistics: ModelStatistics(names: skeleton.statisticNames, pairs: skeleton.batchStatistics),
+            masks: file.masks, norm: squares.squareRoot())
     }
 
     /// Structure with zeros for parameters, read when it is needed: it is as large as the model.
@@ -88,7 +91,7 @@ final class CoordinatorNumerics {
             parameters: snapshotFile().snapshot().parameters)
     }
 
-    private func snapshotFile() throws -> SnapshotFile {
+    func snapshotFile() throws -> SnapshotFile {
         try SnapshotFile(blobs.map(current.digest), path: "snapshot \(current.digest)")
     }
 
@@ -98,7 +101,7 @@ final class CoordinatorNumerics {
     func openFold(_ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts]) throws {
         precondition(base.snapshot.digest == current.digest, "the round's base is not the current snapshot")
         foldSeconds = 0
-        if rule != .average { foldMemory = nil }
+        if case .average = rule {} else { foldMemory = nil }
         switch rule {
         case .average: fold = .weights(FoldAccumulator(layout: current.layout, reusing: foldMemory.take()))
         case .maskByScores: fold = .scores(FoldAccumulator(layout: current.prunable))
@@ -209,8 +212,9 @@ final class CoordinatorNumerics {
     private func close(_ rule: FoldRule, _ contributions: [ContributionFacts], base: SnapshotFacts) throws
         -> ComputedStep
     {
-        if case .average = rule {
-            return try publish(mean: takeWeights(), share: Self.staleShare(of: contributions), base: base)
+        if case .average(let server) = rule {
+            return try publish(
+                mean: takeWeights(), share: Self.staleShare(of: contributions), server: server, base: base)
         }
         switch (rule, fold) {
         case (.maskByScores(let sparsity), .scores(let accumulator)):
@@ -240,68 +244,5 @@ final class CoordinatorNumerics {
         let weight = contributions.reduce(0) { $0 + Int($1.weight) }
         let full = contributions.reduce(0) { $0 + Int($1.fullWeight) }
         return full > 0 ? Float(Double(weight) / Double(full)) : 1
-    }
-
-    /// Adds the mean, compressed with error feedback, to the snapshot: workers will hold exactly these bytes.
-    private func publish(mean: consuming FoldAccumulator, share: Float, base: SnapshotFacts) throws -> ComputedStep {
-        let published = try publisher(base, masks: current.masks).publish(mean: mean, share: share)
-        var step = advance(published, masks: current.masks, base: base)
-        step.outcome.residualNorm = published.residualNorm
-        step.outcome.density = published.density
-        step.outcome.bitsPerWeight = published.bitsPerWeight
-        foldMemory = published.foldMemory
-        return step
-    }
-
-    /// A new mask is a delta without values: dead weights go, and with them what was still owed to them.
-    private func mask(scores: NamedTensors, _ sparsity: Double, base: SnapshotFacts) throws -> ComputedStep {
-        foldMemory = nil
-        let new = try MaskRanking.globalMask(scores: scores, sparsity: sparsity, previous: current.masks)
-        let published = try publisher(base, masks: new).publish(maskFrom: current.masks)
-        return advance(published, masks: new, base: base)
-    }
-
-    private func publisher(_ base: SnapshotFacts, masks: MaskSet) throws -> SnapshotPublisher {
-        SnapshotPublisher(
-            blobs: blobs, scheme: plan.wire.down, seed: plan.seed, threads: threads, base: base,
-            old: try snapshotFile(), masks: masks)
-    }
-
-    /// Makes the new snapshot current.
-    private func advance(
-        _ published: SnapshotPublisher.Published, masks: MaskSet, base: SnapshotFacts
-    ) -> ComputedStep {
-        current.digest = published.snapshot.digest
-        current.masks = masks
-        current.norm = published.norm
-        let total = current.prunable.elementCount
-        let alive = current.prunable.entries.reduce(0) {
-            $0 + (masks[$1.name]?.populationCount ?? $1.elementCount)
-        }
-        let sparsity = total == 0 ? 0 : Double(total - alive) / Double(total)
-        let facts = SnapshotFacts(
-            version: base.version + 1, snapshot: published.snapshot, graph: base.graph, maskEpoch: masks.epoch,
-            sparsity: sparsity,
-            delta: published.delta.map {
-                DeltaReference(blob: $0, from: base.snapshot.digest, to: published.snapshot.digest)
-            },
-            residual: published.residual)
-        return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
-    }
-
-    private func quantize(
-        _ set: CalibrationSet, _ method: CalibrationMethodKind, _ percentile: Double, base: SnapshotFacts
-    ) throws -> ComputedStep {
-        let calibration = set.serialized()
-        let reference = BlobReference(digest: try blobs.put(calibration), byteCount: calibration.count)
-        var compact = CompactReference(
-            calibration: reference, compact: reference, method: method.rawValue, percentile: percentile,
-            opset: plan.export.opset)
-        let bytes = try CompactModel.quantized(
-            graph: currentGraph(), calibration: set,
-            method: CalibrationMethod.named(method.rawValue, percentile: percentile), opset: Int64(compact.opset)
-        ).serialized()
-        compact.compact = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
-        return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: compact))
     }
 }

@@ -46,7 +46,7 @@ public enum PublishBenchmark {
         let resident = ProcessMemory.residentBytes
         let clock = ContinuousClock()
         var start = clock.now
-        try numerics.openFold(.average, base: base, restoring: [])
+        try numerics.openFold(.average(), base: base, restoring: [])
         for facts in results {
             guard case .folded = try numerics.examine(facts) else {
                 throw CoordinatorError.state("the benchmark's own update was refused")
@@ -54,7 +54,7 @@ public enum PublishBenchmark {
         }
         let foldSeconds = (clock.now - start) / .seconds(1)
         start = clock.now
-        _ = try numerics.compute(.fold(.average, round: 0, contributions: results, base: base))
+        _ = try numerics.compute(.fold(.average(), round: 0, contributions: results, base: base))
         return Row(
             wire: wire, parameters: results[0].submission.metrics.samples, contributions: contributions,
             blobs: Set(results.compactMap { $0.submission.blob?.digest }).count,

@@ -15,6 +15,8 @@ struct SnapshotPublisher {
         var snapshot: BlobReference
         var delta: BlobReference?
         var residual: BlobReference?
+        /// For the server's optimizer.
+        var moments: ServerMoments?
         /// L2 norm over all parameters.
         var norm: Double
         var residualNorm: Double
@@ -32,16 +34,23 @@ struct SnapshotPublisher {
     let old: SnapshotFile
     /// Of the new snapshot.
     let masks: MaskSet
+    var statistics = ModelStatistics()
 
-    /// Adds the mean of a round, times `share` (below 1 when contributions were stale).
-    func publish(mean: consuming FoldAccumulator, share: Float = 1) throws -> Published {
-        if scheme.isLossless(for: old.layout, masks: masks) { return try publishLossless(mean, share: share) }
+    /// Adds the mean of a round, times `share` (below 1 when contributions were stale), as the server's optimizer says.
+    func publish(
+        mean: consuming FoldAccumulator, share: Float = 1, server: ServerStep = ServerStep()
+    ) throws -> Published {
+        var change = try RoundChange(
+            of: mean, share: share, statistics: statistics, old: old, optimizer: steps(server, writes: true))
+        if scheme.isLossless(for: old.layout, masks: masks) { return try publishLossless(mean, &change) }
         let owed = try owed()
         var survey: UpdateSurvey?
         if scheme.budget != nil {
             survey = UpdateSurvey(layout: old.layout, masks: masks)
+            var look = try RoundChange(
+                of: mean, share: share, statistics: statistics, old: old, optimizer: steps(server, writes: false))
             // A copy, so that the sums are still there for the pass that encodes.
-            try visitMean(copy mean, share: share, keepingMemory: false) { (change: consuming Tensor, index: Int) in
+            try visitMean(copy mean, &look, keepingMemory: false) { (change: consuming Tensor, index: Int) in
                 change.withMutableElements(as: Float.self) {
                     _ = owed?.add(old.layout.entries[index].name, from: 0, to: $0)
                 }
@@ -50,25 +59,33 @@ struct SnapshotPublisher {
         }
         let writer = try UpdateWriter(
             layout: old.layout, header: header, scheme: scheme, masks: masks, seed: seed, threads: threads,
-            survey: survey)
+            survey: survey, exact: statistics.names)
         var steps = try DeltaSteps(self, writer, owed)
-        let memory = try visitMean(mean, share: share, keepingMemory: true) { try steps.append($0, $1) }
+        let memory = try visitMean(mean, &change, keepingMemory: true) { try steps.append($0, $1) }
         var published = try steps.finish()
         published.foldMemory = memory
+        published.moments = try change.finish()
         return published
     }
 
-    /// The mean times `share`, tensor by tensor.
+    private func steps(_ server: ServerStep, writes: Bool) throws -> ServerSteps {
+        let names = old.layout.entries.map(\.name).filter { !statistics.names.contains($0) }
+        return try ServerSteps(
+            server.optimizer, moments: server.continues ? base.moments : nil, layout: old.layout, names: names,
+            masks: masks, from: blobs, writes: writes)
+    }
+
+    /// The changes that the mean makes, tensor by tensor.
     @discardableResult
     private func visitMean(
-        _ mean: consuming FoldAccumulator, share: Float, keepingMemory: Bool,
+        _ mean: consuming FoldAccumulator, _ change: inout RoundChange, keepingMemory: Bool,
         _ body: (_ change: consuming Tensor, _ index: Int) throws -> Void
     ) throws -> FoldMemory? {
         var tensor = Tensor(zeros: [])
         let layout = old.layout
         return try mean.drainMean(keepingMemory: keepingMemory) { index, start, piece in
             let entry = layout.entries[index]
-            piece.scale(by: share)
+            try change.make(piece, ofTensor: index, from: start)
             if start == 0 { tensor = Tensor(zeros: entry.shape) }
             tensor.withMutableElements(as: Float.self) { _ = $0[start...].update(fromContentsOf: piece) }
             if start + piece.count == entry.elementCount {
@@ -100,8 +117,10 @@ struct SnapshotPublisher {
         UpdateHeader(kind: .delta, base: base.snapshot.digest.bytes, maskEpoch: masks.epoch)
     }
 
-    /// Old + mean, piece by piece.
-    private func publishLossless(_ mean: consuming FoldAccumulator, share: Float) throws -> Published {
+    /// Old + change, piece by piece.
+    private func publishLossless(
+        _ mean: consuming FoldAccumulator, _ change: inout RoundChange
+    ) throws -> Published {
         var squares = 0.0
         var sent = 0
         // Nothing is left behind when it throws: the writer discards what it has not finished.
@@ -109,7 +128,7 @@ struct SnapshotPublisher {
         try writer.append(Snapshot.fileHeader(graph: old.graph, layout: old.layout, masks: masks))
         let memory = try mean.drainMean(keepingMemory: true) { index, start, piece in
             let name = old.layout.entries[index].name
-            piece.scale(by: share)
+            try change.make(piece, ofTensor: index, from: start)
             guard old.tensors.add(name, from: start, to: piece) else { throw TensorError.missingTensor(name) }
             masks.apply(to: piece, of: name, from: start)
             squares += piece.sumOfSquares
@@ -120,7 +139,8 @@ struct SnapshotPublisher {
         for entry in old.layout.entries { sent += masks[entry.name]?.populationCount ?? entry.elementCount }
         let elements = Double(max(old.layout.elementCount, 1))
         return Published(
-            snapshot: reference, norm: squares.squareRoot(), residualNorm: 0, density: Double(sent) / elements,
+            snapshot: reference, moments: try change.finish(), norm: squares.squareRoot(), residualNorm: 0,
+            density: Double(sent) / elements,
             bitsPerWeight: Double(reference.byteCount) * 8 / elements, foldMemory: memory)
     }
 
@@ -221,12 +241,4 @@ extension MaskSet {
 
 extension UnsafeMutableBufferPointer<Float> {
     var sumOfSquares: Double { UnsafeBufferPointer(self).sumOfSquares }
-}
-
-extension UnsafeMutableBufferPointer<Float> {
-    /// Multiplies every element; 1 changes no bit.
-    fileprivate func scale(by factor: Float) {
-        guard factor != 1 else { return }
-        for index in indices { self[index] *= factor }
-    }
 }

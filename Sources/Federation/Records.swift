@@ -12,10 +12,13 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
     /// What the downlink's compression left out so far.
     public var residual: BlobReference?
     public var recipe: Recipe?
+    /// What the server's optimizer takes up in the next round of the stage.
+    public var moments: ServerMoments?
 
     public init(
         version: Int, snapshot: BlobReference, graph: BlobReference, maskEpoch: UInt32, sparsity: Double,
-        delta: DeltaReference? = nil, residual: BlobReference? = nil, recipe: Recipe? = nil
+        delta: DeltaReference? = nil, residual: BlobReference? = nil, recipe: Recipe? = nil,
+        moments: ServerMoments? = nil
     ) {
         self.version = version
         self.snapshot = snapshot
@@ -25,6 +28,22 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
         self.delta = delta
         self.residual = residual
         self.recipe = recipe
+        self.moments = moments
+    }
+
+    /// Blobs that only the next step needs.
+    var working: [Digest] { [residual?.digest, moments?.first.digest, moments?.second?.digest].compactMap(\.self) }
+}
+
+/// The state of a server optimizer: float32 tensors by the names of the trainable parameters.
+public struct ServerMoments: Sendable, Equatable, Codable {
+    public var first: BlobReference
+    /// Of adaptive optimizers only.
+    public var second: BlobReference?
+
+    public init(first: BlobReference, second: BlobReference? = nil) {
+        self.first = first
+        self.second = second
     }
 }
 

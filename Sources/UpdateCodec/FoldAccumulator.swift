@@ -94,6 +94,15 @@ public struct FoldAccumulator: Sendable {
             })
     }
 
+    /// The weighted mean of one tensor of the layout.
+    public func mean(ofTensor index: Int) -> Tensor {
+        var tensor = Tensor(zeros: layout.entries[index].shape)
+        tensor.withMutableElements(as: Float.self) { target in
+            mean(of: index, from: 0, count: target.count, into: target.baseAddress)
+        }
+        return tensor
+    }
+
     /// The same mean, tensor by tensor and a piece at a time, giving the accumulator's memory back on the way, or setting it
     /// to zero if it is to be kept.
     ///

@@ -29,6 +29,8 @@ public struct UpdateWriter {
     private let scheme: WireScheme
     private let masks: MaskSet
     private let carriesMasks: Bool
+    /// Tensors that lose nothing, whatever the scheme says.
+    private let exact: Set<String>
     /// Prefix (still zeros), then the body.
     private var bytes: [UInt8]
     /// Where the count of records stands: room for the most there can be.
@@ -42,12 +44,16 @@ public struct UpdateWriter {
     private var kept = 0
     private var previous = -1
 
-    /// - Parameter survey: of the tensors that will be appended; needed where the scheme has a budget.
+    /// - Parameters:
+    ///   - survey: of the tensors that will be appended; needed where the scheme has a budget.
+    ///   - exact: names of tensors that travel whole and as float32. A budget is for the others and for these together.
     /// - Throws: as `UpdateEncoder.encode`, for what does not depend on the tensors' values.
     public init(
         layout: TensorLayout, header: UpdateHeader, scheme: WireScheme, masks: MaskSet = MaskSet(),
-        newMasks: MaskSet? = nil, seed: UInt64 = 0, threads: Int = 1, survey: UpdateSurvey? = nil
+        newMasks: MaskSet? = nil, seed: UInt64 = 0, threads: Int = 1, survey: UpdateSurvey? = nil,
+        exact: Set<String> = []
     ) throws(CodecError) {
+        self.exact = exact
         force = WorkForce(threads: threads)
         try UpdateEncoder.check(header, scheme, layout)
         try UpdateEncoder.check(masks, newMasks, header, layout)
@@ -74,17 +80,33 @@ public struct UpdateWriter {
         guard let survey, survey.isComplete, survey.layout == layout else {
             throw .invalidScheme("a budget needs a survey of all tensors of the layout")
         }
-        guard budget >= bytes.count else { throw .budgetTooSmall(budget: budget, needed: bytes.count) }
+        let needed = bytes.count + layout.entries.reduce(0) { $0 + exactByteBound($1) }
+        guard budget >= needed else { throw .budgetTooSmall(budget: budget, needed: needed) }
         let profiles = zip(survey.counts, layout.entries).map { counts, entry in
-            MagnitudeProfile(counts: counts, elements: entry.elementCount)
+            // What is sent whole has no choice to make, and no bytes of those that are spread.
+            exact.contains(entry.name)
+                ? MagnitudeProfile(counts: [UInt32](repeating: 0, count: counts.count), elements: entry.elementCount)
+                : MagnitudeProfile(counts: counts, elements: entry.elementCount)
         }
-        return BudgetAllocator(profiles: profiles, scheme: scheme, byteCount: budget - bytes.count)
+        return BudgetAllocator(profiles: profiles, scheme: scheme, byteCount: budget - needed)
+    }
+
+    /// What a record of an exact tensor never exceeds: its fields at their longest and 4 bytes an element. Positions are
+    /// written only where they save more than they cost.
+    private func exactByteBound(_ entry: TensorLayout.Entry) -> Int {
+        guard exact.contains(entry.name) else { return 0 }
+        let (values, overflow) = entry.elementCount.multipliedReportingOverflow(by: 4)
+        return overflow || values > 1 << 50 ? 1 << 50 : values + 64
     }
 
     /// How the next tensor is written; nil for not at all.
-    private func tensorScheme(alive: Int) -> WireScheme? {
-        guard let allocator else { return scheme }
+    private func tensorScheme(alive: Int, isExact: Bool) -> WireScheme? {
         var scheme = scheme
+        guard !isExact else {
+            (scheme.selection, scheme.values, scheme.smallValues) = (.dense, .float32, .float32)
+            return scheme
+        }
+        guard let allocator else { return scheme }
         scheme.smallTensorElements = 0
         switch allocator.plan(forTensor: index).choice {
         case .nothing: return nil
@@ -103,14 +125,15 @@ public struct UpdateWriter {
         precondition(tensor.shape == entry.shape, "'\(entry.name)' has another shape")
         let mask = masks[entry.name]
         let counter = generator.next()
-        let scheme = tensorScheme(alive: mask?.populationCount ?? entry.elementCount)
+        let isExact = exact.contains(entry.name)
+        let scheme = tensorScheme(alive: mask?.populationCount ?? entry.elementCount, isExact: isExact)
         let encoder = TensorEncoder(name: entry.name, mask: mask, scheme: scheme ?? self.scheme, force: force)
         let start = bytes.count
         let coded =
             scheme == nil
             ? try encoder.leaveOut(tensor, keeping: parts)
             : try encoder.encode(tensor, counter: counter, index: index, after: previous, keeping: parts, to: &bytes)
-        allocator?.spent(bytes.count - start)
+        allocator?.spent(isExact ? 0 : bytes.count - start)
         if coded.kept > 0 {
             recordCount += 1
             kept += coded.kept

@@ -20,30 +20,36 @@ struct ChangeEncoder {
     let scheme: WireScheme
     let seed: UInt64
     var threads = 1
+    /// They travel exactly, and are neither clipped nor kept moving.
+    var statistics = ModelStatistics()
 
     /// - Parameters:
     ///   - snapshot: what was trained, under its digest.
     ///   - owed: the residual that the last accepted update left.
+    ///   - control: what this task's control variates follow from, if they are kept.
     func encode(
-        _ trained: consuming some TrainedParameters, since snapshot: Snapshot, digest: Digest, owed: Digest?
+        _ trained: consuming some TrainedParameters, since snapshot: Snapshot, digest: Digest, owed: Digest?,
+        control: DriftControl? = nil
     ) throws -> Encoded {
-        var changes = Changes(trained: trained, snapshot: snapshot)
+        var changes = try Changes(trained, since: snapshot, statistics: statistics, control: control)
         if let limit = scheme.clipNorm { try changes.clip(to: limit) }
         var rest = try ResidualFiles(
-            blobs: blobs, layout: snapshot.layout, masks: snapshot.masks, scheme: scheme, owed: owed)
+            blobs: blobs, layout: snapshot.layout, masks: snapshot.masks, scheme: scheme, owed: owed,
+            controlled: control == nil
+                ? [] : snapshot.parameters.names.filter { !statistics.names.contains($0) })
         var survey: UpdateSurvey?
         if scheme.budget != nil {
             survey = UpdateSurvey(layout: snapshot.layout, masks: snapshot.masks)
-            try changes.visit { name, change in try survey?.add(rest.input(name, change: change).tensor) }
+            try changes.visit { name, change, _ in try survey?.add(rest.input(name, change: change).tensor) }
         }
         var writer = try UpdateWriter(
             layout: snapshot.layout,
             header: UpdateHeader(kind: .update, base: digest.bytes, maskEpoch: snapshot.masks.epoch), scheme: scheme,
-            masks: snapshot.masks, seed: seed, threads: threads, survey: survey)
-        try changes.visit(isLast: true) { name, change in
+            masks: snapshot.masks, seed: seed, threads: threads, survey: survey, exact: statistics.names)
+        try changes.visit(isLast: true) { name, change, control in
             let (tensor, momentum) = try rest.input(name, change: change)
             let coded = try writer.append(consume tensor, keeping: rest.parts)
-            try rest.write(coded, momentum: momentum)
+            try rest.write(coded, momentum: momentum, control: control)
         }
         let residual = try rest.finish().map { ($0, rest.norm) }
         let (bytes, density, bitsPerWeight) = writer.finish()
@@ -53,13 +59,35 @@ struct ChangeEncoder {
 
 /// Parameters after training minus those before, in the layout's order.
 private struct Changes<Trained: TrainedParameters> {
-    var trained: Trained
-    let snapshot: Snapshot
+    private var trained: Trained
+    private let snapshot: Snapshot
+    private let statistics: ModelStatistics
+    private let control: DriftControl?
+    /// By variance: what its mean moved by.
+    private var meanChanges: [String: Tensor] = [:]
     /// What clipping leaves of it.
-    var share: Float = 1
+    private var share: Float = 1
 
+    init(
+        _ trained: consuming Trained, since snapshot: Snapshot, statistics: ModelStatistics, control: DriftControl?
+    ) throws {
+        for (name, _) in snapshot.parameters.ordered {
+            guard let mean = statistics.mean(of: name), let before = snapshot.parameters[mean],
+                var after = trained.peek(mean), after.elementCount == before.elementCount
+            else { continue }
+            if after.shape != before.shape { after = try after.reshaped(to: before.shape) }
+            after.subtract(before)
+            meanChanges[name] = after
+        }
+        self.trained = trained
+        self.snapshot = snapshot
+        self.statistics = statistics
+        self.control = control
+    }
+
+    /// - Parameter body: also gets the parameter's next control variate, in the last pass.
     mutating func visit(
-        isLast: Bool = false, _ body: (_ name: String, _ change: consuming Tensor) throws -> Void
+        isLast: Bool = false, _ body: (_ name: String, _ change: consuming Tensor, _ control: Tensor?) throws -> Void
     ) throws {
         trained.beginPass(isLast: isLast)
         for (name, before) in snapshot.parameters.ordered {
@@ -69,18 +97,27 @@ private struct Changes<Trained: TrainedParameters> {
             }
             if change.shape != before.shape { change = try change.reshaped(to: before.shape) }
             change.subtract(before)
+            guard !statistics.names.contains(name) else {
+                if let meanChange = meanChanges[name] { ModelStatistics.spread(&change, meanChange: meanChange) }
+                try body(name, change, nil)
+                continue
+            }
+            let next = isLast ? try control?.next(name, change: change) : nil
             if share != 1 {
                 change.withMutableElements(as: Float.self) { for index in $0.indices { $0[index] *= share } }
             }
-            try body(name, change)
+            try body(name, change, next)
         }
     }
 
-    /// Local gradient clipping (Lin et al. 2018, section 3.2): scales a change of a larger L2 norm over all tensors down to
-    /// `limit`.
+    /// Local gradient clipping (Lin et al. 2018, section 3.2): scales a change of a larger L2 norm over all trainable tensors
+    /// down to `limit`.
     mutating func clip(to limit: Double) throws {
         var squares = 0.0
-        try visit { _, change in squares += change.withElements(as: Float.self) { $0.sumOfSquares } }
+        let statistics = statistics.names
+        try visit { name, change, _ in
+            if !statistics.contains(name) { squares += change.withElements(as: Float.self) { $0.sumOfSquares } }
+        }
         let norm = squares.squareRoot()
         if norm > limit { share = Float(limit / norm) }
     }

@@ -4,10 +4,12 @@ import Tensors
 public struct ResidualDescription: Sendable, Equatable, Codable {
     /// What is owed to one tensor, or its momentum.
     public struct TensorDescription: Sendable, Equatable, Codable {
-        /// The parameter's name, for a momentum too.
+        /// The parameter's name, for a momentum and a control variate too.
         public let name: String
         /// Whether this is the parameter's momentum rather than what is owed to it.
         public let momentum: Bool
+        /// Whether this is the parameter's control variate.
+        public let control: Bool
         public let shape: [Int]
         /// L2 norm and largest magnitude of the finite elements.
         public let norm: Double
@@ -17,7 +19,7 @@ public struct ResidualDescription: Sendable, Equatable, Codable {
         public let notFinite: Int
     }
 
-    /// L2 norm over all that is owed, momentum aside.
+    /// L2 norm over all that is owed, momentum and control variates aside.
     public let norm: Double
     public let tensors: [TensorDescription]
 
@@ -28,21 +30,26 @@ public struct ResidualDescription: Sendable, Equatable, Codable {
         var tensors: [TensorDescription] = []
         for entry in file.entries {
             let statistics = try file.statistics(of: entry)
-            let owner = Self.owner(ofMomentum: entry.name, among: names)
+            let momentumOwner = Self.owner(of: entry.name, after: ResidualFiles.momentumPrefix, among: names)
+            // Where nothing is owed, a control variate stands alone.
+            let controlOwner =
+                entry.name.hasPrefix(DriftControl.prefix)
+                ? String(entry.name.dropFirst(DriftControl.prefix.count)) : nil
             tensors.append(
                 TensorDescription(
-                    name: owner ?? entry.name, momentum: owner != nil, shape: entry.shape.dimensions,
+                    name: momentumOwner ?? controlOwner ?? entry.name, momentum: momentumOwner != nil,
+                    control: controlOwner != nil, shape: entry.shape.dimensions,
                     norm: statistics.norm, largestMagnitude: statistics.largestMagnitude, zeros: statistics.zeros,
                     notFinite: statistics.notFinite))
         }
-        norm = tensors.reduce(0) { $0 + ($1.momentum ? 0 : $1.norm * $1.norm) }.squareRoot()
+        norm = tensors.reduce(0) { $0 + ($1.momentum || $1.control ? 0 : $1.norm * $1.norm) }.squareRoot()
         self.tensors = tensors
     }
 
-    /// Whose momentum a tensor is. One whose name merely begins that way is a parameter's own.
-    private static func owner(ofMomentum name: String, among names: Set<String>) -> String? {
-        guard name.hasPrefix(ResidualFiles.momentumPrefix) else { return nil }
-        let owner = String(name.dropFirst(ResidualFiles.momentumPrefix.count))
+    /// Whose a tensor is, by its prefix. One whose name merely begins that way is a parameter's own.
+    private static func owner(of name: String, after prefix: String, among names: Set<String>) -> String? {
+        guard name.hasPrefix(prefix) else { return nil }
+        let owner = String(name.dropFirst(prefix.count))
         return names.contains(owner) ? owner : nil
     }
 }

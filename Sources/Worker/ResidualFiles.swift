@@ -9,11 +9,13 @@ import UpdateCodec
 /// With momentum this is momentum correction and momentum factor masking of Deep Gradient Compression (Lin et al. 2018,
 /// equation 6 and section 3.2), a task's change in a gradient's place: u ← m·u + change, the encoder gets v + u, v becomes
 /// what it leaves out, and u ends where something was sent. One file holds both, `momentum:NAME` behind each NAME, so that
-/// neither is ever without the other.
+/// neither is ever without the other. For the same reason a control variate (`DriftControl`) stands there too, as
+/// `control:NAME`, even where nothing is owed.
 struct ResidualFiles {
     /// What of a coded tensor is asked for.
     let parts: CodedParts
     private let owed: SafetensorsFile?
+    private let owes: Bool
     private let masks: MaskSet
     /// m; 0 where no momentum is kept.
     private let momentum: Float
@@ -23,21 +25,29 @@ struct ResidualFiles {
     /// L2 norm of the residual that was written.
     var norm: Double { squares.squareRoot() }
 
-    init(blobs: BlobStore, layout: TensorLayout, masks: MaskSet, scheme: WireScheme, owed: Digest?) throws {
+    /// - Parameters:
+    ///   - owed: the file that the last update that counted left behind.
+    ///   - controlled: the parameters whose control variates are kept.
+    init(
+        blobs: BlobStore, layout: TensorLayout, masks: MaskSet, scheme: WireScheme, owed: Digest?,
+        controlled: [String] = []
+    ) throws {
         self.masks = masks
         self.owed = try owed.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") }
         // What loses nothing owes nothing.
-        let isLossless = scheme.isLossless(for: layout, masks: masks)
-        guard scheme.errorFeedback, !isLossless else {
-            momentum = 0
-            parts = []
+        let owes = scheme.errorFeedback && !scheme.isLossless(for: layout, masks: masks)
+        self.owes = owes
+        momentum = owes ? Float(scheme.momentum) : 0
+        parts = !owes ? [] : momentum > 0 ? .all : .residual
+        guard owes || !controlled.isEmpty else {
             writer = nil
             return
         }
-        momentum = Float(scheme.momentum)
-        parts = momentum > 0 ? .all : .residual
         let writer = try blobs.makeWriter(.durable)
-        try writer.append(Safetensors.header(of: Self.entries(layout, withMomentum: momentum > 0)))
+        try writer.append(
+            Safetensors.header(
+                of: Self.entries(
+                    layout, owes: owes, withMomentum: momentum > 0, controlled: Set(controlled))))
         self.writer = writer
     }
 
@@ -47,17 +57,22 @@ struct ResidualFiles {
     private static func momentumName(_ name: String) -> String { momentumPrefix + name }
 
     private static func entries(
-        _ layout: TensorLayout, withMomentum: Bool
+        _ layout: TensorLayout, owes: Bool, withMomentum: Bool, controlled: Set<String>
     ) throws -> [(name: String, elementType: ElementType, shape: Shape)] {
-        guard withMomentum else { return layout.entries.map { ($0.name, .float32, $0.shape) } }
         let names = Set(layout.entries.map(\.name))
-        if let taken = layout.entries.first(where: { names.contains(momentumName($0.name)) }) {
-            throw TaskFailure(
-                "the model has a tensor '\(momentumName(taken.name))', the name of the momentum of another")
+        var entries: [(name: String, elementType: ElementType, shape: Shape)] = []
+        for entry in layout.entries {
+            var kept = owes ? [entry.name] : []
+            if withMomentum { kept.append(momentumName(entry.name)) }
+            if controlled.contains(entry.name) { kept.append(DriftControl.prefix + entry.name) }
+            for name in kept {
+                guard name == entry.name || !names.contains(name) else {
+                    throw TaskFailure("the model has a tensor '\(name)', the name of what is kept for another")
+                }
+                entries.append((name, .float32, entry.shape))
+            }
         }
-        return layout.entries.flatMap { entry in
-            [(entry.name, .float32, entry.shape), (momentumName(entry.name), .float32, entry.shape)]
-        }
+        return entries
     }
 
     /// What the encoder is given for a tensor, and its momentum if any is kept. What is owed to a tensor of another shape
@@ -91,8 +106,13 @@ struct ResidualFiles {
     }
 
     /// Writes what the layout's next tensor leaves.
-    mutating func write(_ coded: UpdateWriter.Coded, momentum: consuming Tensor?) throws {
-        guard let writer, let residual = coded.residual else { return }
+    mutating func write(_ coded: UpdateWriter.Coded, momentum: consuming Tensor?, control: Tensor?) throws {
+        try write(coded, momentum: momentum)
+        if let control { try writer?.append(control.bytes) }
+    }
+
+    private mutating func write(_ coded: UpdateWriter.Coded, momentum: consuming Tensor?) throws {
+        guard owes, let writer, let residual = coded.residual else { return }
         squares += residual.withElements(as: Float.self) { $0.sumOfSquares }
         try writer.append(residual.bytes)
         guard var momentum, let decoded = coded.decoded else { return }
@@ -104,7 +124,7 @@ struct ResidualFiles {
         try writer.append(momentum.bytes)
     }
 
-    /// The new residual, or nil when nothing is owed.
+    /// The new file, or nil when there is nothing to keep.
     func finish() throws -> Digest? { try writer?.finish().digest }
 }
 

@@ -88,6 +88,12 @@ struct SnapshotShelf {
         return model
     }
 
+    /// A snapshot that was opened before, mapped.
+    func file(_ reference: SnapshotReference) throws -> SnapshotFile {
+        let digest = reference.snapshot.digest
+        return try SnapshotFile(blobs.map(digest), path: "snapshot \(digest.short)")
+    }
+
     /// Forgets the model that was opened last, to free its memory.
     mutating func close() { opened = nil }
 

@@ -68,17 +68,11 @@ final class TaskThread: Sendable {
         for digest in [memory.residual, memory.pending?.residual, memory.pending?.submission.blob?.digest] {
             if let digest { keep.insert(digest) }
         }
-        switch offer.work {
-        case .train(_, let teacher?):
-            switch teacher.source {
-            case .model(let blob): keep.insert(blob.digest)
-            case .snapshot(let reference):
-                keep.insert(reference.snapshot.digest)
-                keep.insert(reference.graph.digest)
-            }
-        case .evaluate(_, let compact?): keep.insert(compact.calibration.digest)
-        case .train(_, nil), .score, .calibrate, .evaluate(_, nil): break
+        for reference in offer.work.snapshots {
+            keep.insert(reference.snapshot.digest)
+            keep.insert(reference.graph.digest)
         }
+        for blob in offer.work.blobs { keep.insert(blob.digest) }
         try blobs.garbageCollect(keeping: keep)
     }
 

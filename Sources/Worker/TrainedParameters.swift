@@ -8,6 +8,9 @@ protocol TrainedParameters {
 
     /// The layout's next tensor, given what it was before. Equal in every pass.
     mutating func next(_ name: String, before: Tensor) throws -> Tensor
+
+    /// One tensor out of turn, before the first pass; nil where it is not known yet.
+    func peek(_ name: String) -> Tensor?
 }
 
 /// What a trainer ended with.
@@ -18,6 +21,8 @@ struct TrainerResult: TrainedParameters {
     init(_ parameters: NamedTensors) { self.parameters = parameters }
 
     mutating func beginPass(isLast: Bool) { self.isLast = isLast }
+
+    func peek(_ name: String) -> Tensor? { parameters[name] }
 
     mutating func next(_ name: String, before: Tensor) throws -> Tensor {
         let tensor = try parameters.require(name)
@@ -38,6 +43,8 @@ struct EchoResult: TrainedParameters {
     }
 
     mutating func beginPass(isLast: Bool) { noise = start }
+
+    func peek(_ name: String) -> Tensor? { nil }
 
     mutating func next(_ name: String, before: Tensor) -> Tensor { noise.added(to: before) }
 }

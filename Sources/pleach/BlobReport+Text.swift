@@ -57,14 +57,15 @@ extension BlobReport.Content {
         kind = "residual"
         facts = residual
         lines = [
-            "residual of \(residual.tensors.count { !$0.momentum }) tensors (what compression left out): "
+            "residual of \(residual.tensors.count { !$0.momentum && !$0.control }) tensors (what compression left out): "
                 + "\(byteCount) bytes, norm \(figure(residual.norm))"
         ]
         lines += columns(
             ["tensor", "what", "shape", "norm", "largest", "zeros"],
             residual.tensors.map {
                 [
-                    $0.name, $0.momentum ? "momentum" : "owed", shapeText($0.shape), figure($0.norm),
+                    $0.name, $0.momentum ? "momentum" : $0.control ? "control" : "owed", shapeText($0.shape),
+                    figure($0.norm),
                     figure(Double($0.largestMagnitude)), "\($0.zeros)",
                 ]
             })

@@ -22,6 +22,15 @@ private let offers: [TaskWork] = [
         TrainingRecipe(),
         teacher: TeacherReference(
             source: .model(BlobReference(digest: digest(8), byteCount: 3)), temperature: 1, alpha: 1)),
+    .train(
+        TrainingRecipe(
+            epochs: 0.5, batch: 3, accumulate: 4, optimizer: .lamb, learningRate: 1,
+            schedule: RateSchedule(.step, warmup: 0.25, stepEvery: 0.125, stepFactor: 0.5), part: 0.25...0.5,
+            momentum: 0.5, nesterov: true, weightDecay: 0.25, decay: .weights, loss: .maskedToken,
+            labelSmoothing: 0.125,
+            clipNorm: 2, clipValue: 3, precision: .bfloat16, proximal: 4, correction: .scaffold),
+        teacher: nil, control: ControlReference(previous: reference, reach: 0.75)),
+    .evaluate(samples: 3, compact: nil, loss: .binary),
     .score(samples: 10, batch: 5), .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
     .evaluate(
         samples: 5,
@@ -33,7 +42,7 @@ private let offers: [TaskWork] = [
 
 private let coordinatorMessages: [CoordinatorMessage] =
     [
-        .welcome(version: 2, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
+        .welcome(version: 3, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
         .wait(reason: "later"), .verdict(round: 2, accepted: false, reason: "NaN"),
         .withdrawal(round: 1, reason: "late"),
         .finished(succeeded: true, reason: ""),
@@ -52,6 +61,7 @@ private let workerMessages: [WorkerMessage] = [
     .heartbeat(round: nil, progress: 0), .heartbeat(round: 3, progress: 0.5),
     .submission(CoordinatorMachineTests.submission(3)),
     .submission(Submission(round: 1, blob: nil, metrics: TaskMetrics(samples: 1))),
+    .submission(Submission(round: 1, blob: nil, metrics: TaskMetrics(samples: 900, damaged: 3, reach: 0.5))),
     .decline(round: 1, reason: "no memory"), .goodbye(reason: "bye"),
 ]
 
@@ -86,6 +96,35 @@ func workerMessagesSurviveTheWire(message: WorkerMessage) throws {
     }
     for _ in 0..<2000 { feed((0..<random.index(below: 64)).map { _ in UInt8(truncatingIfNeeded: random.next()) }) }
     #expect(rejected > 1000)
+}
+
+/// One field of a training task that lies at a time: each is refused, none traps.
+@Test(
+    arguments: [
+        { $0.batch = 0 }, { $0.batch = .max }, { $0.accumulate = 0 }, { $0.accumulate = .max }, { $0.optimizer = 3 },
+        { $0.optimizer = 256 }, { $0.learningRate = .nan }, { $0.learningRate = -1 }, { $0.learningRate = .infinity },
+        { $0.schedule = 4 }, { $0.warmup = -0.5 }, { $0.warmup = .nan }, { $0.stepEvery = 0 }, { $0.stepEvery = 2 },
+        { $0.stepFactor = 0 }, { $0.stepFactor = 1e300 }, { $0.start = -1 }, { $0.end = 1.5 }, { $0.start = 0.75 },
+        { $0.momentum = 1 }, { $0.weightDecay = .infinity }, { $0.decay = 2 }, { $0.loss = 7 },
+        { $0.labelSmoothing = 1 },
+        { $0.labelSmoothing = .nan }, { $0.clipNorm = -1 }, { $0.clipValue = .infinity }, { $0.precision = 2 },
+        { $0.proximal = -1 }, { $0.proximal = .nan }, { $0.correction = 2 }, { $0.control.reach = 0 },
+        { $0.control.reach = .nan }, { $0.control.reach = 1e300 }, { $0.control.previous.route.append(.init()) },
+    ] as [@Sendable (inout Pleach_V1_TrainWork) -> Void])
+func aTrainingTaskThatLiesIsRefused(lie: @Sendable (inout Pleach_V1_TrainWork) -> Void) throws {
+    let offer = TaskOffer(
+        round: 1, leaseSeconds: 30, seed: 1, snapshot: reference, scheme: WireScheme(), acceptedRounds: 0,
+        work: .train(
+            TrainingRecipe(part: 0.25...0.5), teacher: nil, control: ControlReference(previous: reference, reach: 1)))
+    var message = try Pleach_V1_CoordinatorMessage(serializedBytes: CoordinatorMessage.task(offer).encoded())
+    lie(&message.task.train)
+    let bytes: [UInt8] = try message.serializedBytes()
+    #expect(throws: MessageError.self) { try CoordinatorMessage(decoding: bytes) }
+}
+
+@Test(arguments: [-1, .nan, .infinity, 1e13]) func aReachThatLiesIsRefused(reach: Double) throws {
+    let submission = Submission(round: 1, blob: nil, metrics: TaskMetrics(samples: 1, reach: reach))
+    #expect(throws: MessageError.self) { try WorkerMessage(decoding: WorkerMessage.submission(submission).encoded()) }
 }
 
 @Test func reasonsThatAreTooLongAreShortenedNotRefused() throws {

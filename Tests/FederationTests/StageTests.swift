@@ -16,7 +16,12 @@ private func steps(_ stage: any Stage) -> [Step] {
 @Test func trainEndsWithAnEvaluation() {
     let recipe = TrainingRecipe()
     let stage = StagePlan.train(TrainPlan(rounds: 2, recipe: recipe)).makeStage(sparsity: 0)
-    #expect(steps(stage) == [.train(recipe, teacher: nil), .train(recipe, teacher: nil), .evaluate(samples: nil)])
+    let continued = ServerStep(continues: true)
+    #expect(
+        steps(stage) == [
+            .train(recipe.atRound(0, of: 2), teacher: nil),
+            .train(recipe.atRound(1, of: 2), teacher: nil, server: continued), .evaluate(samples: nil),
+        ])
 }
 
 @Test func magnitudePruningMasksThenRecovers() {
@@ -24,8 +29,10 @@ private func steps(_ stage: any Stage) -> [Step] {
     let plan = PrunePlan(sparsity: 0.8, schedule: .linear, steps: 2, roundsPerStep: 1, recipe: recipe)
     #expect(
         steps(StagePlan.prune(plan).makeStage(sparsity: 0)) == [
-            .maskByMagnitude(sparsity: 0.4), .train(recipe, teacher: nil), .maskByMagnitude(sparsity: 0.8),
-            .train(recipe, teacher: nil), .evaluate(samples: nil),
+            .maskByMagnitude(sparsity: 0.4), .train(recipe.atRound(0, of: 2), teacher: nil),
+            .maskByMagnitude(sparsity: 0.8),
+            .train(recipe.atRound(1, of: 2), teacher: nil, server: ServerStep(continues: true)),
+            .evaluate(samples: nil),
         ])
 }
 
@@ -50,9 +57,24 @@ private func steps(_ stage: any Stage) -> [Step] {
     #expect(steps(StagePlan.prune(plan).makeStage(sparsity: 0.5)).first == .maskByMagnitude(sparsity: 0.7))
 }
 
-@Test func cosineGoesFromTheRateToOnePercentOfIt() {
-    let recipe = TrainingRecipe(learningRate: 1, schedule: .cosine)
-    #expect(recipe.atRound(0, of: 5).learningRate == 1)
-    #expect(abs(recipe.atRound(2, of: 5).learningRate - 0.505) < 1e-12)
-    #expect(abs(recipe.atRound(4, of: 5).learningRate - 0.01) < 1e-12)
+/// However a stage is cut into rounds, a task's steps stand where they would in one long round.
+@Test(arguments: [1, 2, 3, 7, 8, 100]) func roundsCutAStageIntoEqualParts(rounds: Int) {
+    let recipe = TrainingRecipe(schedule: .oneCycle)
+    var next = 0
+    for round in 0..<rounds {
+        let place = recipe.atRound(round, of: rounds).place(ofSteps: 391)
+        #expect(place.before == next)
+        #expect(place.total == 391 * rounds)
+        next += 391
+    }
+    #expect(recipe.atRound(rounds - 1, of: rounds).part.upperBound == 1)
+}
+
+@Test func aPartThatIsNoneDoesNotOverflow() {
+    var recipe = TrainingRecipe()
+    for part in [0.5...0.5, 0...Double.leastNonzeroMagnitude, 1...1, 0.3...0.3.nextUp] {
+        recipe.part = part
+        let place = recipe.place(ofSteps: 10)
+        #expect(place.before >= 0 && place.total >= 10)
+    }
 }

@@ -188,15 +188,26 @@ extension SimulatedWorld {
             guard case .maskByMagnitude(let sparsity) = step else { preconditionFailure("\(step) is no transform") }
             return publish(
                 SimulatedNumerics.snapshot(after: base.snapshot.digest.content, masking: sparsity), base,
-                maskEpoch: base.maskEpoch + 1, sparsity: sparsity)
+                maskEpoch: base.maskEpoch + 1, sparsity: sparsity, moments: base.moments)
         case .fold(let rule, _, _, let base):
             let sum = coordinator.foldSum
             coordinator.foldRound = nil
             let next = SimulatedNumerics.snapshot(after: base.snapshot.digest.content, folding: sum)
             switch rule {
-            case .average: return publish(next, base, maskEpoch: base.maskEpoch, sparsity: base.sparsity)
+            case .average(let server):
+                guard server.optimizer.kind != .average else {
+                    return publish(next, base, maskEpoch: base.maskEpoch, sparsity: base.sparsity)
+                }
+                let old = server.continues ? base.moments : nil
+                if let old, !coordinator.disk.get(old.first.digest) { violate("the server's moments are gone") }
+                let moments = SimulatedNumerics.moments(after: old, folding: sum)
+                return publish(
+                    SimulatedNumerics.snapshot(next, with: moments), base, maskEpoch: base.maskEpoch,
+                    sparsity: base.sparsity,
+                    moments: moments)
             case .maskByScores(let sparsity):
-                return publish(next, base, maskEpoch: base.maskEpoch + 1, sparsity: sparsity)
+                return publish(
+                    next, base, maskEpoch: base.maskEpoch + 1, sparsity: sparsity, moments: base.moments)
             case .calibration(let method, let percentile):
                 let calibration = SimulatedNumerics.reference(SimulatedNumerics.calibration(sum), 20_000)
                 let compact = SimulatedNumerics.reference(SimulatedNumerics.compact(sum), 250_000)
@@ -211,10 +222,14 @@ extension SimulatedWorld {
         }
     }
 
-    private func publish(_ content: UInt64, _ base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double) -> ComputedStep
-    {
-        let facts = SimulatedNumerics.facts(content, after: base, maskEpoch: maskEpoch, sparsity: sparsity)
-        for digest in [facts.snapshot.digest, facts.delta?.blob.digest, facts.residual?.digest] {
+    private func publish(
+        _ content: UInt64, _ base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double, moments: ServerMoments? = nil
+    ) -> ComputedStep {
+        let facts = SimulatedNumerics.facts(
+            content, after: base, maskEpoch: maskEpoch, sparsity: sparsity, moments: moments)
+        for digest in [
+            facts.snapshot.digest, facts.delta?.blob.digest, facts.residual?.digest, facts.moments?.first.digest,
+        ] {
             if let digest { coordinator.disk.put(digest) }
         }
         return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)

@@ -13,6 +13,10 @@ struct LedgerMirror {
     /// Sum of the open round's contributions, as a fold would have it.
     private(set) var openSum: UInt64 = 0
     private(set) var openCount = 0
+    /// The open round's server optimizer, if it trains with one that has moments.
+    private var openServer: (stage: Int, optimizer: ServerOptimizer)?
+    /// What that of the newest such round left, and the stage it was of.
+    private var moments: (stage: Int, content: ServerMoments)?
     /// Snapshot each round was opened on.
     private var bases: [UInt64] = []
     private var accepted: Set<UInt64> = []
@@ -35,7 +39,7 @@ struct LedgerMirror {
         switch record {
         case .runStarted: return nil
         case .snapshotPublished(let facts): snapshots.append(facts.snapshot.digest.content)
-        case .roundOpened(let round, _, _):
+        case .roundOpened(let round, let stage, let task):
             guard openRound == nil, round == roundsOpened else {
                 return
                     "round \(round) is opened after \(roundsOpened), with \(openRound.map(String.init) ?? "none") open"
@@ -44,6 +48,10 @@ struct LedgerMirror {
             openRound = round
             openSum = 0
             openCount = 0
+            openServer = nil
+            if task == "train", let server = plan.stages[stage].server, server.kind != .average {
+                openServer = (stage, server)
+            }
             bases.append(snapshots.last ?? 0)
         case .contributionAccepted(let facts):
             guard let peer = world?.peerOfName[facts.worker] else { return "\(facts.worker) is unknown" }
@@ -96,10 +104,18 @@ struct LedgerMirror {
         guard let snapshot, let base = snapshots.last else { return nil }
         let content = snapshot.snapshot.digest.content
         snapshots.append(content)
-        let implied =
+        var implied =
             round == nil
             ? SimulatedNumerics.snapshot(after: base, masking: snapshot.sparsity)
             : SimulatedNumerics.snapshot(after: base, folding: openSum)
+        if round != nil, let server = openServer {
+            // A stage begins without the moments of another.
+            let before = moments.flatMap { $0.stage == server.stage ? $0.content : nil }
+            let after = SimulatedNumerics.moments(after: before, folding: openSum)
+            guard snapshot.moments == after else { return "the moments are not what the accepted contributions make" }
+            moments = (server.stage, after)
+            implied = SimulatedNumerics.snapshot(implied, with: after)
+        }
         return content == implied ? nil : "snapshot \(snapshots.count - 1) is not what the accepted contributions make"
     }
 
@@ -121,6 +137,18 @@ struct LedgerMirror {
             return round + 1 == newest ? "round \(round) is said to be refused and was accepted" : nil
         case .finished: return isFinished ? nil : "workers are sent home before the run has finished"
         case .refusal, .wait, .withdrawal: return nil
+        }
+    }
+}
+
+extension StagePlan {
+    /// Of stages that train.
+    fileprivate var server: ServerOptimizer? {
+        switch self {
+        case .train(let plan): plan.server
+        case .distill(let plan): plan.server
+        case .prune(let plan): plan.server
+        case .quantize, .evaluate: nil
         }
     }
 }

@@ -95,7 +95,12 @@ public struct SimulationScenario: Sendable {
         var stages: [StagePlan] = []
         for index in 0..<random.integer(1...4) {
             switch random.index(below: 6) {
-            case 0, 1: stages.append(.train(TrainPlan(rounds: random.integer(1...3))))
+            case 0, 1:
+                var recipe = TrainingRecipe()
+                var server = ServerOptimizer()
+                if random.chance(0.3) { recipe.correction = .scaffold }
+                if random.chance(0.3) { server.kind = .momentum }
+                stages.append(.train(TrainPlan(rounds: random.integer(1...3), recipe: recipe, server: server)))
             case 2:
                 let teacher = index > 0 && random.chance(0.7) ? TeacherSource.stage(0) : .file("teacher.onnx")
                 stages.append(.distill(DistillPlan(rounds: random.integer(1...2), teacher: teacher)))

@@ -59,6 +59,15 @@ enum SimulatedNumerics {
 
     static func delta(to snapshot: UInt64) -> UInt64 { mixed(snapshot, 13) }
     static func downlinkResidual(of snapshot: UInt64) -> UInt64 { mixed(snapshot, 14) }
+    /// What a server's optimizer makes of the moments before and of what is folded.
+    static func moments(after base: ServerMoments?, folding sum: UInt64) -> ServerMoments {
+        ServerMoments(first: reference(mixed(base?.first.digest.content ?? 0, sum, 18), snapshotBytes))
+    }
+
+    static func snapshot(_ content: UInt64, with moments: ServerMoments) -> UInt64 {
+        mixed(content, moments.first.digest.content)
+    }
+
     static func calibration(_ sum: UInt64) -> UInt64 { mixed(sum, 15) }
     static func compact(_ sum: UInt64) -> UInt64 { mixed(sum, 16) }
 
@@ -67,9 +76,10 @@ enum SimulatedNumerics {
         var work: UInt64
         var isTraining = false
         switch offer.work {
-        case .train(let recipe, let teacher):
+        case .train(let recipe, let teacher, let control):
             isTraining = true
-            work = mixed(1, recipe.learningRate.bitPattern)
+            work = mixed(1, recipe.learningRate.bitPattern, recipe.part.lowerBound.bitPattern)
+            if let control { work = mixed(work, control.previous.snapshot.digest.content, control.reach.bitPattern) }
             switch teacher?.source {
             case .snapshot(let reference)?: work = mixed(work, reference.snapshot.digest.content)
             case .model(let blob)?: work = mixed(work, blob.digest.content)
@@ -91,14 +101,14 @@ enum SimulatedNumerics {
     }
 
     /// The next version of the shared model.
-    static func facts(_ content: UInt64, after base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double)
-        -> SnapshotFacts
-    {
+    static func facts(
+        _ content: UInt64, after base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double, moments: ServerMoments?
+    ) -> SnapshotFacts {
         SnapshotFacts(
             version: base.version + 1, snapshot: reference(content, snapshotBytes), graph: base.graph,
             maskEpoch: maskEpoch, sparsity: sparsity,
             delta: DeltaReference(
                 blob: reference(delta(to: content), deltaBytes), from: base.snapshot.digest, to: .simulated(content)),
-            residual: reference(downlinkResidual(of: content), snapshotBytes))
+            residual: reference(downlinkResidual(of: content), snapshotBytes), moments: moments)
     }
 }

@@ -198,11 +198,7 @@ extension SimulatedWorld {
         let missing = missing(offer, worker)
         if !missing.isEmpty { return .missing(round: offer.round, blobs: missing) }
         guard !worker.disk.isFull(at: now) else { return fullDisk(.fullDiskAtFetch) }
-        var teacher: SnapshotReference?
-        if case .train(_, let reference?) = offer.work, case .snapshot(let snapshot) = reference.source {
-            teacher = snapshot
-        }
-        func opens() -> Bool { (teacher.map { worker.open($0) } ?? true) && worker.open(offer.snapshot) }
+        func opens() -> Bool { offer.work.snapshots.allSatisfy { worker.open($0) } && worker.open(offer.snapshot) }
         if !opens() {
             // What was on this disk is of no use: ask for it anew, or build it from its recipe.
             let missing = self.missing(offer, worker)
@@ -211,13 +207,8 @@ extension SimulatedWorld {
                 return .taskFailed(round: offer.round, reason: "nothing is missing and it does not open")
             }
         }
-        var held = offer.retain.filter { worker.disk.contains($0) }
-        if let teacher {
-            held.removeAll { $0 == teacher.snapshot.digest }
-            held.append(teacher.snapshot.digest)
-        }
-        held.removeAll { $0 == offer.snapshot.snapshot.digest }
-        held.append(offer.snapshot.snapshot.digest)
+        let needed = (offer.work.snapshots + [offer.snapshot]).map(\.snapshot.digest)
+        let held = offer.retain.filter { worker.disk.contains($0) && !needed.contains($0) } + needed
         worker.heldFile = held
         worker.collectGarbage(offer, held: held, memory: memory)
         return .prepared(round: offer.round, snapshots: held)
@@ -225,17 +216,10 @@ extension SimulatedWorld {
 
     private func missing(_ offer: TaskOffer, _ worker: WorkerProcess) -> [BlobReference] {
         var missing = worker.missing(for: offer.snapshot)
-        switch offer.work {
-        case .train(_, let teacher?):
-            switch teacher.source {
-            case .snapshot(let reference): missing += worker.missing(for: reference)
-            case .model(let blob): if !worker.disk.contains(blob.digest) { missing.append(blob) }
-            }
-        case .evaluate(_, let compact?):
-            if !worker.disk.contains(compact.calibration.digest) { missing.append(compact.calibration) }
-        case .train(_, nil), .score, .calibrate, .evaluate(_, nil): break
-        }
-        return missing
+        for reference in offer.work.snapshots { missing += worker.missing(for: reference) }
+        missing += offer.work.blobs.filter { !worker.disk.contains($0.digest) }
+        var seen = Set<Digest>()
+        return missing.filter { seen.insert($0.digest).inserted }
     }
 
     private func run(_ offer: TaskOffer, _ residual: Digest?, _ worker: WorkerProcess) -> WorkerEvent {
@@ -248,7 +232,8 @@ extension SimulatedWorld {
         guard !worker.disk.isFull(at: now) else { return fullDisk(.fullDiskAtResult) }
         let (content, made) = SimulatedNumerics.result(offer, shard: worker.shard, residual: residual?.content ?? 0)
         let metrics = TaskMetrics(
-            samples: worker.samples, lossSum: 1, correct: 1, measured: worker.samples, seconds: worker.taskSeconds)
+            samples: worker.samples, lossSum: 1, correct: 1, measured: worker.samples, reach: 1,
+            seconds: worker.taskSeconds)
         guard offer.work.yieldsBlob else {
             return .taskFinished(Submission(round: offer.round, blob: nil, metrics: metrics), residual: nil)
         }

@@ -126,15 +126,8 @@ final class WorkerProcess {
         for digest in [memory.residual, memory.pending?.residual, memory.pending?.submission.blob?.digest] {
             if let digest { keep.insert(digest) }
         }
-        switch offer.work {
-        case .train(_, let teacher?):
-            switch teacher.source {
-            case .model(let blob): keep.insert(blob.digest)
-            case .snapshot(let reference): keep.formUnion([reference.snapshot.digest, reference.graph.digest])
-            }
-        case .evaluate(_, let compact?): keep.insert(compact.calibration.digest)
-        case .train(_, nil), .score, .calibrate, .evaluate(_, nil): break
-        }
+        for reference in offer.work.snapshots { keep.formUnion([reference.snapshot.digest, reference.graph.digest]) }
+        keep.formUnion(offer.work.blobs.map(\.digest))
         disk.keepOnly(keep)
     }
 }

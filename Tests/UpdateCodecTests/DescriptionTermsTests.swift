@@ -67,7 +67,7 @@ struct DescriptionTermsTests {
     @Test func packedGraphsTellHowTheyTravel() throws {
         let text = Array(String(repeating: "a graph of operators; ", count: 90).utf8)
         let packed = PackedBlob.pack(text)
-        #expect(packed.starts(with: PackedBlobDescription.magic))
+        #expect(packed.starts(with: PackedBlob.magic))
         let description = try PackedBlobDescription(describing: packed, byteLimit: text.count)
         #expect(description.content == text && description.bytes == packed.count && description.packing == "lz4")
         #expect(try PackedBlobDescription(describing: PackedBlob.pack([7]), byteLimit: 1).packing == "stored")

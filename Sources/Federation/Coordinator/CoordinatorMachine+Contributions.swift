@@ -84,8 +84,9 @@ extension CoordinatorMachine {
         if let hello {
             let most = max(hello.trainingSamples, hello.testSamples)
             if metrics.samples > most { return "the result is weighted by \(metrics.samples) samples of \(most)" }
-            if case .evaluate = step, metrics.measured > hello.testSamples {
-                return "the result measured \(metrics.measured) samples of \(hello.testSamples)"
+            let targets = hello.largestMeasure(lossInUse)
+            if case .evaluate = step, metrics.measured > targets {
+                return "the result measured \(metrics.measured) targets of \(targets)"
             }
         }
         // So that no sum over the fleet overflows.
@@ -231,5 +232,19 @@ extension CoordinatorMachine {
         ]
         actions += closeIfComplete(at: now)
         return actions + assignTasks(at: now)
+    }
+}
+
+extension Hello {
+    /// Targets that a test shard can have: one a sample where images have classes, else one for each of a sample's elements
+    /// or outputs.
+    fileprivate func largestMeasure(_ loss: LossKind?) -> Int {
+        if sampleShape.count > 1, loss == nil || loss == .crossEntropy { return testSamples }
+        let elements = sampleShape.reduce(1) { product, extent in
+            let (next, overflow) = product.multipliedReportingOverflow(by: max(1, extent))
+            return overflow ? Int.max : next
+        }
+        let (most, overflow) = testSamples.multipliedReportingOverflow(by: max(elements, classes, 1))
+        return overflow ? Int.max : most
     }
 }

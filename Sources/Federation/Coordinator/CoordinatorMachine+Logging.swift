@@ -98,6 +98,10 @@ extension CoordinatorMachine {
                 "ageSeconds": .double(now - lease.assignedAt),
             ])
         if facts.countedIn != facts.round { event.fields.append(("staleness", .int(facts.countedIn - facts.round))) }
+        if metrics.damaged > 0 {
+            event.fields.append(("damaged", .int(metrics.damaged)))
+            event.level = .warning
+        }
         if metrics.measured > 0 {
             event.fields.append(("loss", .double(metrics.lossSum / Double(metrics.measured))))
         }

@@ -15,13 +15,34 @@ extension CoordinatorMachine {
 
     private func work(_ step: Step, held: [Digest]) -> TaskWork {
         switch step {
-        case .train(let recipe, let teacher):
-            return .train(recipe, teacher: teacher.map { self.teacher($0, held: held) })
+        case .train(let recipe, let teacher, _):
+            return .train(
+                recipe, teacher: teacher.map { self.teacher($0, held: held) }, control: control(recipe, held: held))
         case .score(let samples, let batch, _): return .score(samples: samples, batch: batch)
         case .calibrate(let samples, _, _): return .calibrate(samples: samples)
-        case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact)
+        case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact, loss: lossInUse)
         case .maskByMagnitude: preconditionFailure("a mask by magnitude needs no worker")
         }
+    }
+
+    /// What the model was trained for last, as far as the plan says it.
+    var lossInUse: LossKind? {
+        plan.stages.prefix(history.stageIndex + 1).reversed().lazy.compactMap { stage -> LossKind? in
+            switch stage {
+            case .train(let plan): plan.recipe.loss
+            case .prune(let plan): plan.recipe.loss
+            case .distill, .quantize, .evaluate: nil
+            }
+        }.first
+    }
+
+    /// The round before, if it was one of this stage and nothing has changed the snapshot since.
+    private func control(_ recipe: TrainingRecipe, held: [Digest]) -> ControlReference? {
+        guard recipe.correction == .scaffold, let control = history.control, control.stage == history.stageIndex else {
+            return nil
+        }
+        return ControlReference(
+            previous: reference(to: history.snapshots[control.base], held: held), reach: control.reach)
     }
 
     private func teacher(_ plan: TeacherPlan, held: [Digest]) -> TeacherReference {
@@ -49,9 +70,10 @@ extension CoordinatorMachine {
         return Array(digests.prefix(MessageLimits.heldSnapshots))
     }
 
-    /// Versions whose whole snapshot the store must keep: the current one, every stage's end, and the first.
+    /// Versions whose whole snapshot the store must keep: the current one, every stage's end, the first, and the one that
+    /// corrections compare the current one with.
     public static func versionsToKeep(_ history: RunHistory) -> Set<Int> {
-        Set(history.stageSnapshots + [0, history.snapshots.count - 1])
+        Set(history.stageSnapshots + [0, history.snapshots.count - 1] + (history.control.map { [$0.base] } ?? []))
     }
 
     /// The cheapest of: nothing (held), deltas from a held snapshot, recipe plus deltas, the whole snapshot.

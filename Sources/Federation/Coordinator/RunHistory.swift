@@ -17,6 +17,15 @@ public struct RoundBase: Sendable, Equatable {
     public var version: Int
 }
 
+/// The training round that made the current snapshot, where workers are to correct their drift by it.
+public struct ControlRound: Sendable, Equatable {
+    public var stage: Int
+    /// Version of the snapshot that it began with.
+    public var base: Int
+    /// Mean of its contributions' `TaskMetrics.reach`, by their weights.
+    public var reach: Double
+}
+
 /// What one stage did.
 public struct StageSummary: Sendable, Equatable {
     public var kind: String
@@ -54,6 +63,8 @@ public struct RunHistory: Sendable {
     public private(set) var stageSnapshots: [Int] = []
     /// Newest round, plus one, in which a task of each worker was accepted.
     public private(set) var acceptedRounds: [String: Int] = [:]
+    /// nil when the current snapshot comes from something else.
+    public private(set) var control: ControlRound?
     public private(set) var compact: CompactReference?
     public private(set) var accuracy: Double?
     public private(set) var traffic = StepTraffic()
@@ -129,7 +140,10 @@ public struct RunHistory: Sendable {
     private mutating func finishStep(
         isRound: Bool, _ outcome: StepOutcome, snapshot: SnapshotFacts?, traffic: StepTraffic, seconds: Double
     ) {
-        if let snapshot { snapshots.append(snapshot) }
+        if let snapshot {
+            control = controlRound()
+            snapshots.append(snapshot)
+        }
         if let compact = outcome.compact { self.compact = compact }
         if let accuracy = outcome.accuracy { self.accuracy = accuracy }
         summaries[stageIndex].take(outcome, traffic: traffic, seconds: seconds, isRound: isRound)
@@ -139,6 +153,15 @@ public struct RunHistory: Sendable {
         openRound = nil
         stage?.stepFinished(outcome)
         step = stage?.next()
+    }
+
+    /// What the round that just ended is for the next one's corrections.
+    private func controlRound() -> ControlRound? {
+        guard case .train(let recipe, _, _)? = step, recipe.correction == .scaffold, let openRound else { return nil }
+        let weight = openRound.accepted.reduce(0.0) { $0 + Double($1.weight) }
+        let reach = openRound.accepted.reduce(0.0) { $0 + Double($1.weight) * $1.submission.metrics.reach }
+        guard weight > 0, reach > 0, MessageLimits.reach.contains(reach / weight) else { return nil }
+        return ControlRound(stage: stageIndex, base: snapshots.count - 1, reach: reach / weight)
     }
 
     /// Accuracy of the model before the first stage that makes it smaller, and of what the run ends with.
@@ -166,11 +189,13 @@ extension RunHistory {
     public func blobsMadeObsolete(by record: LedgerRecord, contributions: [ContributionFacts]) -> [Digest] {
         guard case .stepFinished(_, _, _, let published, _, _) = record else { return [] }
         var obsolete = contributions.compactMap { $0.submission.blob?.digest }
-        if published != nil, snapshots.count >= 2 {
-            let replaced = snapshots[snapshots.count - 2]
+        if published != nil {
             let kept = CoordinatorMachine.versionsToKeep(self)
-            if !kept.contains(replaced.version) { obsolete.append(replaced.snapshot.digest) }
-            if let residual = replaced.residual { obsolete.append(residual.digest) }
+            // The one before may have been kept for the corrections of the round that ended.
+            for replaced in snapshots.dropLast().suffix(2) {
+                if !kept.contains(replaced.version) { obsolete.append(replaced.snapshot.digest) }
+                obsolete += replaced.working
+            }
         }
         // Equal bytes have equal names: what is named elsewhere stays.
         let needed = namedBlobs
@@ -183,7 +208,8 @@ extension RunHistory {
         var digests = Set(snapshots.flatMap { [$0.graph.digest, $0.delta?.blob.digest].compactMap { $0 } })
         guard !snapshots.isEmpty else { return digests }
         for version in CoordinatorMachine.versionsToKeep(self) { digests.insert(snapshots[version].snapshot.digest) }
-        for digest in [snapshot?.residual?.digest, compact?.calibration.digest, compact?.compact.digest] {
+        digests.formUnion(snapshot?.working ?? [])
+        for digest in [compact?.calibration.digest, compact?.compact.digest] {
             if let digest { digests.insert(digest) }
         }
         digests.formUnion(teachers.values.map(\.digest))

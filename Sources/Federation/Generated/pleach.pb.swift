@@ -483,6 +483,31 @@ nonisolated struct Pleach_V1_Teacher: Sendable {
   fileprivate var _snapshot: Pleach_V1_SnapshotReference? = nil
 }
 
+/// The fleet's last training round: `previous` minus the task's snapshot, over `reach`, is its mean gradient.
+nonisolated struct Pleach_V1_Control: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var previous: Pleach_V1_SnapshotReference {
+    get {_previous ?? Pleach_V1_SnapshotReference()}
+    set {_previous = newValue}
+  }
+  /// Returns true if `previous` has been explicitly set.
+  var hasPrevious: Bool {self._previous != nil}
+  /// Clears the value of `previous`. Subsequent reads from it will return its default value.
+  mutating func clearPrevious() {self._previous = nil}
+
+  /// Mean of the contributions' Metrics.reach, above 0.
+  var reach: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _previous: Pleach_V1_SnapshotReference? = nil
+}
+
 nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -498,11 +523,13 @@ nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
     set {_uniqueStorage()._batch = newValue}
   }
 
+  /// 0 sgd, 1 adamw, 2 lamb.
   var optimizer: UInt32 {
     get {_storage._optimizer}
     set {_uniqueStorage()._optimizer = newValue}
   }
 
+  /// The highest of the schedule.
   var learningRate: Double {
     get {_storage._learningRate}
     set {_uniqueStorage()._learningRate = newValue}
@@ -526,6 +553,105 @@ nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
   var hasTeacher: Bool {_storage._teacher != nil}
   /// Clears the value of `teacher`. Subsequent reads from it will return its default value.
   mutating func clearTeacher() {_uniqueStorage()._teacher = nil}
+
+  /// 0 constant, 1 cosine, 2 one-cycle, 3 step.
+  var schedule: UInt32 {
+    get {_storage._schedule}
+    set {_uniqueStorage()._schedule = newValue}
+  }
+
+  /// Shares of the stage: in which the rate rises, and between two steps of the schedule `step`.
+  var warmup: Double {
+    get {_storage._warmup}
+    set {_uniqueStorage()._warmup = newValue}
+  }
+
+  var stepEvery: Double {
+    get {_storage._stepEvery}
+    set {_uniqueStorage()._stepEvery = newValue}
+  }
+
+  var stepFactor: Double {
+    get {_storage._stepFactor}
+    set {_uniqueStorage()._stepFactor = newValue}
+  }
+
+  /// The part of the stage that this task is, 0 to 1.
+  var start: Double {
+    get {_storage._start}
+    set {_uniqueStorage()._start = newValue}
+  }
+
+  var end: Double {
+    get {_storage._end}
+    set {_uniqueStorage()._end = newValue}
+  }
+
+  var nesterov: Bool {
+    get {_storage._nesterov}
+    set {_uniqueStorage()._nesterov = newValue}
+  }
+
+  /// 0 all parameters, 1 none of the norms and biases.
+  var decay: UInt32 {
+    get {_storage._decay}
+    set {_uniqueStorage()._decay = newValue}
+  }
+
+  /// 0 as the data are, 1 cross-entropy, 2 mean squared, 3 binary, 4 cosine, 5 next token, 6 masked token.
+  var loss: UInt32 {
+    get {_storage._loss}
+    set {_uniqueStorage()._loss = newValue}
+  }
+
+  var labelSmoothing: Double {
+    get {_storage._labelSmoothing}
+    set {_uniqueStorage()._labelSmoothing = newValue}
+  }
+
+  /// Of gradients; 0 is none.
+  var clipNorm: Double {
+    get {_storage._clipNorm}
+    set {_uniqueStorage()._clipNorm = newValue}
+  }
+
+  var clipValue: Double {
+    get {_storage._clipValue}
+    set {_uniqueStorage()._clipValue = newValue}
+  }
+
+  /// Batches whose gradients make one step, at least 1.
+  var accumulate: UInt32 {
+    get {_storage._accumulate}
+    set {_uniqueStorage()._accumulate = newValue}
+  }
+
+  /// 0 float32, 1 bfloat16.
+  var precision: UInt32 {
+    get {_storage._precision}
+    set {_uniqueStorage()._precision = newValue}
+  }
+
+  /// mu of FedProx.
+  var proximal: Double {
+    get {_storage._proximal}
+    set {_uniqueStorage()._proximal = newValue}
+  }
+
+  /// 0 none, 1 scaffold.
+  var correction: UInt32 {
+    get {_storage._correction}
+    set {_uniqueStorage()._correction = newValue}
+  }
+
+  var control: Pleach_V1_Control {
+    get {_storage._control ?? Pleach_V1_Control()}
+    set {_uniqueStorage()._control = newValue}
+  }
+  /// Returns true if `control` has been explicitly set.
+  var hasControl: Bool {_storage._control != nil}
+  /// Clears the value of `control`. Subsequent reads from it will return its default value.
+  mutating func clearControl() {_uniqueStorage()._control = nil}
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -583,6 +709,9 @@ nonisolated struct Pleach_V1_EvaluateWork: Sendable {
   var percentile: Double = 0
 
   var opset: UInt32 = 0
+
+  /// As in TrainWork.
+  var loss: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -727,6 +856,12 @@ nonisolated struct Pleach_V1_Metrics: Sendable {
 
   /// Time from the offer until the task's inputs were there.
   var fetchSeconds: Double = 0
+
+  /// Samples that could not be read and were left out.
+  var damaged: UInt64 = 0
+
+  /// How far the steps of training moved the weights for each unit of a gradient that stays the same.
+  var reach: Double = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1660,9 +1795,48 @@ nonisolated extension Pleach_V1_Teacher: SwiftProtobuf.Message, SwiftProtobuf._M
   }
 }
 
+nonisolated extension Pleach_V1_Control: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Control"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}previous\0\u{1}reach\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._previous) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.reach) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._previous {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.reach.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.reach, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_Control, rhs: Pleach_V1_Control) -> Bool {
+    if lhs._previous != rhs._previous {return false}
+    if lhs.reach != rhs.reach {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TrainWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{1}teacher\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{1}teacher\0\u{1}schedule\0\u{1}warmup\0\u{3}step_every\0\u{3}step_factor\0\u{1}start\0\u{1}end\0\u{1}nesterov\0\u{1}decay\0\u{1}loss\0\u{3}label_smoothing\0\u{3}clip_norm\0\u{3}clip_value\0\u{1}accumulate\0\u{1}precision\0\u{1}proximal\0\u{1}correction\0\u{1}control\0")
 
   fileprivate class _StorageClass {
     var _epochs: Double = 0
@@ -1672,6 +1846,23 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
     var _momentum: Double = 0
     var _weightDecay: Double = 0
     var _teacher: Pleach_V1_Teacher? = nil
+    var _schedule: UInt32 = 0
+    var _warmup: Double = 0
+    var _stepEvery: Double = 0
+    var _stepFactor: Double = 0
+    var _start: Double = 0
+    var _end: Double = 0
+    var _nesterov: Bool = false
+    var _decay: UInt32 = 0
+    var _loss: UInt32 = 0
+    var _labelSmoothing: Double = 0
+    var _clipNorm: Double = 0
+    var _clipValue: Double = 0
+    var _accumulate: UInt32 = 0
+    var _precision: UInt32 = 0
+    var _proximal: Double = 0
+    var _correction: UInt32 = 0
+    var _control: Pleach_V1_Control? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1689,6 +1880,23 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       _momentum = source._momentum
       _weightDecay = source._weightDecay
       _teacher = source._teacher
+      _schedule = source._schedule
+      _warmup = source._warmup
+      _stepEvery = source._stepEvery
+      _stepFactor = source._stepFactor
+      _start = source._start
+      _end = source._end
+      _nesterov = source._nesterov
+      _decay = source._decay
+      _loss = source._loss
+      _labelSmoothing = source._labelSmoothing
+      _clipNorm = source._clipNorm
+      _clipValue = source._clipValue
+      _accumulate = source._accumulate
+      _precision = source._precision
+      _proximal = source._proximal
+      _correction = source._correction
+      _control = source._control
     }
   }
 
@@ -1714,6 +1922,23 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         case 5: try { try decoder.decodeSingularDoubleField(value: &_storage._momentum) }()
         case 6: try { try decoder.decodeSingularDoubleField(value: &_storage._weightDecay) }()
         case 7: try { try decoder.decodeSingularMessageField(value: &_storage._teacher) }()
+        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._schedule) }()
+        case 9: try { try decoder.decodeSingularDoubleField(value: &_storage._warmup) }()
+        case 10: try { try decoder.decodeSingularDoubleField(value: &_storage._stepEvery) }()
+        case 11: try { try decoder.decodeSingularDoubleField(value: &_storage._stepFactor) }()
+        case 12: try { try decoder.decodeSingularDoubleField(value: &_storage._start) }()
+        case 13: try { try decoder.decodeSingularDoubleField(value: &_storage._end) }()
+        case 14: try { try decoder.decodeSingularBoolField(value: &_storage._nesterov) }()
+        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._decay) }()
+        case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._loss) }()
+        case 17: try { try decoder.decodeSingularDoubleField(value: &_storage._labelSmoothing) }()
+        case 18: try { try decoder.decodeSingularDoubleField(value: &_storage._clipNorm) }()
+        case 19: try { try decoder.decodeSingularDoubleField(value: &_storage._clipValue) }()
+        case 20: try { try decoder.decodeSingularUInt32Field(value: &_storage._accumulate) }()
+        case 21: try { try decoder.decodeSingularUInt32Field(value: &_storage._precision) }()
+        case 22: try { try decoder.decodeSingularDoubleField(value: &_storage._proximal) }()
+        case 23: try { try decoder.decodeSingularUInt32Field(value: &_storage._correction) }()
+        case 24: try { try decoder.decodeSingularMessageField(value: &_storage._control) }()
         default: break
         }
       }
@@ -1747,6 +1972,57 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       try { if let v = _storage._teacher {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
       } }()
+      if _storage._schedule != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._schedule, fieldNumber: 8)
+      }
+      if _storage._warmup.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._warmup, fieldNumber: 9)
+      }
+      if _storage._stepEvery.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._stepEvery, fieldNumber: 10)
+      }
+      if _storage._stepFactor.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._stepFactor, fieldNumber: 11)
+      }
+      if _storage._start.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._start, fieldNumber: 12)
+      }
+      if _storage._end.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._end, fieldNumber: 13)
+      }
+      if _storage._nesterov != false {
+        try visitor.visitSingularBoolField(value: _storage._nesterov, fieldNumber: 14)
+      }
+      if _storage._decay != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._decay, fieldNumber: 15)
+      }
+      if _storage._loss != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._loss, fieldNumber: 16)
+      }
+      if _storage._labelSmoothing.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._labelSmoothing, fieldNumber: 17)
+      }
+      if _storage._clipNorm.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._clipNorm, fieldNumber: 18)
+      }
+      if _storage._clipValue.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._clipValue, fieldNumber: 19)
+      }
+      if _storage._accumulate != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._accumulate, fieldNumber: 20)
+      }
+      if _storage._precision != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._precision, fieldNumber: 21)
+      }
+      if _storage._proximal.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._proximal, fieldNumber: 22)
+      }
+      if _storage._correction != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._correction, fieldNumber: 23)
+      }
+      try { if let v = _storage._control {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1763,6 +2039,23 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._momentum != rhs_storage._momentum {return false}
         if _storage._weightDecay != rhs_storage._weightDecay {return false}
         if _storage._teacher != rhs_storage._teacher {return false}
+        if _storage._schedule != rhs_storage._schedule {return false}
+        if _storage._warmup != rhs_storage._warmup {return false}
+        if _storage._stepEvery != rhs_storage._stepEvery {return false}
+        if _storage._stepFactor != rhs_storage._stepFactor {return false}
+        if _storage._start != rhs_storage._start {return false}
+        if _storage._end != rhs_storage._end {return false}
+        if _storage._nesterov != rhs_storage._nesterov {return false}
+        if _storage._decay != rhs_storage._decay {return false}
+        if _storage._loss != rhs_storage._loss {return false}
+        if _storage._labelSmoothing != rhs_storage._labelSmoothing {return false}
+        if _storage._clipNorm != rhs_storage._clipNorm {return false}
+        if _storage._clipValue != rhs_storage._clipValue {return false}
+        if _storage._accumulate != rhs_storage._accumulate {return false}
+        if _storage._precision != rhs_storage._precision {return false}
+        if _storage._proximal != rhs_storage._proximal {return false}
+        if _storage._correction != rhs_storage._correction {return false}
+        if _storage._control != rhs_storage._control {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1839,7 +2132,7 @@ nonisolated extension Pleach_V1_CalibrateWork: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".EvaluateWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}calibration\0\u{3}calibration_byte_count\0\u{1}compact\0\u{3}compact_byte_count\0\u{1}method\0\u{1}percentile\0\u{1}opset\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}calibration\0\u{3}calibration_byte_count\0\u{1}compact\0\u{3}compact_byte_count\0\u{1}method\0\u{1}percentile\0\u{1}opset\0\u{1}loss\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1855,6 +2148,7 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
       case 6: try { try decoder.decodeSingularStringField(value: &self.method) }()
       case 7: try { try decoder.decodeSingularDoubleField(value: &self.percentile) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.opset) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.loss) }()
       default: break
       }
     }
@@ -1885,6 +2179,9 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
     if self.opset != 0 {
       try visitor.visitSingularUInt32Field(value: self.opset, fieldNumber: 8)
     }
+    if self.loss != 0 {
+      try visitor.visitSingularUInt32Field(value: self.loss, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1897,6 +2194,7 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
     if lhs.method != rhs.method {return false}
     if lhs.percentile != rhs.percentile {return false}
     if lhs.opset != rhs.opset {return false}
+    if lhs.loss != rhs.loss {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2120,7 +2418,7 @@ nonisolated extension Pleach_V1_Wait: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Metrics"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{3}loss_sum\0\u{1}correct\0\u{1}measured\0\u{1}seconds\0\u{3}peak_bytes\0\u{3}residual_norm\0\u{1}density\0\u{3}bits_per_weight\0\u{3}fetch_seconds\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{3}loss_sum\0\u{1}correct\0\u{1}measured\0\u{1}seconds\0\u{3}peak_bytes\0\u{3}residual_norm\0\u{1}density\0\u{3}bits_per_weight\0\u{3}fetch_seconds\0\u{1}damaged\0\u{1}reach\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2138,6 +2436,8 @@ nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._M
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.density) }()
       case 9: try { try decoder.decodeSingularDoubleField(value: &self.bitsPerWeight) }()
       case 10: try { try decoder.decodeSingularDoubleField(value: &self.fetchSeconds) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.damaged) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.reach) }()
       default: break
       }
     }
@@ -2174,6 +2474,12 @@ nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.fetchSeconds.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.fetchSeconds, fieldNumber: 10)
     }
+    if self.damaged != 0 {
+      try visitor.visitSingularUInt64Field(value: self.damaged, fieldNumber: 11)
+    }
+    if self.reach.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.reach, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2188,6 +2494,8 @@ nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.density != rhs.density {return false}
     if lhs.bitsPerWeight != rhs.bitsPerWeight {return false}
     if lhs.fetchSeconds != rhs.fetchSeconds {return false}
+    if lhs.damaged != rhs.damaged {return false}
+    if lhs.reach != rhs.reach {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -90,12 +90,12 @@ private func count(_ value: UInt64, _ field: String) throws(MessageError) -> Int
     return Int(value)
 }
 
-private func finite(_ value: Double, _ range: ClosedRange<Double>, _ field: String) throws(MessageError) -> Double {
+func finite(_ value: Double, _ range: ClosedRange<Double>, _ field: String) throws(MessageError) -> Double {
     guard value.isFinite, range.contains(value) else { throw MessageError("\(field) is out of range") }
     return value
 }
 
-private func known<Word: RawRepresentable>(
+func known<Word: RawRepresentable>(
     _ value: UInt32, _ field: String
 ) throws(MessageError) -> Word where Word.RawValue == UInt8 {
     guard let raw = UInt8(exactly: value), let word = Word(rawValue: raw) else {
@@ -114,7 +114,7 @@ private func digest(_ data: Data, _ field: String) throws(MessageError) -> Diges
     return digest
 }
 
-private func blob(_ data: Data, _ byteCount: UInt64, _ field: String) throws(MessageError) -> BlobReference {
+func blob(_ data: Data, _ byteCount: UInt64, _ field: String) throws(MessageError) -> BlobReference {
     guard byteCount <= UInt64(MessageLimits.blobBytes) else { throw MessageError("\(field) declares too many bytes") }
     return BlobReference(digest: try digest(data, field), byteCount: Int(byteCount))
 }
@@ -149,6 +149,8 @@ extension TaskMetrics {
             // A diverged task has no finite loss: it is refused with a reason, not as a broken message.
             lossSum: body.lossSum,
             correct: try count(body.correct, "metrics.correct"), measured: try count(body.measured, "metrics.measured"),
+            damaged: try count(body.damaged, "metrics.damaged"),
+            reach: try finite(body.reach, MessageLimits.reach, "metrics.reach"),
             fetchSeconds: try finite(body.fetchSeconds, 0...1e9, "metrics.fetch_seconds"),
             seconds: try finite(body.seconds, 0...1e9, "metrics.seconds"),
             peakBytes: try count(body.peakBytes, "metrics.peak_bytes"),
@@ -160,7 +162,7 @@ extension TaskMetrics {
 }
 
 extension SnapshotReference {
-    fileprivate init(_ body: Pleach_V1_SnapshotReference) throws(MessageError) {
+    init(_ body: Pleach_V1_SnapshotReference) throws(MessageError) {
         guard body.route.count <= MessageLimits.routeLength else { throw MessageError("snapshot.route is too long") }
         var route: [DeltaReference] = []
         for step in body.route {
@@ -216,41 +218,14 @@ extension WireScheme {
     }
 }
 
-extension TeacherReference {
-    fileprivate init(_ body: Pleach_V1_Teacher) throws(MessageError) {
-        let source: Source
-        if body.hasSnapshot {
-            source = .snapshot(try SnapshotReference(body.snapshot))
-        } else {
-            source = .model(try blob(body.model, body.modelByteCount, "teacher.model"))
-        }
-        self.init(
-            source: source, temperature: try finite(body.temperature, MessageLimits.temperature, "teacher.temperature"),
-            alpha: try finite(body.alpha, 0...1, "teacher.alpha"))
-    }
-}
-
-extension TrainingRecipe {
-    fileprivate init(_ body: Pleach_V1_TrainWork) throws(MessageError) {
-        guard body.optimizer <= 1, (1...1 << 20).contains(body.batch) else {
-            throw MessageError("train holds a value this version does not know")
-        }
-        self.init(
-            epochs: try finite(body.epochs, 0...10_000, "train.epochs"), batch: Int(body.batch),
-            optimizer: body.optimizer == 1 ? .adamw : .sgd,
-            learningRate: try finite(body.learningRate, 0...1e6, "train.learning_rate"),
-            momentum: try finite(body.momentum, 0...1, "train.momentum"),
-            weightDecay: try finite(body.weightDecay, 0...1e6, "train.weight_decay"))
-    }
-}
-
 extension TaskOffer {
     fileprivate init(_ body: Pleach_V1_TaskOffer) throws(MessageError) {
         let work: TaskWork
         switch body.work {
         case .train(let train):
             work = .train(
-                try TrainingRecipe(train), teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil)
+                try TrainingRecipe(train), teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil,
+                control: train.hasControl ? try ControlReference(train.control) : nil)
         case .score(let score):
             guard (1...1 << 20).contains(score.batch) else { throw MessageError("score.batch is out of range") }
             work = .score(samples: try count(score.samples, "score.samples"), batch: Int(score.batch))
@@ -258,7 +233,9 @@ extension TaskOffer {
             work = .calibrate(samples: try count(calibrate.samples, "calibrate.samples"))
         case .evaluate(let evaluate):
             let samples = try count(evaluate.samples, "evaluate.samples")
-            work = .evaluate(samples: samples == 0 ? nil : samples, compact: try CompactReference(optional: evaluate))
+            work = .evaluate(
+                samples: samples == 0 ? nil : samples, compact: try CompactReference(optional: evaluate),
+                loss: evaluate.loss == 0 ? nil : try known(evaluate.loss, "evaluate.loss"))
         case nil:
             throw MessageError("task of a kind this version does not know")
         }

@@ -93,6 +93,8 @@ extension TaskMetrics {
         message.lossSum = lossSum
         message.correct = UInt64(correct)
         message.measured = UInt64(measured)
+        message.damaged = UInt64(damaged)
+        message.reach = reach
         message.fetchSeconds = fetchSeconds
         message.seconds = seconds
         message.peakBytes = UInt64(peakBytes)
@@ -114,20 +116,20 @@ extension TaskOffer {
         message.acceptedRounds = UInt64(acceptedRounds)
         message.retain = retain.map { $0.data }
         switch work {
-        case .train(let recipe, let teacher):
-            message.train.epochs = recipe.epochs
-            message.train.batch = UInt32(recipe.batch)
-            message.train.optimizer = recipe.optimizer == .adamw ? 1 : 0
-            message.train.learningRate = recipe.learningRate
-            message.train.momentum = recipe.momentum
-            message.train.weightDecay = recipe.weightDecay
+        case .train(let recipe, let teacher, let control):
+            message.train = recipe.message
             if let teacher { message.train.teacher = teacher.message }
+            if let control {
+                message.train.control.previous = control.previous.message
+                message.train.control.reach = control.reach
+            }
         case .score(let samples, let batch):
             message.score.samples = UInt64(samples)
             message.score.batch = UInt32(batch)
         case .calibrate(let samples):
             message.calibrate.samples = UInt64(samples)
-        case .evaluate(let samples, let compact):
+        case .evaluate(let samples, let compact, let loss):
+            message.evaluate.loss = UInt32(loss?.rawValue ?? 0)
             message.evaluate.samples = UInt64(samples ?? 0)
             guard let compact else { break }
             message.evaluate.calibration = compact.calibration.digest.data

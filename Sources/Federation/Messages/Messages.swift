@@ -1,5 +1,5 @@
 /// Versions of the session protocol that this build speaks.
-public let supportedProtocolVersions: ClosedRange<UInt32> = 2...2
+public let supportedProtocolVersions: ClosedRange<UInt32> = 3...3
 
 /// What a worker tells of itself when a session begins.
 public struct Hello: Sendable, Equatable {
@@ -36,6 +36,11 @@ public struct TaskMetrics: Sendable, Equatable, Codable {
     public var correct: Int
     /// Samples behind `lossSum` and `correct`.
     public var measured: Int
+    /// Samples that could not be read and were left out.
+    public var damaged: Int
+    /// Of training: how far the steps moved the weights for each unit of a gradient that stays the same; without momentum
+    /// the sum of their learning rates.
+    public var reach: Double
     /// Time from the offer until the task's inputs were there, and of the work itself.
     public var fetchSeconds: Double
     public var seconds: Double
@@ -45,14 +50,16 @@ public struct TaskMetrics: Sendable, Equatable, Codable {
     public var bitsPerWeight: Double
 
     public init(
-        samples: Int, lossSum: Double = 0, correct: Int = 0, measured: Int = 0, fetchSeconds: Double = 0,
-        seconds: Double = 0, peakBytes: Int = 0, residualNorm: Double = 0, density: Double = 1,
-        bitsPerWeight: Double = 32
+        samples: Int, lossSum: Double = 0, correct: Int = 0, measured: Int = 0, damaged: Int = 0, reach: Double = 0,
+        fetchSeconds: Double = 0, seconds: Double = 0, peakBytes: Int = 0, residualNorm: Double = 0,
+        density: Double = 1, bitsPerWeight: Double = 32
     ) {
         self.samples = samples
         self.lossSum = lossSum
         self.correct = correct
         self.measured = measured
+        self.damaged = damaged
+        self.reach = reach
         self.fetchSeconds = fetchSeconds
         self.seconds = seconds
         self.peakBytes = peakBytes
@@ -126,4 +133,6 @@ public enum MessageLimits {
     public static let heartbeatSeconds = 0.001...86_400.0
     public static let leaseSeconds = 0.001...864_000.0
     public static let temperature = Double.leastNonzeroMagnitude...1000
+    /// Of a task, and of a round's mean.
+    public static let reach = 0...1e12
 }

@@ -17,6 +17,19 @@ public struct TeacherReference: Sendable, Equatable {
     }
 }
 
+/// What the fleet's last training round did, from which a worker corrects its drift (SCAFFOLD): the snapshot it began
+/// with, minus the offer's own, over its reach is the fleet's mean gradient.
+public struct ControlReference: Sendable, Equatable {
+    public var previous: SnapshotReference
+    /// Mean of the contributions' `TaskMetrics.reach`, above 0.
+    public var reach: Double
+
+    public init(previous: SnapshotReference, reach: Double) {
+        self.previous = previous
+        self.reach = reach
+    }
+}
+
 /// What is evaluated when the model is already quantized.
 public struct CompactReference: Sendable, Equatable, Codable {
     /// Histograms of the whole fleet, from which anyone rebuilds the same compact model.
@@ -37,11 +50,12 @@ public struct CompactReference: Sendable, Equatable, Codable {
 
 /// The work of one task, with everything that decides its result.
 public enum TaskWork: Sendable, Equatable {
-    case train(TrainingRecipe, teacher: TeacherReference?)
+    /// `control` is nil where no correction is asked for or the round before is none to compare with.
+    case train(TrainingRecipe, teacher: TeacherReference?, control: ControlReference? = nil)
     case score(samples: Int, batch: Int)
     case calibrate(samples: Int)
-    /// nil samples is all of the worker's test shard.
-    case evaluate(samples: Int?, compact: CompactReference?)
+    /// nil samples is all of the worker's test shard; a nil loss is as the data are.
+    case evaluate(samples: Int?, compact: CompactReference?, loss: LossKind? = nil)
 
     /// The word in messages, logs and reports.
     public var kind: String {
@@ -50,6 +64,25 @@ public enum TaskWork: Sendable, Equatable {
         case .score: "score"
         case .calibrate: "calibrate"
         case .evaluate: "evaluate"
+        }
+    }
+
+    /// Snapshots besides the offer's own that the task reads.
+    public var snapshots: [SnapshotReference] {
+        guard case .train(_, let teacher, let control) = self else { return [] }
+        var references: [SnapshotReference] = []
+        if case .snapshot(let reference)? = teacher?.source { references.append(reference) }
+        if let control { references.append(control.previous) }
+        return references
+    }
+
+    /// Blobs besides snapshots that the task reads.
+    public var blobs: [BlobReference] {
+        switch self {
+        case .train(_, let teacher?, _):
+            if case .model(let blob) = teacher.source { [blob] } else { [] }
+        case .evaluate(_, let compact?, _): [compact.calibration]
+        case .train(_, nil, _), .score, .calibrate, .evaluate(_, nil, _): []
         }
     }
 

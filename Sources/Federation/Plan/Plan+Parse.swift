@@ -20,12 +20,14 @@ extension Plan {
         let reader = PlanReader(path: path, environment: environment)
         let top = try PlanSection(root, path: path, place: "the plan", line: 1, keys: PlanKeys.plan)
         let stages = try reader.stages(in: top)
+        let fleet = try reader.fleet(in: top)
+        try reader.check(stages, fleet, in: top)
         return Plan(
             name: try reader.name(in: top),
             seed: try top.unsigned("seed", default: 0),
             model: try reader.model(in: top),
             data: try reader.data(in: top),
-            fleet: try reader.fleet(in: top),
+            fleet: fleet,
             wire: try reader.wire(in: top),
             limits: try reader.limits(in: top),
             stages: stages,

@@ -145,50 +145,18 @@ public enum StagePlan: Sendable, Equatable {
     }
 }
 
-public enum OptimizerKind: String, Sendable, Equatable, CaseIterable {
-    case sgd
-    case adamw
-}
-
-public enum LearningRateSchedule: String, Sendable, Equatable, CaseIterable {
-    case constant
-    /// Half a cosine from the initial rate down to 1 % of it over the stage's rounds.
-    case cosine
-}
-
-/// What a worker does with its shard in one training round.
-public struct TrainingRecipe: Sendable, Equatable {
-    /// Passes over the shard per round; fractions are allowed (0.5 is every other batch of a shuffled pass).
-    public var epochs: Double
-    public var batch: Int
-    public var optimizer: OptimizerKind
-    public var learningRate: Double
-    public var schedule: LearningRateSchedule
-    public var momentum: Double
-    public var weightDecay: Double
-
-    public init(
-        epochs: Double = 1, batch: Int = 64, optimizer: OptimizerKind = .sgd, learningRate: Double = 0.05,
-        schedule: LearningRateSchedule = .constant, momentum: Double = 0.9, weightDecay: Double = 0
-    ) {
-        self.epochs = epochs
-        self.batch = batch
-        self.optimizer = optimizer
-        self.learningRate = learningRate
-        self.schedule = schedule
-        self.momentum = momentum
-        self.weightDecay = weightDecay
-    }
-}
-
 /// `train`: federated averaging.
 public struct TrainPlan: Sendable, Equatable {
     public var rounds: Int
     public var recipe: TrainingRecipe
+    public var server: ServerOptimizer
 
-    public init(rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe()) {
+    public init(
+        rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), server: ServerOptimizer = ServerOptimizer()
+    ) {
         self.rounds = rounds
         self.recipe = recipe
+        self.server = server
     }
 }
 
@@ -204,16 +172,18 @@ public enum TeacherSource: Sendable, Equatable {
 public struct DistillPlan: Sendable, Equatable {
     public var rounds: Int
     public var recipe: TrainingRecipe
+    public var server: ServerOptimizer
     public var teacher: TeacherSource
     public var temperature: Double
     public var alpha: Double
 
     public init(
-        rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), teacher: TeacherSource, temperature: Double = 4,
-        alpha: Double = 0.7
+        rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), server: ServerOptimizer = ServerOptimizer(),
+        teacher: TeacherSource, temperature: Double = 4, alpha: Double = 0.7
     ) {
         self.rounds = rounds
         self.recipe = recipe
+        self.server = server
         self.teacher = teacher
         self.temperature = temperature
         self.alpha = alpha
@@ -240,12 +210,14 @@ public struct PrunePlan: Sendable, Equatable {
     public var steps: Int
     public var roundsPerStep: Int
     public var recipe: TrainingRecipe
+    public var server: ServerOptimizer
     /// Samples each worker scores per step (`taylor` only).
     public var scoreSamples: Int
 
     public init(
         criterion: PruningCriterionKind = .magnitude, sparsity: Double = 0.8, schedule: SparsityScheduleKind = .cubic,
-        steps: Int = 4, roundsPerStep: Int = 1, recipe: TrainingRecipe = TrainingRecipe(), scoreSamples: Int = 1024
+        steps: Int = 4, roundsPerStep: Int = 1, recipe: TrainingRecipe = TrainingRecipe(),
+        server: ServerOptimizer = ServerOptimizer(), scoreSamples: Int = 1024
     ) {
         self.criterion = criterion
         self.sparsity = sparsity
@@ -253,6 +225,7 @@ public struct PrunePlan: Sendable, Equatable {
         self.steps = steps
         self.roundsPerStep = roundsPerStep
         self.recipe = recipe
+        self.server = server
         self.scoreSamples = scoreSamples
     }
 }

@@ -23,12 +23,19 @@ enum PlanKeys {
     ]
     static let export = ["target", "opset"]
 
-    private static let training = ["epochs", "batch", "optimizer", "learningRate", "momentum", "weightDecay"]
-    static let train = ["rounds"] + training + ["schedule"]
-    static let distill = ["rounds", "teacher", "temperature", "alpha"] + training + ["schedule"]
+    private static let training = [
+        "epochs", "batch", "accumulate", "optimizer", "learningRate", "momentum", "nesterov", "weightDecay", "decay",
+        "clipNorm", "clipValue", "precision", "proximal", "correction",
+    ]
+    private static let supervision = ["loss", "labelSmoothing"]
+    private static let schedule = ["warmup", "stepEvery", "stepFactor"]
+    static let train = ["rounds"] + training + supervision + ["schedule"] + schedule + ["server"]
+    static let distill =
+        ["rounds", "teacher", "temperature", "alpha"] + training + ["schedule"] + schedule + ["server"]
     static let prune =
-        ["criterion", "sparsity", "schedule", "steps", "roundsPerStep", "scoreSamples"] + training
-        + ["learningRateSchedule"]
+        ["criterion", "sparsity", "schedule", "steps", "roundsPerStep", "scoreSamples"] + training + supervision
+        + ["learningRateSchedule"] + schedule + ["server"]
+    static let server = ["optimizer", "learningRate", "momentum", "beta2", "epsilon"]
     static let quantize = ["calibration", "percentile", "samples"]
     static let evaluate = ["samples"]
     static let teacher = ["stage", "file"]
@@ -37,7 +44,8 @@ enum PlanKeys {
     static let sections: [(name: String, keys: [String])] = [
         ("plan", plan), ("model", model), ("fleet", fleet), ("wire", wire), ("direction", direction),
         ("limits", limits),
-        ("train", train), ("distill", distill), ("teacher", teacher), ("prune", prune), ("quantize", quantize),
+        ("train", train), ("server", server), ("distill", distill), ("teacher", teacher), ("prune", prune),
+        ("quantize", quantize),
         ("evaluate", evaluate), ("export", export),
     ]
 }

@@ -42,6 +42,13 @@ extension Choices where Value: RawRepresentable & CaseIterable, Value.RawValue =
     }
 }
 
+extension Choices where Value: CaseIterable {
+    /// The cases by their names.
+    static func named(_ type: Value.Type) -> Choices {
+        Choices(known: Value.allCases.map { (String(describing: $0), $0) })
+    }
+}
+
 extension PlanSection {
     func integer(_ key: String, _ range: ClosedRange<Int>) throws(PlanError) -> Int? {
         guard let entry = self[key] else { return nil }

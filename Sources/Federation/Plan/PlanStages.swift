@@ -64,7 +64,7 @@ extension PlanReader {
 
     private func stage(_ kind: String, _ section: PlanSection, number: Int) throws(PlanError) -> StagePlan {
         switch kind {
-        case "train": .train(TrainPlan(rounds: try rounds(in: section), recipe: try recipe(in: section)))
+        case "train": .train(try train(in: section))
         case "distill": .distill(try distill(in: section, number: number))
         case "prune": .prune(try prune(in: section))
         case "quantize": .quantize(try quantize(in: section))
@@ -100,20 +100,15 @@ extension PlanReader {
         return try section.integer("rounds", 1...100_000, default: 5)
     }
 
-    private func recipe(in section: PlanSection, schedule: String = "schedule") throws(PlanError) -> TrainingRecipe {
-        TrainingRecipe(
-            epochs: try section.number("epochs", .above(0, upTo: 1000), default: 1),
-            batch: try section.integer("batch", 1...65536, default: 64),
-            optimizer: try section.choice("optimizer", Choices(OptimizerKind.self), default: .sgd),
-            learningRate: try section.number("learningRate", .above(0, upTo: 100), default: 0.05),
-            schedule: try section.choice(schedule, Choices(LearningRateSchedule.self), default: .constant),
-            momentum: try section.number("momentum", .from(0, below: 1), default: 0.9),
-            weightDecay: try section.number("weightDecay", .from(0, upTo: 1), default: 0))
+    private func train(in section: PlanSection) throws(PlanError) -> TrainPlan {
+        let (recipe, server) = try training(in: section)
+        return TrainPlan(rounds: try rounds(in: section), recipe: recipe, server: server)
     }
 
     private func distill(in section: PlanSection, number: Int) throws(PlanError) -> DistillPlan {
-        DistillPlan(
-            rounds: try rounds(in: section), recipe: try recipe(in: section),
+        let (recipe, server) = try training(in: section, hasLoss: false)
+        return DistillPlan(
+            rounds: try rounds(in: section), recipe: recipe, server: server,
             teacher: try teacher(in: section, number: number),
             temperature: try section.number("temperature", .above(0, upTo: 100), default: 4),
             alpha: try section.number("alpha", .from(0, upTo: 1), default: 0.7))
@@ -153,12 +148,16 @@ extension PlanReader {
         guard criterion == .taylor || !section.has("scoreSamples") else {
             throw section.error("scoreSamples", "'scoreSamples' in stage 'prune' needs criterion: taylor")
         }
+        let (recipe, server) = try training(in: section, schedule: "learningRateSchedule")
+        guard criterion != .taylor || recipe.loss == nil || recipe.loss == .crossEntropy else {
+            throw section.error("loss", "'loss' in stage 'prune' must be crossEntropy with criterion: taylor")
+        }
         return PrunePlan(
             criterion: criterion,
             sparsity: try section.number("sparsity", .above(0, below: 1), default: 0.8),
             schedule: schedule, steps: steps,
             roundsPerStep: try section.integer("roundsPerStep", 0...1000, default: 1),
-            recipe: try recipe(in: section, schedule: "learningRateSchedule"),
+            recipe: recipe, server: server,
             scoreSamples: try section.integer("scoreSamples", 1...1_000_000_000, default: 1024))
     }
 

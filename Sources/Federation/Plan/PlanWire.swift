@@ -156,10 +156,3 @@ private struct DirectionReader {
         }
     }
 }
-
-extension Choices where Value: CaseIterable {
-    /// The cases by their names.
-    fileprivate static func named(_ type: Value.Type) -> Choices {
-        Choices(known: Value.allCases.map { (String(describing: $0), $0) })
-    }
-}

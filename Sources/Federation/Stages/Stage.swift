@@ -4,8 +4,8 @@
 
 /// What the coordinator does with the accepted contributions of a round.
 public enum FoldRule: Sendable, Equatable {
-    /// Weighted mean of weight updates, added to the snapshot (McMahan et al. 2017).
-    case average
+    /// Weighted mean of weight updates (McMahan et al. 2017), which the server's optimizer adds to the snapshot.
+    case average(ServerStep = ServerStep())
     /// Mean of w·g per weight; the smallest |mean| are masked until `sparsity` is reached.
     case maskByScores(sparsity: Double)
     /// Exact sum of activation histograms; yields the compact model.
@@ -29,7 +29,7 @@ public struct TeacherPlan: Sendable, Equatable {
 
 /// One thing a stage wants done.
 public enum Step: Sendable, Equatable {
-    case train(TrainingRecipe, teacher: TeacherPlan?)
+    case train(TrainingRecipe, teacher: TeacherPlan?, server: ServerStep = ServerStep())
     case score(samples: Int, batch: Int, sparsity: Double)
     case calibrate(samples: Int, method: CalibrationMethodKind, percentile: Double)
     case evaluate(samples: Int?)
@@ -50,7 +50,7 @@ public enum Step: Sendable, Equatable {
     /// What folding the round's contributions means; nil for steps without a round.
     public var fold: FoldRule? {
         switch self {
-        case .train: .average
+        case .train(_, _, let server): .average(server)
         case .score(_, _, let sparsity): .maskByScores(sparsity: sparsity)
         case .calibrate(_, let method, let percentile): .calibration(method: method, percentile: percentile)
         case .evaluate: .metrics
@@ -71,11 +71,12 @@ extension StagePlan {
     /// The stage that carries this plan out on a model that is `sparsity` sparse already.
     public func makeStage(sparsity: Double) -> any Stage {
         switch self {
-        case .train(let plan): TrainStage(rounds: plan.rounds, recipe: plan.recipe, teacher: nil)
+        case .train(let plan): TrainStage(rounds: plan.rounds, recipe: plan.recipe, teacher: nil, server: plan.server)
         case .distill(let plan):
             TrainStage(
                 rounds: plan.rounds, recipe: plan.recipe,
-                teacher: TeacherPlan(source: plan.teacher, temperature: plan.temperature, alpha: plan.alpha))
+                teacher: TeacherPlan(source: plan.teacher, temperature: plan.temperature, alpha: plan.alpha),
+                server: plan.server)
         case .prune(let plan): PruneStage(plan, initialSparsity: sparsity)
         case .quantize(let plan): QuantizeStage(plan)
         case .evaluate(let plan): EvaluateStage(plan)
@@ -88,17 +89,23 @@ public struct TrainStage: Stage {
     let rounds: Int
     let recipe: TrainingRecipe
     let teacher: TeacherPlan?
+    let server: ServerOptimizer
     private var finished = 0
 
-    public init(rounds: Int, recipe: TrainingRecipe, teacher: TeacherPlan?) {
+    public init(
+        rounds: Int, recipe: TrainingRecipe, teacher: TeacherPlan?, server: ServerOptimizer = ServerOptimizer()
+    ) {
         self.rounds = rounds
         self.recipe = recipe
         self.teacher = teacher
+        self.server = server
     }
 
     public mutating func next() -> Step? {
         if finished < rounds {
-            return .train(recipe.atRound(finished, of: rounds), teacher: teacher)
+            return .train(
+                recipe.atRound(finished, of: rounds), teacher: teacher,
+                server: ServerStep(optimizer: server, continues: finished > 0))
         }
         return finished == rounds ? .evaluate(samples: nil) : nil
     }
@@ -135,7 +142,9 @@ public struct PruneStage: Stage {
             }
         case .recover(let step, let round):
             let index = (step - 1) * plan.roundsPerStep + round
-            return .train(plan.recipe.atRound(index, of: steps * plan.roundsPerStep), teacher: nil)
+            return .train(
+                plan.recipe.atRound(index, of: steps * plan.roundsPerStep), teacher: nil,
+                server: ServerStep(optimizer: plan.server, continues: index > 0))
         case .evaluate: return .evaluate(samples: nil)
         case .over: return nil
         }

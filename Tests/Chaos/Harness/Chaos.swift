@@ -40,8 +40,10 @@ public struct ChaosOptions {
           up: {density: 0.1, values: int4}
           down: {density: 0.1, values: int4}
         stages:
-          - train: {rounds: \(rounds), epochs: 2, batch: 32, learningRate: 0.05}
-          - prune: {criterion: taylor, sparsity: 0.6, steps: 2, scoreSamples: 64, epochs: 0.5, learningRate: 0.03}
+          - train: {rounds: \(rounds), epochs: 2, batch: 32, learningRate: 0.05, momentum: 0.5, correction: scaffold}
+          - prune:
+              {criterion: taylor, sparsity: 0.6, steps: 2, scoreSamples: 64, epochs: 0.5, learningRate: 0.03,
+               server: {optimizer: adam}}
           - quantize: {samples: 64}
         """
     }

@@ -34,10 +34,17 @@ import UpdateCodec
     @Test func fragmentsParse() throws {
         let fragments = document.components(separatedBy: "```yaml\n").dropFirst(2)
             .compactMap { $0.components(separatedBy: "```").first }
-        let wires = try fragments.map { try Plan.parse(planText($0), path: "p", environment: [:]).wire }
+        let wires = try fragments.filter { $0.hasPrefix("wire") }.map {
+            try Plan.parse(planText($0), path: "p", environment: [:]).wire
+        }
         #expect(wires.map(\.up.budget) == [200_000, 500_000])
         #expect(wires.map(\.down.budget) == [200_000, nil])
         #expect(wires[1].down == WireScheme(selection: .topK(density: 0.2), values: .int6))
+        let stages = try fragments.filter { !$0.hasPrefix("wire") }.map {
+            try Plan.parse("model: {architecture: cnn}\nstages:\n\($0)", path: "p", environment: [:]).stages
+        }
+        guard case .train(let plan)? = stages.first?.first else { return #expect(Bool(false), "no stage") }
+        #expect(plan.server == ServerOptimizer(kind: .adam, learningRate: 0.01))
     }
 
     @Test func examplePlansParse() throws {
@@ -84,6 +91,21 @@ import UpdateCodec
         let rows = try rows(of: "direction").filter { known[$0.key] != nil }
         #expect(rows.count == known.count)
         for row in rows { #expect(row.words == known[row.key], "\(row.key)") }
+        let training = [
+            "optimizer": words(OptimizerKind.self), "decay": words(DecayScope.self),
+            "precision": words(PrecisionKind.self), "correction": words(CorrectionKind.self),
+            "loss": words(LossKind.self), "schedule": words(RateSchedule.Kind.self),
+            "learningRateSchedule": words(RateSchedule.Kind.self),
+        ]
+        for (section, count) in [("train", 6), ("distill", 5), ("prune", 6)] {
+            let rows = try self.rows(of: section).filter {
+                training[$0.key] != nil && !(section == "prune" && $0.key == "schedule")
+            }
+            #expect(rows.count == count)
+            for row in rows { #expect(row.words == training[row.key], "\(section).\(row.key)") }
+        }
+        let server = try self.rows(of: "server").first { $0.key == "optimizer" }
+        #expect(server?.words == words(ServerOptimizer.Kind.self))
     }
 
     private struct Row {
@@ -123,12 +145,21 @@ import UpdateCodec
             ]
             return model + "stages: [train]\nwire: {up: {\(beside[key] ?? "")\(line)}}"
         case "wire" where key == "transfer": return model + "stages: [train]\nwire: {bandwidth: 1MB/s, \(line)}"
-        case "distill": return model + "stages: [{distill: {teacher: {file: t}, \(line)}}]"
+        case "train", "distill":
+            let teacher = section == "distill" ? "teacher: {file: t}, " : ""
+            let schedule = key.hasPrefix("step") ? "schedule: step, " : ""
+            return model + "stages: [{\(section): {\(teacher)\(schedule)\(line)}}]"
+        case "server":
+            let beside = [
+                "momentum": "optimizer: momentum, ", "beta2": "optimizer: adam, ", "epsilon": "optimizer: yogi, ",
+            ]
+            return model + "stages: [{train: {server: {\(beside[key] ?? "")\(line)}}}]"
         case "prune":
             // Score samples exist only beside `taylor`, so both sides of the comparison need it.
             let criterion = key == "scoreSamples" ? "criterion: taylor, " : ""
-            return model + "stages: [{prune: {\(criterion)\(line)}}]"
-        case "train", "quantize", "evaluate": return model + "stages: [{\(section): {\(line)}}]"
+            let schedule = ["stepEvery", "stepFactor"].contains(key) ? "learningRateSchedule: step, " : ""
+            return model + "stages: [{prune: {\(criterion)\(schedule)\(line)}}]"
+        case "quantize", "evaluate": return model + "stages: [{\(section): {\(line)}}]"
         default: return model + "stages: [train]\n\(section): {\(line)}"
         }
     }

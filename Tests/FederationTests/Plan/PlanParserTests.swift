@@ -76,6 +76,36 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
         #expect(plan.roundsPlanned == (9 + 1) + (3 * (2 + 1) + 1) + (4 + 1) + (1 + 1) + 1)
     }
 
+    @Test func everyKeyOfTrainingIsRead() throws {
+        let keys =
+            "epochs: 8, batch: 128, accumulate: 2, optimizer: sgd, learningRate: 0.4, momentum: 0.8, nesterov: true, "
+            + "weightDecay: 0.0005, decay: weights, clipNorm: 5, precision: bfloat16, proximal: 0.01, "
+            + "warmup: 0.1, stepEvery: 0.25, stepFactor: 0.5, "
+            + "server: {optimizer: yogi, learningRate: 0.02, momentum: 0.5, beta2: 0.9, epsilon: 0.01}"
+        let loss = "loss: crossEntropy, labelSmoothing: 0.1, "
+        let plan = try parse(
+            planText(
+                stages: "[{train: {schedule: step, \(loss)\(keys)}}, "
+                    + "{distill: {teacher: {stage: 1}, schedule: step, \(keys)}}, "
+                    + "{prune: {learningRateSchedule: step, \(loss)\(keys)}}]"))
+        var recipe = TrainingRecipe(
+            epochs: 8, batch: 128, accumulate: 2, learningRate: 0.4,
+            schedule: RateSchedule(.step, warmup: 0.1, stepEvery: 0.25, stepFactor: 0.5), momentum: 0.8, nesterov: true,
+            weightDecay: 0.0005, decay: .weights, loss: .crossEntropy, labelSmoothing: 0.1, clipNorm: 5,
+            precision: .bfloat16, proximal: 0.01)
+        let server = ServerOptimizer(kind: .yogi, learningRate: 0.02, momentum: 0.5, beta2: 0.9, epsilon: 0.01)
+        guard case .train(let train) = plan.stages[0], case .distill(let distill) = plan.stages[1],
+            case .prune(let prune) = plan.stages[2]
+        else { return #expect(Bool(false), "other stages") }
+        #expect(train.recipe == recipe && train.server == server)
+        #expect(prune.recipe == recipe && prune.server == server)
+        (recipe.loss, recipe.labelSmoothing) = (nil, 0)
+        #expect(distill.recipe == recipe && distill.server == server)
+        let scaffold = try parse(planText(stages: "[{train: {correction: scaffold, clipValue: 2}}]"))
+        #expect(
+            scaffold.stages == [.train(TrainPlan(recipe: TrainingRecipe(clipValue: 2, correction: .scaffold)))])
+    }
+
     @Test func magnitudePruningAsksForNoScoreRounds() throws {
         let plan = try parse(planText(stages: "[{prune: {steps: 3, roundsPerStep: 2}}, {evaluate: }]"))
         #expect(plan.roundsPlanned == 3 * 2 + 1 + 1)

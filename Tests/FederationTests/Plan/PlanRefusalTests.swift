@@ -30,6 +30,56 @@ struct PlanRefusal: Sendable {
         ),
         PlanRefusal(
             planText("wire: {up: {values: int9}}"), "p.yaml:3: unknown values 'int9' in wire.up; did you mean 'int8'?"),
+        // Keys of training that do not go together.
+        PlanRefusal(
+            planText(stages: "[{train: {optimizer: adamw, nesterov: true}}]"),
+            "p.yaml:2: 'nesterov' in stage 'train' needs optimizer: sgd and a momentum above 0"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {stepFactor: 0.5}}]"),
+            "p.yaml:2: 'stepFactor' in stage 'train' needs schedule: step"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {clipNorm: 1, clipValue: 1}}]"),
+            "p.yaml:2: 'clipNorm' and 'clipValue' in stage 'train' exclude each other; keep one"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {loss: binary, labelSmoothing: 0.1}}]"),
+            "p.yaml:2: 'labelSmoothing' in stage 'train' needs labels, and loss: binary has none"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {correction: scaffold, optimizer: lamb}}]"),
+            "p.yaml:2: correction 'scaffold' in stage 'train' needs optimizer: sgd: what lamb moves is no sum of gradients"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {correction: scaffold, proximal: 0.1}}]"),
+            "p.yaml:2: correction 'scaffold' and 'proximal' in stage 'train' exclude each other; keep one"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {correction: scaffold, server: {optimizer: adam}}}]"),
+            "p.yaml:2: correction 'scaffold' in stage 'train' needs server: {optimizer: average, learningRate: 1}: it reads "
+                + "the fleet's mean off the snapshots"
+        ),
+        PlanRefusal(
+            planText("fleet: {rounds: asynchronous}", stages: "[{train: {correction: scaffold}}]"),
+            "p.yaml:2: correction 'scaffold' needs rounds: synchronous in fleet: it compares workers of one round"
+        ),
+        PlanRefusal(
+            planText(stages: "[{prune: {criterion: taylor, loss: meanSquared}}]"),
+            "p.yaml:2: 'loss' in stage 'prune' must be crossEntropy with criterion: taylor"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {server: {momentum: 0.5}}}]"),
+            "p.yaml:2: 'momentum' in server of stage 'train' needs optimizer: momentum, adam or yogi"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {server: {optimizer: momentum, beta2: 0.5}}}]"),
+            "p.yaml:2: 'beta2' in server of stage 'train' needs optimizer: adam or yogi"
+        ),
+        PlanRefusal(
+            planText(stages: "[{distill: {teacher: {file: t}, loss: binary}}]"),
+            "p.yaml:2: unknown key 'loss' in stage 'distill'; known: \(PlanKeys.distill.joined(separator: ", "))"
+        ),
         // Words of later versions.
         PlanRefusal(
             planText(stages: "[train, factorize]"),

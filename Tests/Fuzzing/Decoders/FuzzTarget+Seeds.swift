@@ -84,7 +84,7 @@ extension FuzzTarget {
                     acceptedRounds: 4,
                     retain: [digest], work: $0))
         } + [
-            .welcome(version: 2, run: "run", heartbeatSeconds: 1, acceptedRounds: 2), .refusal(.data, reason: "no"),
+            .welcome(version: 3, run: "run", heartbeatSeconds: 1, acceptedRounds: 2), .refusal(.data, reason: "no"),
             .wait(reason: "for others"), .verdict(round: 1, accepted: false, reason: "late"),
             .withdrawal(round: 2, reason: "over"), .finished(succeeded: true, reason: ""),
         ]

@@ -1,5 +1,3 @@
-import Foundation
-
 extension SparsityScheduleKind {
     /// Sparsity after `step` of `steps` (1-based). Cubic is Zhu & Gupta 2017, eq. 1:
     /// s_t = s_f + (s_i − s_f)(1 − t/n)³.
@@ -11,21 +9,5 @@ extension SparsityScheduleKind {
         case .linear: final + (initial - final) * remaining
         case .cubic: final + (initial - final) * remaining * remaining * remaining
         }
-    }
-}
-
-extension TrainingRecipe {
-    /// The recipe of one round of a stage: the learning rate follows the schedule over the stage's rounds.
-    public func atRound(_ round: Int, of rounds: Int) -> TrainingRecipe {
-        var recipe = self
-        switch schedule {
-        case .constant: break
-        case .cosine:
-            let floor = 0.01
-            let position = rounds > 1 ? Double(round) / Double(rounds - 1) : 0
-            recipe.learningRate *= floor + (1 - floor) * 0.5 * (1 + cos(.pi * position))
-        }
-        recipe.schedule = .constant
-        return recipe
     }
 }

@@ -1,0 +1,76 @@
+import Compression
+import Federation
+import Ledger
+import Tensors
+import UpdateCodec
+
+// What follows from a round's contributions: the next snapshot, the next mask, the compact model.
+
+extension CoordinatorNumerics {
+    /// Adds the mean, compressed with error feedback, to the snapshot: workers will hold exactly these bytes.
+    func publish(
+        mean: consuming FoldAccumulator, share: Float, server: ServerStep, base: SnapshotFacts
+    ) throws -> ComputedStep {
+        let published = try publisher(base, masks: current.masks).publish(mean: mean, share: share, server: server)
+        var step = advance(published, masks: current.masks, base: base)
+        step.outcome.residualNorm = published.residualNorm
+        step.outcome.density = published.density
+        step.outcome.bitsPerWeight = published.bitsPerWeight
+        foldMemory = published.foldMemory
+        return step
+    }
+
+    /// A new mask is a delta without values: dead weights go, and with them what was still owed to them.
+    func mask(scores: NamedTensors, _ sparsity: Double, base: SnapshotFacts) throws -> ComputedStep {
+        foldMemory = nil
+        let new = try MaskRanking.globalMask(scores: scores, sparsity: sparsity, previous: current.masks)
+        var published = try publisher(base, masks: new).publish(maskFrom: current.masks)
+        // Those of dead weights are dropped where they are taken up.
+        published.moments = base.moments
+        return advance(published, masks: new, base: base)
+    }
+
+    private func publisher(_ base: SnapshotFacts, masks: MaskSet) throws -> SnapshotPublisher {
+        SnapshotPublisher(
+            blobs: blobs, scheme: plan.wire.down, seed: plan.seed, threads: threads, base: base,
+            old: try snapshotFile(), masks: masks, statistics: current.statistics)
+    }
+
+    /// Makes the new snapshot current.
+    private func advance(
+        _ published: SnapshotPublisher.Published, masks: MaskSet, base: SnapshotFacts
+    ) -> ComputedStep {
+        current.digest = published.snapshot.digest
+        current.masks = masks
+        current.norm = published.norm
+        let total = current.prunable.elementCount
+        let alive = current.prunable.entries.reduce(0) {
+            $0 + (masks[$1.name]?.populationCount ?? $1.elementCount)
+        }
+        let sparsity = total == 0 ? 0 : Double(total - alive) / Double(total)
+        let facts = SnapshotFacts(
+            version: base.version + 1, snapshot: published.snapshot, graph: base.graph, maskEpoch: masks.epoch,
+            sparsity: sparsity,
+            delta: published.delta.map {
+                DeltaReference(blob: $0, from: base.snapshot.digest, to: published.snapshot.digest)
+            },
+            residual: published.residual, moments: published.moments)
+        return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
+    }
+
+    func quantize(
+        _ set: CalibrationSet, _ method: CalibrationMethodKind, _ percentile: Double, base: SnapshotFacts
+    ) throws -> ComputedStep {
+        let calibration = set.serialized()
+        let reference = BlobReference(digest: try blobs.put(calibration), byteCount: calibration.count)
+        var compact = CompactReference(
+            calibration: reference, compact: reference, method: method.rawValue, percentile: percentile,
+            opset: plan.export.opset)
+        let bytes = try CompactModel.quantized(
+            graph: currentGraph(), calibration: set,
+            method: CalibrationMethod.named(method.rawValue, percentile: percentile), opset: Int64(compact.opset)
+        ).serialized()
+        compact.compact = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
+        return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: compact))
+    }
+}

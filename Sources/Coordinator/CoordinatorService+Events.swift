@@ -1,0 +1,68 @@
+import Federation
+import Monitor
+import Transport
+
+// What arrives, as events of the machine.
+
+extension CoordinatorService {
+    /// Translates what arrived into machine events.
+    func events(of input: ShellInput) -> [CoordinatorEvent] {
+        switch input {
+        case .event(let event): return [event]
+        case .computed(let step):
+            let counters = server.counters
+            return [.stepComputed(step, wireBytesUp: counters.bytesReceived, wireBytesDown: counters.bytesSent)]
+        case .transport(let event): return transportEvents(event)
+        }
+    }
+
+    private func transportEvents(_ event: ServerEvent) -> [CoordinatorEvent] {
+        switch event {
+        case .message(let peer, let bytes):
+            guard let worker = peer.name else { return [] }
+            let session = peers.begin(peer)
+            do {
+                return [.received(try WorkerMessage(decoding: bytes), session: session, worker: worker)]
+            } catch {
+                return [.malformed(reason: "\(error)", session: session, worker: worker)]
+            }
+        case .departed(let peer): return peers.end(peer).map { [.departed(session: $0)] } ?? []
+        case .blobArrived(let peer, let digest):
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobArrived(digest, session: session)]
+        case .blobProgress(let peer, let digest, _, _):
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobProgressed(digest, session: session)]
+        // Our own disk's failure is no worker's: the run stops, and goes on from here once it is mended.
+        case .blobFailed(_, _, .storage(let reason, let isDiskFull)):
+            return [.failed(reason: reason, isDiskFull ? .diskFull : .corruptState)]
+        case .blobFailed(let peer, let digest, let failure):
+            guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            return [.blobFailed(digest, session: session, BlobFault(failure))]
+        case .turnedAway(let key, let address, let reason):
+            sink(
+                LogEvent(
+                    "worker.refused", level: .warning,
+                    [
+                        "key": .string(key), "address": .string(address),
+                        "reason": .string(reason.advice(key: key, options)),
+                    ]))
+            return []
+        case .violation(let peer, let what, let count):
+            let message = count == 1 ? what : "\(what) (\(count) violations since the last that was told)"
+            sink(
+                LogEvent(
+                    "diagnostic", level: .warning,
+                    ["worker": .string(peer.name ?? "unknown"), "message": .string(message)]))
+            return []
+        // A peer that does not read loses its messages; its lease runs out by itself. The run is not its to end.
+        case .failed(.unsentMessages(let count, _)):
+            sink(
+                LogEvent(
+                    "diagnostic", level: .warning, ["message": .string("\(count) messages to a peer were dropped")]))
+            return []
+        case .failed(let error): return [.failed(reason: "\(error)", .network)]
+        case .blobSent: return []
+        }
+    }
+}

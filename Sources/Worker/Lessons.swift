@@ -1,0 +1,96 @@
+import Compression
+import Engine
+import Federation
+import Tensors
+
+/// Whom a student learns from.
+struct Teacher {
+    let executable: Executable
+    /// What it says of samples as they are.
+    let cache: TeacherCache
+}
+
+/// What a task's batches are compared with.
+struct Lessons {
+    let loss: Loss
+    private let teacher: Teacher?
+    private let data: Dataset
+
+    init(
+        _ recipe: TrainingRecipe, teacher: (reference: TeacherReference, teacher: Teacher)?, data: Dataset
+    ) throws {
+        let hard = Loss(recipe.loss, labelSmoothing: recipe.labelSmoothing, data: data)
+        loss =
+            teacher.map {
+                .distillation(temperature: $0.reference.temperature, alpha: $0.reference.alpha, hard: hard)
+            } ?? hard
+        self.teacher = teacher?.teacher
+        self.data = data
+        try loss.validate()
+    }
+
+    /// The teacher's word on a batch; nil without a teacher. Only samples that are the same each time are remembered.
+    func teacherLogits(for loaded: LoadedBatch) throws -> Tensor? {
+        guard let teacher else { return nil }
+        guard data.isAugmented || data.inputs.count > 1 || data.targets != .classes else {
+            return try teacher.cache.logits(for: loaded.indices)
+        }
+        return try teacher.executable.logits(loaded.batch.inputs)
+    }
+}
+
+extension Loss {
+    /// - Parameter kind: nil lets the data decide.
+    init(_ kind: LossKind?, labelSmoothing: Double = 0, data: Dataset) {
+        let byData: LossKind =
+            switch data.targets {
+            case .classes: .crossEntropy
+            case .tokens: .nextToken
+            case .values: .meanSquared
+            }
+        switch kind ?? byData {
+        case .crossEntropy: self = .crossEntropy(labelSmoothing: labelSmoothing)
+        case .meanSquared: self = .meanSquaredError
+        case .binary: self = .binaryCrossEntropyWithLogits
+        case .cosine: self = .cosine
+        case .nextToken: self = .nextToken()
+        case .maskedToken: self = .maskedToken()
+        }
+    }
+}
+
+extension OptimizerSettings {
+    init(_ recipe: TrainingRecipe) {
+        let kind: OptimizerMethod =
+            switch recipe.optimizer {
+            case .sgd: .sgd
+            case .adamw: .adamw
+            case .lamb: .lamb
+            }
+        self.init(
+            kind: kind, learningRate: recipe.learningRate, momentum: recipe.momentum, weightDecay: recipe.weightDecay,
+            nesterov: recipe.nesterov, noDecayOnNormsAndBiases: recipe.decay == .weights)
+    }
+}
+
+extension GradientClipping {
+    init?(_ recipe: TrainingRecipe) {
+        if let norm = recipe.clipNorm {
+            self = .norm(norm)
+        } else if let value = recipe.clipValue {
+            self = .value(value)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Precision {
+    init(_ kind: PrecisionKind) {
+        self =
+            switch kind {
+            case .float32: .float32
+            case .bfloat16: .bfloat16
+            }
+    }
+}

@@ -1,0 +1,120 @@
+import Compression
+import Engine
+import Federation
+import Ledger
+import ModelGraph
+import Tensors
+import UpdateCodec
+
+// Training: a shard, a recipe, and what is sent of the difference.
+
+extension TaskRunner {
+    func train(
+        _ model: LoadedModel, _ recipe: TrainingRecipe, teacher: TeacherReference?, control: ControlReference?,
+        offer: TaskOffer, residual: Digest?, pace: Pace
+    ) throws -> (BlobReference?, Digest?, TaskMetrics) {
+        try data.training.checkFits(model.graph)
+        EngineRuntime.seed(offer.seed)
+        var drift = try drift(model, recipe, control, residual: residual)
+        let trainer = try Trainer(
+            model.graph, optimizer: OptimizerSettings(recipe), masks: model.snapshot.masks,
+            clipping: GradientClipping(recipe), proximal: recipe.proximal,
+            corrections: drift?.correction ?? NamedTensors(), precision: Precision(recipe.precision))
+        let lessons = try Lessons(recipe, teacher: teacher.map { ($0, try self.teacher($0)) }, data: data.training)
+        let batches = BatchPlan(
+            count: data.training.count, batch: recipe.batch, epochs: recipe.epochs, seed: offer.seed
+        ).batches
+        var pass = TrainingPass(recipe, batches: batches.count)
+        let loader = BatchLoader(
+            data.training, plan: batches, seed: offer.seed, classes: try model.graph.outputExtent())
+        var metrics = TaskMetrics(samples: data.training.count)
+        var current = try loader.next()
+        while let loaded = current {
+            try pace.step(pass.fraction)
+            // Known before its step, because the last batch ends its group however small that is.
+            current = try loader.next()
+            let logits = try lessons.teacherLogits(for: loaded)
+            let result: StepResult
+            if pass.takes(isLast: current == nil) {
+                trainer.learningRate = pass.beginStep()
+                result = try trainer.step(loaded.batch, loss: lessons.loss, teacherLogits: logits)
+            } else {
+                result = try trainer.accumulate(loaded.batch, loss: lessons.loss, teacherLogits: logits)
+            }
+            metrics.lossSum += result.lossSum
+            metrics.correct += result.correct
+            metrics.measured += result.targets
+        }
+        metrics.damaged = loader.damage.damaged
+        metrics.reach = min(pass.reach.sum, MessageLimits.reach.upperBound)
+        drift?.reach = metrics.reach
+        return try encode(
+            TrainerResult(trainer.parameters()), model, metrics: metrics, offer: offer, residual: residual,
+            control: drift.flatMap { $0.isMeaningful ? $0 : nil })
+    }
+
+    /// The control variates of a task that is to correct its drift.
+    private func drift(
+        _ model: LoadedModel, _ recipe: TrainingRecipe, _ control: ControlReference?, residual: Digest?
+    ) throws -> DriftControl? {
+        guard recipe.correction == .scaffold else { return nil }
+        return try DriftControl(
+            model.graph.trainableNames,
+            previous: control.map { try shelf.file($0.previous) }, reach: control?.reach ?? 1,
+            current: model.snapshot.parameters,
+            own: residual.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") })
+    }
+
+    /// For benchmarks: what a training task does, but noise is added instead of training.
+    func echo(
+        _ model: LoadedModel, offer: TaskOffer, residual: Digest?
+    ) throws -> (BlobReference?, Digest?, TaskMetrics) {
+        var metrics = TaskMetrics(samples: data.training.count)
+        guard offer.work.yieldsBlob else {
+            metrics.measured = min(data.training.count, data.test.count)
+            return (nil, nil, metrics)
+        }
+        return try encode(
+            EchoResult(seed: offer.seed), model, metrics: metrics, offer: offer, residual: residual,
+            control: nil)
+    }
+
+    private func encode(
+        _ trained: consuming some TrainedParameters, _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer,
+        residual: Digest?, control: DriftControl?
+    ) throws -> (BlobReference?, Digest?, TaskMetrics) {
+        let encoder = ChangeEncoder(
+            blobs: blobs, scheme: offer.scheme, seed: offer.seed, threads: threads,
+            statistics: ModelStatistics(names: model.graph.statisticNames, pairs: model.graph.batchStatistics))
+        let encoded = try encoder.encode(
+            trained, since: model.snapshot, digest: model.digest, owed: residual, control: control)
+        var metrics = metrics
+        metrics.density = encoded.density
+        metrics.bitsPerWeight = encoded.bitsPerWeight
+        if let residual = encoded.residual { metrics.residualNorm = residual.norm }
+        return (try store(encoded.bytes), encoded.residual?.digest, metrics)
+    }
+
+    /// The teacher, with what it has said of samples so far.
+    private func teacher(_ teacher: TeacherReference) throws -> Teacher {
+        let key: Digest
+        let graph: () throws -> Graph
+        switch teacher.source {
+        case .snapshot(let reference):
+            key = reference.snapshot.digest
+            graph = { try self.shelf.open(reference).graph }
+        case .model(let blob):
+            key = blob.digest
+            // A teacher carries its values: whatever it leaves out is not for us to make.
+            graph = {
+                try Graph.load(self.blobs.get(blob.digest), path: "teacher \(blob.digest)", skeletonByteLimit: 0)
+            }
+        }
+        if let known = knownTeacher, known.key == key { return known.teacher }
+        let executable = try Executable(graph())
+        let teacher = Teacher(
+            executable: executable, cache: TeacherCache(teacher: executable, dataset: data.training))
+        knownTeacher = (key, teacher)
+        return teacher
+    }
+}
