@@ -80,8 +80,8 @@ struct ParameterUses {
             return .evidence(.strong)
         case "PRelu": return .evidence(position == 1 ? .strong : .weak)
         case "LSTM", "GRU", "RNN":
-            // W, R, B and the peepholes P; the initial states h and c are inputs that an exporter froze.
-            return .evidence([1, 2, 3, 7].contains(position) ? .strong : .none)
+            // An embedded table, W, R, B and the peepholes P; the initial states h and c are inputs that an exporter froze.
+            return .evidence([0, 1, 2, 3, 7].contains(position) ? .strong : .none)
         case "Attention": return .evidence(position < 3 ? .strong : .none)
         case "Add", "Sub": return .evidence(isBias(position, of: node, graph) ? .strong : .weak)
         case "Mul", "Div", "Pow": return .evidence(.weak)

@@ -16,7 +16,7 @@ struct ExecutionFixtureTests {
     /// By the prefix of their results' names.
     static let optimizers = [
         "sgd3": OptimizerSettings(learningRate: 0.05, momentum: 0.9, weightDecay: 5e-4),
-        "adamw3": OptimizerSettings(kind: .adamw, learningRate: 1e-3, weightDecay: 0.01),
+        "adamw3": OptimizerSettings(kind: .adamw, learningRate: 1e-3, weightDecay: 0.5, epsilon: 1e-3),
     ]
 
     @Test(arguments: ParityFolder.fixtures) func evaluationLogits(name: String) throws {

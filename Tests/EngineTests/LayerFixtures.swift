@@ -55,14 +55,16 @@ struct Application {
                 // A handle alone keeps no tensor alive.
                 let weight = try TorchTensor(weights[index])
                 let weighted = try withExtendedLifetime(weight) {
-                    try TorchTensor(ct_mul(result.handle, weight.handle))
+                    try TorchTensor(ct_binary(CT_BINARY_MUL, result.handle, weight.handle))
                 }
                 let mean = try withExtendedLifetime(weighted) {
-                    try TorchTensor(ct_mean(weighted.handle, [], 0, false))
+                    let axes = weighted.extents.indices.map(Int64.init)
+                    return try TorchTensor(
+                        ct_reduce(CT_REDUCE_MEAN, weighted.handle, axes, Int32(axes.count), false))
                 }
                 sum =
                     try sum.map { total in
-                        try withExtendedLifetime((total, mean)) { try TorchTensor(ct_add(total.handle, mean.handle)) }
+                        try withExtendedLifetime((total, mean)) { try TorchTensor(ct_binary(CT_BINARY_ADD, total.handle, mean.handle)) }
                     } ?? mean
             }
             return try existing(sum)
@@ -88,7 +90,7 @@ struct Application {
                     moved.withMutableElements(as: Double.self) { $0[element] += step }
                     var shifted = handles
                     shifted[index] = try TorchTensor(moved)
-                    return try Classification.item(loss(shifted))
+                    return try LossTensors.item(loss(shifted))
                 }
                 let expected = (sides[0] - sides[1]) / 2e-5
                 largest = max(largest, abs(expected))

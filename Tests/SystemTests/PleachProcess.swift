@@ -114,7 +114,7 @@ final class ScratchFolder: Sendable {
 }
 
 /// A plan of every stage that runs in seconds.
-func smallPlan(workers: Int = 2, quorum: Int? = nil, rounds: Int = 3, wait: Int = 60) -> String {
+func smallPlan(workers: Int = 2, quorum: Int? = nil, rounds: Int = 3, wait: Int = 600) -> String {
     """
     name: small
     seed: 7
