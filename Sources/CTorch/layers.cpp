@@ -14,7 +14,7 @@ CTTensor *ct_log_softmax(const CTTensor *x, int64_t axis) {
 int ct_dropout(const CTTensor *x, double ratio, bool training, CTTensor **outputs) {
     return ct::guarded([&] {
         const auto &input = x->value;
-        auto mask = at::ones(input.sizes(), at::kBool);
+        auto mask = at::ones(input.sizes(), input.options().dtype(at::kBool));
         if (!training || ratio == 0) return ct::give(outputs, {input, mask});
         if (ratio == 1) return ct::give(outputs, {input * 0, mask.fill_(false)});
         // at::dropout's arithmetic, with this thread's own generator.

@@ -37,7 +37,7 @@ CTTensor *ct_pad(const CTTensor *x, const int64_t *pads, int mode, const CTTenso
             auto places = at::empty({count}, at::kLong);
             auto *place = places.data_ptr<int64_t>();
             for (int64_t index = 0; index < count; index++) place[index] = source(index - begin, extent, mode);
-            result = at::index_select(result, axis, places);
+            result = at::index_select(result, axis, places.to(result.device()));
         }
         return result;
     });

@@ -9,6 +9,8 @@ import Worker
 /// `pleach run`: starts exactly what a user would start by hand, as child processes, and ends them together.
 final class LocalFederation {
     private let options: PlanOptions
+    /// What the workers compute on.
+    private let device: String
     private let plan: Plan
     private let shards: [DataSpec]
     private var coordinator: ChildProcess?
@@ -18,8 +20,9 @@ final class LocalFederation {
     private static let restartLimit = 3
 
     /// Makes keys for everybody and checks the data SPEC, before anything is started.
-    init(options: PlanOptions, plan: Plan, data: String, workers count: Int) throws {
+    init(options: PlanOptions, plan: Plan, data: String, device: String, workers count: Int) throws {
         self.options = options
+        self.device = device
         self.plan = plan
         let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
         shards = (1...count).map { spec.with(shardIndex: $0, count: count) }
@@ -109,7 +112,7 @@ final class LocalFederation {
             [
                 "worker", "--coordinator", endpoint, "--server-key", options.state + "/keys/server.key", "--data",
                 shards[index].description, "--name", Self.workerName(index), "--state", state, "--threads",
-                String(plan.fleet.threads), "--patience", "30", "--quiet", "--exit-with-standard-input",
+                String(plan.fleet.threads), "--device", device, "--patience", "30", "--quiet", "--exit-with-standard-input",
             ], log: state + "/output.log")
     }
 

@@ -14,16 +14,19 @@ struct RunCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: PlanOptions
+    @OptionGroup var engine: EngineOptions
 
     func run() async throws {
         try await exitingOnError {
+            // Here rather than in each worker: a device that is missing is one error, not one a worker.
+            try engine.apply()
             let (plan, _) = try options.load()
             guard let data = plan.data else {
                 throw PlanError(
                     path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")
             }
             let federation = try LocalFederation(
-                options: options, plan: plan, data: data, workers: plan.fleet.workers + plan.fleet.overSelect)
+                options: options, plan: plan, data: data, device: engine.device, workers: plan.fleet.workers + plan.fleet.overSelect)
             try endProcess(await federation.run())
         }
     }

@@ -64,7 +64,9 @@ struct Application {
                 }
                 sum =
                     try sum.map { total in
-                        try withExtendedLifetime((total, mean)) { try TorchTensor(ct_binary(CT_BINARY_ADD, total.handle, mean.handle)) }
+                        try withExtendedLifetime((total, mean)) {
+                            try TorchTensor(ct_binary(CT_BINARY_ADD, total.handle, mean.handle))
+                        }
                     } ?? mean
             }
             return try existing(sum)
