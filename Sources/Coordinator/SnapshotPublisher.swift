@@ -231,14 +231,6 @@ struct SnapshotPublisher {
     }
 }
 
-extension MaskSet {
-    /// Sets the dead among elements `start`, `start + 1`, ... of a tensor to exactly +0.
-    func apply(to elements: UnsafeMutableBufferPointer<Float>, of name: String, from start: Int) {
-        guard let bitmap = self[name] else { return }
-        for index in elements.indices where !bitmap[start + index] { elements[index] = 0 }
-    }
-}
-
 extension UnsafeMutableBufferPointer<Float> {
     var sumOfSquares: Double { UnsafeBufferPointer(self).sumOfSquares }
 }

@@ -83,7 +83,7 @@ struct ResidualFiles {
             return (change, nil)
         }
         try addMomentum(Self.momentumName(name), to: &change)
-        masks.apply(to: &change, of: name)
+        change.withMutableElements(as: Float.self) { masks.apply(to: $0, of: name) }
         let moved = copy change
         addOwed(name, to: &change)
         return (change, moved)
@@ -126,14 +126,4 @@ struct ResidualFiles {
 
     /// The new file, or nil when there is nothing to keep.
     func finish() throws -> Digest? { try writer?.finish().digest }
-}
-
-extension MaskSet {
-    /// Sets the dead elements of a tensor to exactly +0.
-    fileprivate func apply(to tensor: inout Tensor, of name: String) {
-        guard let bitmap = self[name] else { return }
-        tensor.withMutableElements(as: Float.self) { elements in
-            for index in elements.indices where !bitmap[index] { elements[index] = 0 }
-        }
-    }
 }

@@ -35,9 +35,7 @@ struct TrainedParameter {
             throw .badMask(name: name, bits: bitmap.count, elements: tensor.elementCount)
         }
         var tensor = tensor
-        tensor.withMutableElements(as: Float.self) { elements in
-            for index in elements.indices where !bitmap[index] { elements[index] = 0 }
-        }
+        tensor.withMutableElements(as: Float.self) { bitmap.apply(to: $0) }
         return tensor
     }
 
