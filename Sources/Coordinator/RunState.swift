@@ -175,7 +175,7 @@ struct OpeningModel {
         }
         let model = ModelFacts(
             source: source, parameters: graph.parameterTensors().elementCount, bytes: graph.serializedByteCount,
-            sampleShape: shape.map(Array.init) ?? [], classes: try graph.classCount())
+            sampleShape: shape.map(Array.init) ?? [], classes: try graph.outputExtent())
         let skeletonBytes = try blobs.size(of: skeleton)
         records = [
             .runStarted(run: Self.runIdentifier(), plan: plan.name, model: model, teachers: teachers),
@@ -190,7 +190,7 @@ struct OpeningModel {
     private static func storeTeacher(_ path: String, student: Graph, blobs: BlobStore) throws -> BlobReference {
         let teacher = try Graph.load(path: path)
         try teacher.validateOperators(supported: SupportedOperators.table)
-        if let own = try teacher.classCount(), let needed = try student.classCount(), own != needed {
+        if let own = try teacher.outputExtent(), let needed = try student.outputExtent(), own != needed {
             throw CoordinatorError.model("teacher \(path) has \(own) classes but the student has \(needed)")
         }
         let bytes = teacher.serialized()
@@ -200,13 +200,5 @@ struct OpeningModel {
     /// Names the run for people and logs; nothing that is computed depends on it.
     private static func runIdentifier() -> String {
         String(UInt32.random(in: 0...UInt32.max), radix: 36)
-    }
-}
-
-extension Graph {
-    /// Extent of the output's last axis, when shape inference can tell.
-    func classCount() throws -> Int? {
-        guard let output = outputs.first else { return nil }
-        return try inferShapes(batch: 1)[output.name]?.dimensions.last
     }
 }

@@ -15,6 +15,11 @@ public enum AtomicReplacement {
     /// The same for bytes that come in pieces: `body` passes each to what it is given. Once one could not be written, the
     /// others are dropped.
     public static func write(to path: String, _ body: (_ append: ([UInt8]) -> Void) -> Void) throws(FileFault) {
+        var status = stat()
+        // A rename would put a plain file in the place of a device or a pipe.
+        guard stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG else {
+            throw FileFault(path: path, number: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : ENOTSUP)
+        }
         let temporary = "\(path).\(getpid()).tmp"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw FileFault(path: path, number: errno) }

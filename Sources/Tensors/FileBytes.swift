@@ -12,7 +12,7 @@ public enum FileBytes {
     /// All bytes of a regular file.
     /// - Throws: `TensorError.unreadableFile`, also for folders and for files above `byteLimit`.
     public static func read(path: String, byteLimit: Int = defaultByteLimit) throws(TensorError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw failure(path) }
         defer { close(descriptor) }
         var status = stat()

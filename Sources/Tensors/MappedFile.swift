@@ -31,7 +31,7 @@ public final class MappedFile: Sendable {
 
     /// Maps a file by its path.
     public convenience init(path: String) throws(FileFault) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw FileFault(path: path, number: errno) }
         defer { close(descriptor) }
         var facts = stat()

@@ -17,7 +17,8 @@ public final class RandomAccessFile: Sendable {
     /// Opens a regular file.
     /// - Throws: `TensorError.unreadableFile`.
     public init(path: String) throws(TensorError) {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without waiting: a pipe would have us wait for somebody to write into it.
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw .unreadableFile(path: path, reason: String(cString: strerror(errno)))
         }

@@ -42,13 +42,8 @@ struct Lessons {
 extension Loss {
     /// - Parameter kind: nil lets the data decide.
     init(_ kind: LossKind?, labelSmoothing: Double = 0, data: Dataset) {
-        let byData: LossKind =
-            switch data.targets {
-            case .classes: .crossEntropy
-            case .tokens: .nextToken
-            case .values: .meanSquared
-            }
-        switch kind ?? byData {
+        switch kind {
+        case nil: self = data.usualLoss(labelSmoothing: labelSmoothing)
         case .crossEntropy: self = .crossEntropy(labelSmoothing: labelSmoothing)
         case .meanSquared: self = .meanSquaredError
         case .binary: self = .binaryCrossEntropyWithLogits

@@ -63,19 +63,14 @@ extension TaskRunner {
 
     /// Hands out samples as they are, in their order.
     /// - Returns: how many are damaged and were left out.
-    /// - Throws: `DataError.tooManyDamagedSamples` above 1 %.
     private func visit(
         _ dataset: Dataset, _ indices: [Int], batch: Int, pace: Pace, _ body: (Batch) throws -> Void
     ) throws -> Int {
-        let plan = stride(from: 0, to: indices.count, by: batch).map { start in
-            PlannedBatch(epoch: 0, indices: Array(indices[start..<min(indices.count, start + batch)]))
-        }
-        let loader = BatchLoader(dataset, plan: plan, seed: nil)
-        while let loaded = try loader.next() {
-            try pace.step(Double(loader.damage.visited - loaded.indices.count) / Double(indices.count))
+        damage = try dataset.visit(indices, batch: batch) { loaded, fraction in
+            try pace.step(fraction)
             try body(loaded.batch)
         }
-        return loader.damage.damaged
+        return damage.damaged
     }
 
     /// The compact model, rebuilt from the snapshot and the fleet's histograms; the same bytes as the coordinator's.
@@ -105,13 +100,5 @@ extension Batch {
             throw TaskFailure("scores and histograms are made for models with one input, not \(inputs.names.count)")
         }
         return input
-    }
-}
-
-extension Graph {
-    /// Extent of the first output's last axis, when shape inference can tell.
-    func outputExtent() throws -> Int? {
-        guard let output = outputs.first else { return nil }
-        return try inferShapes(batch: 1)[output.name]?.dimensions.last
     }
 }

@@ -45,7 +45,8 @@ extension TaskRunner {
             metrics.correct += result.correct
             metrics.measured += result.targets
         }
-        metrics.damaged = loader.damage.damaged
+        damage = loader.damage
+        metrics.damaged = damage.damaged
         metrics.reach = min(pass.reach.sum, MessageLimits.reach.upperBound)
         drift?.reach = metrics.reach
         return try encode(

@@ -27,6 +27,9 @@ final class TaskRunner {
     let threads: Int
     var knownTeacher: (key: Digest, teacher: Teacher)?
 
+    /// What the last task found damaged in its data.
+    var damage = DamageReport()
+
     init(blobs: BlobStore, data: WorkerData, echoes: Bool = false, threads: Int = 1) {
         self.blobs = blobs
         self.data = data
@@ -64,6 +67,7 @@ final class TaskRunner {
         _ offer: TaskOffer, residual: Digest?, progress: @escaping (Double) -> Void, isCancelled: @escaping () -> Bool
     ) throws -> (submission: Submission, residual: Digest?) {
         let started = ContinuousClock.now
+        damage = DamageReport()
         let model = try shelf.open(offer.snapshot)
         defer { shelf.close() }
         let pace = Pace(progress: progress, isCancelled: isCancelled)

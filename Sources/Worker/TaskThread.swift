@@ -85,6 +85,9 @@ final class TaskThread: Sendable {
                     offer, residual: residual.flatMap { isLost($0) ? nil : $0 },
                     progress: { [report] in report(.progressed(round: offer.round, fraction: $0)) },
                     isCancelled: { self.isCancelled(offer.round) })
+                if let warning = runner.damage.warning {
+                    log(LogEvent("diagnostic", level: .warning, ["message": .string(warning)]))
+                }
                 report(.taskFinished(submission, residual: next))
             } catch is CancellationError {
                 // The machine asked for it and has gone on.

@@ -43,15 +43,13 @@ struct ModelEvaluateCommand: AsyncParsableCommand {
             let dataset = try loadDataset(data, defaultSplit: .test)
             try dataset.check(fits: graph)
             let executable = try Executable(graph)
-            var (lossSum, correct) = (0.0, 0)
-            for start in stride(from: 0, to: dataset.count, by: batch) {
-                let (inputs, labels) = dataset.batch(start..<min(dataset.count, start + batch))
-                let part = try executable.evaluate(inputs, labels: labels)
-                lossSum += part.lossSum
-                correct += part.correct
+            let loss = dataset.usualLoss()
+            var total = Evaluation()
+            let damage = try dataset.visit(Array(0..<dataset.count), batch: batch) { loaded, _ in
+                total += try executable.evaluate(loaded.batch, loss: loss)
             }
-            let count = Double(max(1, dataset.count))
-            let result = Result(accuracy: Double(correct) / count, loss: lossSum / count, samples: dataset.count)
+            if let warning = damage.warning { printWarning(warning) }
+            let result = Result(accuracy: total.accuracy ?? 0, loss: total.loss ?? 0, samples: total.samples)
             if json { return try printJSON(result) }
             print(
                 String(

@@ -48,16 +48,21 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
             let dataset = try loadDataset(data, defaultSplit: .train)
             try dataset.check(fits: graph)
             let calibrator = try Calibrator(graph)
-            let order = Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(samples)
-            for start in stride(from: 0, to: order.count, by: 256) {
-                try calibrator.add(dataset.batch(order[start..<min(order.count, start + 256)]).inputs)
+            let order = Array(Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(samples))
+            let damage = try dataset.visit(order, batch: 256) { loaded, _ in
+                guard let input = loaded.batch.inputs.ordered.first, loaded.batch.inputs.count == 1 else {
+                    throw EngineError.badBatch(
+                        "histograms are made for models with one input, not \(loaded.batch.inputs.count)")
+                }
+                try calibrator.add(input.tensor)
             }
+            if let warning = damage.warning { printWarning(warning) }
             let compact = try CompactModel.quantized(
                 graph: graph, calibration: calibrator.result, method: method, opset: Int64(opset))
             let bytes = compact.serialized()
             try writeFile(bytes, to: out)
             print(
-                "\(out): \(bytes.count) bytes (float32: \(graph.serializedByteCount)), calibrated on \(order.count) samples"
+                "\(out): \(bytes.count) bytes (float32: \(graph.serializedByteCount)), calibrated on \(order.count - damage.damaged) samples"
             )
         }
     }

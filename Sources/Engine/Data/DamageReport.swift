@@ -17,6 +17,8 @@ public struct DamageReport: Sendable, Equatable, Codable {
 
     static let exampleLimit = 5
 
+    public init() {}
+
     mutating func add(visited: Int, damaged: [DamagedSample]) {
         self.visited += visited
         self.damaged += damaged.count

@@ -46,10 +46,7 @@ extension Dataset {
                     reason: "takes samples of \(model), the data's '\(input.name)' has \(input.sampleShape)")
             }
         }
-        guard let output = graph.outputs.first else { return }
-        if let classes = try graph.inferShapes(batch: 1)[output.name]?.dimensions.last {
-            try checkFits(classes: classes)
-        }
+        if let classes = try graph.outputExtent() { try checkFits(classes: classes) }
     }
 
     /// Checks the targets against the extent of the model's last axis.
