@@ -99,11 +99,6 @@ func printError(_ message: String) {
     FileHandle.standardError.write(Data("error: \(message)\n".utf8))
 }
 
-/// One line on stderr about what does not stop the work.
-func printWarning(_ message: String) {
-    FileHandle.standardError.write(Data("warning: \(message)\n".utf8))
-}
-
 /// Ends the process with a status, unless it is success.
 func endProcess(_ status: PleachExit) throws {
     if status != .success { throw ExitCode(status.rawValue) }
