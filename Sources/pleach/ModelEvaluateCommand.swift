@@ -2,6 +2,7 @@ import ArgumentParser
 import Engine
 import Foundation
 import ModelGraph
+import Monitor
 
 struct ModelEvaluateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

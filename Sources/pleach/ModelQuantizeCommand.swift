@@ -2,6 +2,7 @@ import ArgumentParser
 import Compression
 import Engine
 import ModelGraph
+import Monitor
 
 struct ModelQuantizeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
