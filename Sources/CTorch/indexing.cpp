@@ -108,8 +108,11 @@ CTTensor *ct_scatter_places(const CTTensor *x, const CTTensor *indices, const CT
         auto rows = input.reshape(joined({product(inner)}, rest));
         auto changes = ct::as(updates->value, input).reshape(joined({flat.numel()}, rest));
         at::Tensor result;
-        if (mode == CT_SCATTER_SET || mode == CT_SCATTER_ADD)
-            result = at::index_put(rows, {flat}, changes, mode == CT_SCATTER_ADD);
+        if (mode == CT_SCATTER_SET)
+            result = at::index_put(rows, {flat}, changes);
+        else if (mode == CT_SCATTER_ADD)
+            // Not index_put, which adds to one place from several threads in any order.
+            result = at::index_add(rows, 0, flat, changes);
         else
             result = at::index_reduce(rows, 0, flat, changes, name(mode), true);
         return ct::as(result.reshape(data), x->value);

@@ -1,9 +1,24 @@
 // Matrix products, of floating and of integer matrices.
 #include <cmath>
 
+#include "batched_product.h"
 #include "precision.h"
 
 extern "C" {
+
+CTTensor *ct_linear(const CTTensor *x, const CTTensor *w, const CTTensor *bias, bool transposed) {
+    return ct::boxed([&] {
+        // One product over all rows: three axes would make a batch of small ones, and their gradient another.
+        const auto &input = x->value;
+        auto weight = transposed ? w->value.t() : w->value;
+        auto rows = input.dim() == 2 ? input : input.reshape({-1, input.size(-1)});
+        auto result = at::addmm(bias->value, rows, weight);
+        if (input.dim() == 2) return result;
+        auto shape = input.sizes().vec();
+        shape.back() = result.size(1);
+        return result.view(shape);
+    });
+}
 
 CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, double alpha, double beta, bool trans_a,
                   bool trans_b) {
@@ -39,6 +54,7 @@ CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, doubl
 
 CTTensor *ct_matmul(const CTTensor *a, const CTTensor *b) {
     return ct::boxed([&] {
+        if (ct::multiplies_batches(a->value, b->value)) return ct::batched_product(a->value, b->value);
         if (a->value.scalar_type() != at::kHalf) return at::matmul(a->value, b->value);
         return at::matmul(ct::widened(a->value), ct::widened(b->value)).to(at::kHalf);
     });

@@ -45,9 +45,13 @@ CTTensor *ct_batch_norm(const CTTensor *x, const CTTensor *scale, const CTTensor
         if (training && x->value.dim() > 1 && x->value.numel() == x->value.size(1))
             throw std::runtime_error("training needs more than one value a channel: use larger batches");
         bool is_plain = same_types({x, scale, bias, mean, variance}) && x->value.dim() > 1;
-        if (is_plain && training && ct::normalizes_channels_last(x->value, scale->value))
+        if (is_plain && training && ct::normalizes_channels_last(x->value, scale->value)) {
+            for (const CTTensor *each : {scale, bias, (const CTTensor *)mean, (const CTTensor *)variance})
+                ct::require(each->value.dim() == 1 && each->value.size(0) == x->value.size(1),
+                            "scale, bias, mean and variance must have one value a channel");
             return ct::batch_norm_channels_last(x->value, scale->value, bias->value, mean->value, variance->value,
                                                 update, epsilon);
+        }
         if (is_plain)
             return at::batch_norm(x->value, scale->value, bias->value, mean->value, variance->value, training, update,
                                   epsilon, false);

@@ -49,7 +49,7 @@ final class Procedure {
         let outputs: [TorchTensor?]
         do {
             outputs =
-                frame.usesBfloat16 && LowPrecision.covers(instruction.node)
+                frame.usesBfloat16 && LowPrecision.covers(instruction.node) && !instruction.isShapeArithmetic
                 ? try LowPrecision.perform(instruction, inputs, &frame) : try instruction.perform(&frame, inputs)
         } catch .runtime(let reason) {
             throw .operatorFailed(

@@ -36,8 +36,9 @@ struct Program {
     private(set) var constants: [(slot: Int, name: String)] = []
     let inputSlots: [(slot: Int, value: ValueInfo)]
 
+    /// - Parameter fuses: whether nodes may be joined (`Fusion`), so that not every value of the graph can be asked for.
     /// - Throws: `EngineError.unsupported` for an operator or mode that is not implemented.
-    init(_ graph: Graph) throws(EngineError) {
+    init(_ graph: Graph, fuses: Bool = false) throws(EngineError) {
         self.graph = graph
         var slots: [String: Int] = [:]
         func slot(_ name: String) -> Int {
@@ -51,12 +52,14 @@ struct Program {
         let read = Set(graph.nodes.flatMap(\.inputs) + graph.outputs.map(\.name))
         var arithmetic = ShapeArithmetic(graph)
         var instructions: [Instruction] = []
-        for var node in graph.nodes where node.outputs.contains(where: { !$0.isEmpty }) {
+        for var node in fuses ? Fusion.nodes(of: graph) : graph.nodes
+        where node.outputs.contains(where: { !$0.isEmpty }) {
             // Further outputs are optional: only those that somebody reads must be computed.
             for index in node.outputs.indices.dropFirst() where !read.contains(node.outputs[index]) {
                 node.outputs[index] = ""
             }
-            let perform = try Operators.compile(node, graph: graph)
+            let perform =
+                node.domain == Fusion.domain ? try Fusion.compile(node) : try Operators.compile(node, graph: graph)
             let isArithmetic = arithmetic.visit(node)
             instructions.append(
                 Instruction(

@@ -40,6 +40,8 @@ CTTensor *ct_global_average_pool(const CTTensor *x);
 CTTensor *ct_global_max_pool(const CTTensor *x);
 
 // Matrix products; `c` may be NULL and of any shape that broadcasts.
+// x W + b over the last axis of x; with `transposed` W lies as [outputs, inputs].
+CTTensor *ct_linear(const CTTensor *x, const CTTensor *w, const CTTensor *bias, bool transposed);
 CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, double alpha, double beta, bool trans_a,
                   bool trans_b);
 CTTensor *ct_matmul(const CTTensor *a, const CTTensor *b);

@@ -53,7 +53,7 @@ public final class Trainer {
         self.clipping = clipping
         self.proximal = proximal
         self.precision = precision
-        let program = try Program(graph)
+        let program = try Program(graph, fuses: precision == .float32)
         self.program = program
         procedure = try program.procedure(for: graph.outputs.prefix(1).map(\.name))
         // Codes have no gradient: training through them would silently leave weights as they are.
