@@ -58,6 +58,9 @@ import Testing
             let report = try DataReport.make(spec).report
             #expect(report.damage.damaged == 1 && report.damage.visited == 6)
             #expect(report.lines.contains { $0.contains("\(folder)/train/a/3.jpg: ") })
+            #expect(report.lines.contains { $0.contains("training would refuse this: more than 1 %") })
+            try writeFiles(["train/a/3.jpg": plainImage(.jpeg, 0, 0, 0)], in: folder)
+            #expect(try !DataReport.make(spec).report.lines.contains { $0.contains("would refuse") })
         }
     }
 
