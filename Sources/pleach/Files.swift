@@ -1,8 +1,6 @@
 import Engine
 import Foundation
 import Ledger
-import ModelGraph
-import Tensors
 
 /// Writes a whole file atomically: the old one or the new one, never half.
 func writeFile(_ bytes: [UInt8], to path: String) throws {

@@ -24,7 +24,9 @@ import Testing
                 nodes: [
                     Node(name: "look", operatorType: "Gather", inputs: ["table", "ids"], outputs: ["y"])
                 ],
-                inputs: [ValueInfo(name: "ids", elementType: .int64, dimensions: [.symbolic("n"), .symbolic("length")])],
+                inputs: [
+                    ValueInfo(name: "ids", elementType: .int64, dimensions: [.symbolic("n"), .symbolic("length")])
+                ],
                 outputs: [ValueInfo(name: "y", elementType: .float32, dimensions: nil)],
                 initializers: NamedTensors([("table", Tensor(zeros: [4, 32768]))]), opset: 17)
             #expect(data.evaluationBatch(for: graph) == (1 << 24) / (128 * 32768))

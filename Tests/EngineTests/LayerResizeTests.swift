@@ -132,7 +132,9 @@ struct LayerResizeTests {
         // A scale so small that nothing is left has no kernel.
         #expect(try application.run(x, nil, floats([1e-30]))[0].shape == [0])
         #expect(
-            performing: { try application.run(Tensor([Double](repeating: 0, count: 1 << 20), [1 << 20]), nil, nil, integers([1])) },
+            performing: {
+                try application.run(Tensor([Double](repeating: 0, count: 1 << 20), [1 << 20]), nil, nil, integers([1]))
+            },
             throws: says("a kernel this wide"))
     }
 

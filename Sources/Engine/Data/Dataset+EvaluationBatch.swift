@@ -28,7 +28,9 @@ extension Dataset {
         var extents: [String: Int] = [:]
         for declared in graph.inputs {
             let isOnly = inputs.count == 1 && graph.inputs.count == 1
-            guard let input = isOnly ? inputs.first : inputs.first(where: { $0.name == declared.name }) else { continue }
+            guard let input = isOnly ? inputs.first : inputs.first(where: { $0.name == declared.name }) else {
+                continue
+            }
             for (index, (dimension, extent)) in zip(
                 (declared.dimensions ?? []).dropFirst(), input.sampleShape.dimensions
             ).enumerated() {

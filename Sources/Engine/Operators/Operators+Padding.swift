@@ -36,7 +36,8 @@ extension Operators {
                 pads[place + rank] = given[index + axes.count]
             }
             try limit(
-                input.extents.indices.map { Int64(input.extents[$0]) + max(0, pads[$0]) + max(0, pads[$0 + rank]) }, node)
+                input.extents.indices.map { Int64(input.extents[$0]) + max(0, pads[$0]) + max(0, pads[$0 + rank]) },
+                node)
             let value = x.indices.contains(2) ? x[2] : nil
             guard value?.extents.reduce(1, *) ?? 1 == 1 else {
                 throw refuse(node, "a constant_value of several values")
