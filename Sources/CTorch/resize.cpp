@@ -57,6 +57,9 @@ Taps taps(const CTResizeAxis &axis, const CTResize &settings) {
     // Shrinking with antialiasing widens the kernel by the scale.
     double width = settings.antialias ? std::min(axis.scale, 1.0) : 1.0;
     double reach = settings.mode == CT_CUBIC ? 2 : 1;
+    // No places, no kernel: the scale is 0.
+    if (axis.output == 0) width = 1;
+    ct::require(reach <= width * static_cast<double>(int64_t(1) << 19), "a kernel this wide is not supported");
     int64_t first = static_cast<int64_t>(std::floor(-reach / width)) + 1;
     taps.count = settings.mode == CT_NEAREST ? 1 : 2 - 2 * first;
     // A weight for every input place is the most there can be without repeating the edges; beyond that something is

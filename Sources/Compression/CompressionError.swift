@@ -1,3 +1,5 @@
+import Tensors
+
 /// What can go wrong while a model is compressed.
 public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertible {
     case sparsityOutOfRange(Double)
@@ -9,6 +11,8 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     case missingCalibration(tensor: String)
     case noData(String)
     case unknownMethod(String)
+    /// A teacher whose output is not one row of logits a sample.
+    case unusableTeacher(elementType: ElementType, shape: Shape, samples: Int)
 
     public var description: String {
         switch self {
@@ -24,6 +28,8 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
         case .missingCalibration(let tensor): "tensor '\(tensor)' was not calibrated: run more samples"
         case .noData(let what): "\(what) got no samples"
         case .unknownMethod(let text): text
+        case .unusableTeacher(let type, let shape, let samples):
+            "the teacher answers \(samples) samples with \(type) \(shape); logits of shape [samples, classes] are needed"
         }
     }
 }

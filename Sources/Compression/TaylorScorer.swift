@@ -21,10 +21,12 @@ public struct TaylorScorer: ~Copyable {
         sums = weights.ordered.map { [Double](repeating: 0, count: $0.tensor.elementCount) }
     }
 
-    /// Adds a batch; gradients are of the mean loss in evaluation mode, weighted by the batch's size.
+    /// Adds a batch; gradients are of the mean loss in evaluation mode, weighted by the batch's counted labels.
     public mutating func add(_ inputs: Tensor, labels: Tensor) throws {
-        let gradients = try trainer.gradients(inputs, labels: labels, training: false).gradients
-        let size = Double(labels.elementCount)
+        let (result, _, gradients) = try trainer.gradients(inputs, labels: labels, training: false)
+        // Without a counted label the mean loss means nothing.
+        guard result.targets > 0 else { return }
+        let size = Double(result.targets)
         for (position, (name, weight)) in weights.ordered.enumerated() {
             let gradient = try gradients.require(name)
             weight.withElements(as: Float.self) { weight in
@@ -38,7 +40,7 @@ public struct TaylorScorer: ~Copyable {
                 }
             }
         }
-        samples += labels.elementCount
+        samples += result.targets
     }
 
     /// Mean of w·g per weight, float32, in the order of the graph's prunable weights.

@@ -22,6 +22,7 @@ public final class TeacherCache {
     }
 
     /// float32 [indices.count, classes].
+    /// - Throws: `CompressionError.unusableTeacher` for an output of another shape; what reading and the engine throw.
     public func logits(for indices: [Int]) throws -> Tensor {
         for index in indices where !isKnown[index / Self.blockSize] { try compute(block: index / Self.blockSize) }
         var rows: [Float] = []
@@ -36,8 +37,15 @@ public final class TeacherCache {
         // Nobody asks for the logits of samples that cannot be read: batches leave them out.
         guard !loaded.indices.isEmpty, let input = loaded.batch.inputs.ordered.first?.tensor else { return }
         let fresh = try teacher.logits(input)
+        let shape = fresh.shape
+        guard fresh.elementType == .float32, shape.rank == 2, shape[0] == loaded.indices.count, shape[1] > 0,
+            logits.isEmpty || shape[1] == classes
+        else {
+            throw CompressionError.unusableTeacher(
+                elementType: fresh.elementType, shape: shape, samples: loaded.indices.count)
+        }
         if logits.isEmpty {
-            classes = fresh.shape.dimensions.last ?? 0
+            classes = shape[1]
             logits = Array(repeating: 0, count: dataset.count * classes)
         }
         fresh.withElements(as: Float.self) { values in

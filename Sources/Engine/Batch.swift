@@ -4,7 +4,8 @@ import Tensors
 public struct Batch: Sendable, Equatable {
     /// By input name, each `[n] + sample shape`. A single tensor goes to a model's single input whatever its name.
     public var inputs: NamedTensors
-    /// Int64 classes `[n]` or token ids `[n, length]`, or float32 targets: probabilities `[n, classes]` or values.
+    /// Int64 classes `[n]`, or `[n, d1, ...]` where each place has one; token ids `[n, length]`; or float32: probabilities of
+    /// the output's shape, or values `[n, ...]` of any rank. Integers of -100 are not counted (`Loss.defaultIgnoreIndex`).
     public var targets: Tensor
 
     public init(inputs: NamedTensors, targets: Tensor) {

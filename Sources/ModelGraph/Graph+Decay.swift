@@ -8,6 +8,7 @@ extension Graph {
             switch node.operatorType {
             case "BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization":
                 positions = 1...2
+            case "RMSNormalization": positions = 1...1
             case "Conv", "ConvTranspose", "Gemm": positions = 2...2
             case "LSTM", "GRU", "RNN": positions = 3...3
             default: continue

@@ -12,8 +12,11 @@ public struct ArrayFile: Sendable {
 
     public var path: String { file.path }
 
-    /// Bytes of one row, a slice along the first axis. Precondition: the rank is at least 1.
-    public var rowByteCount: Int { shape.dimensions.dropFirst().reduce(elementType.byteCount, *) }
+    /// Bytes of one row, a slice along the first axis; 0 where the array holds no elements, whose other extents may multiply
+    /// to more than a number holds. Precondition: the rank is at least 1.
+    public var rowByteCount: Int {
+        shape.elementCount == 0 ? 0 : shape.elementCount / shape[0] * elementType.byteCount
+    }
 
     /// Opens an npy file.
     /// - Throws: as `Npy.read`.

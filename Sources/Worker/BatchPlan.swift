@@ -20,8 +20,8 @@ struct BatchPlan {
             var start = 0
             while start < count, done < total {
                 let end = min(start + batch, count, start + total - done)
-                // One sample alone has no batch statistics: leave it to the next pass.
-                if end - start > 1 || count == 1 {
+                // One sample alone has no batch statistics: leave it to the next pass, unless batches of one are asked for.
+                if end - start > 1 || count == 1 || batch == 1 {
                     batches.append(PlannedBatch(epoch: pass, indices: Array(order[start..<end])))
                 }
                 done += end - start

@@ -19,6 +19,13 @@ struct Lessons {
     init(
         _ recipe: TrainingRecipe, teacher: (reference: TeacherReference, teacher: Teacher)?, data: Dataset
     ) throws {
+        guard
+            recipe.labelSmoothing == 0 || recipe.loss == .crossEntropy || recipe.loss == nil && data.targets == .classes
+        else {
+            throw TaskFailure(
+                "labelSmoothing needs a cross-entropy over classes; remove it from the plan, or name data with class labels"
+            )
+        }
         let hard = Loss(recipe.loss, labelSmoothing: recipe.labelSmoothing, data: data)
         loss =
             teacher.map {

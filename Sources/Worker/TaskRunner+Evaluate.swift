@@ -12,6 +12,9 @@ extension TaskRunner {
     func score(
         _ model: LoadedModel, samples: Int, batch: Int, offer: TaskOffer, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
+        guard data.training.targets == .classes else {
+            throw TaskFailure("scores need class labels; the data of this shard have none")
+        }
         var scorer = try TaylorScorer(model.graph, masks: model.snapshot.masks)
         let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: offer.seed).prefix(samples))
         let damaged = try visit(data.training, order, batch: batch, pace: pace) { batch in
@@ -35,7 +38,8 @@ extension TaskRunner {
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
         let calibrator = try Calibrator(model.graph)
         let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: seed).prefix(samples))
-        let damaged = try visit(data.training, order, batch: Self.evaluationBatch, pace: pace) { batch in
+        let size = data.training.evaluationBatch(for: model.graph)
+        let damaged = try visit(data.training, order, batch: size, pace: pace) { batch in
             try calibrator.add(batch.onlyInput())
         }
         return (
@@ -52,7 +56,8 @@ extension TaskRunner {
         guard count > 0 else { throw TaskFailure("the test shard is empty") }
         var metrics = TaskMetrics(samples: count)
         let loss = Loss(loss, data: data.test)
-        metrics.damaged = try visit(data.test, Array(0..<count), batch: Self.evaluationBatch, pace: pace) { batch in
+        let size = data.test.evaluationBatch(for: graph)
+        metrics.damaged = try visit(data.test, Array(0..<count), batch: size, pace: pace) { batch in
             let result = try executable.evaluate(batch, loss: loss)
             metrics.lossSum += result.lossSum
             metrics.correct += result.correct
@@ -89,8 +94,6 @@ extension TaskRunner {
         }
         return graph
     }
-
-    private static let evaluationBatch = 256
 }
 
 extension Batch {

@@ -1,13 +1,6 @@
 import Engine
 import Foundation
 import Ledger
-import ModelGraph
-import Tensors
-
-/// Reads a whole file.
-func readFile(_ path: String) throws -> [UInt8] {
-    try FileBytes.read(path: path)
-}
 
 /// Writes a whole file atomically: the old one or the new one, never half.
 func writeFile(_ bytes: [UInt8], to path: String) throws {
@@ -18,11 +11,4 @@ func writeFile(_ bytes: [UInt8], to path: String) throws {
 func loadDataset(_ text: String, defaultSplit: DataSpec.Split) throws -> Dataset {
     let spec = try DataSpec(parsing: text, environment: ProcessInfo.processInfo.environment)
     return try Dataset.load(spec.split == nil ? spec.with(split: defaultSplit) : spec)
-}
-
-extension Dataset {
-    /// Checks samples and labels against the model's first input and output.
-    func check(fits graph: Graph) throws {
-        try checkFits(graph)
-    }
 }

@@ -8,7 +8,7 @@ struct ModelEvaluateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
         abstract:
-            "Accuracy and loss of an ONNX classifier on a data set (its test split unless the SPEC says otherwise).",
+            "Accuracy and loss of an ONNX model on a data set (its test split unless the SPEC says otherwise).",
         discussion: "Example: pleach model evaluate out/compact.onnx --data 'idx:../shared/data/mnist' --json")
 
     @Argument(help: "The ONNX file.")
@@ -20,8 +20,8 @@ struct ModelEvaluateCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @Option(help: "Samples per batch.")
-    var batch = 256
+    @Option(help: "Samples per batch. (default: 256, fewer where samples or outputs are large)")
+    var batch: Int?
 
     @Option(help: "Threads of libtorch.")
     var threads = 2
@@ -36,17 +36,18 @@ struct ModelEvaluateCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await exitingOnError {
-            guard batch > 0, threads > 0 else { throw ValidationError("--batch and --threads must be positive") }
+            guard batch ?? 1 > 0, threads > 0 else { throw ValidationError("--batch and --threads must be positive") }
             try engine.apply()
             EngineRuntime.setThreads(threads)
             let graph = try Graph.load(path: file)
             try graph.validateOperators(supported: SupportedOperators.table)
             let dataset = try loadDataset(data, defaultSplit: .test)
-            try dataset.check(fits: graph)
+            try dataset.checkFits(graph)
             let executable = try Executable(graph)
             let loss = dataset.usualLoss()
             var total = Evaluation()
-            let damage = try dataset.visit(Array(0..<dataset.count), batch: batch) { loaded, _ in
+            let size = batch ?? dataset.evaluationBatch(for: graph)
+            let damage = try dataset.visit(Array(0..<dataset.count), batch: size) { loaded, _ in
                 total += try executable.evaluate(loaded.batch, loss: loss)
             }
             if let warning = damage.warning { printWarning(warning) }

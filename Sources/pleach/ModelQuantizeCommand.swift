@@ -47,10 +47,10 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
             let graph = try Graph.load(path: file)
             try graph.validateOperators(supported: SupportedOperators.table)
             let dataset = try loadDataset(data, defaultSplit: .train)
-            try dataset.check(fits: graph)
+            try dataset.checkFits(graph)
             let calibrator = try Calibrator(graph)
             let order = Array(Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(samples))
-            let damage = try dataset.visit(order, batch: 256) { loaded, _ in
+            let damage = try dataset.visit(order, batch: dataset.evaluationBatch(for: graph)) { loaded, _ in
                 guard let input = loaded.batch.inputs.ordered.first, loaded.batch.inputs.count == 1 else {
                     throw EngineError.badBatch(
                         "histograms are made for models with one input, not \(loaded.batch.inputs.count)")

@@ -109,3 +109,34 @@ private func inputs(_ count: Int) -> Tensor {
         }
     }
 }
+
+@Test func aTeacherWithoutARowOfLogitsForEachSampleIsRefused() throws {
+    let dataset = try Dataset.load(DataSpec(parsing: "synthetic:digits?samples=5", environment: [:]))
+    func cache(_ operatorType: String) throws -> TeacherCache {
+        let graph = Graph(
+            name: "teacher", nodes: [Node(name: "n", operatorType: operatorType, inputs: ["x"], outputs: ["y"])],
+            inputs: [
+                ValueInfo(
+                    name: "x", elementType: .float32, dimensions: [.symbolic("n"), .fixed(1), .fixed(28), .fixed(28)])
+            ], outputs: [ValueInfo(name: "y", elementType: .float32, dimensions: nil)],
+            initializers: NamedTensors(), opset: 17)
+        return TeacherCache(teacher: try Executable(graph), dataset: dataset)
+    }
+    #expect(try cache("Flatten").logits(for: [0, 3]).shape == [2, 784])
+    #expect(throws: CompressionError.unusableTeacher(elementType: .float32, shape: [5, 1, 28, 28], samples: 5)) {
+        try cache("Relu").logits(for: [0])
+    }
+}
+
+@Test func labelsThatAreNotCountedDoNotScore() throws {
+    let graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 3)
+    let inputs = Tensor([1, 2, 3, 4, 5, 6, 7, 8] as [Float], shape: [2, 4])
+    var scorer = try TaylorScorer(graph, masks: MaskSet())
+    try scorer.add(inputs, labels: Tensor([1, -100] as [Int64], shape: [2]))
+    try scorer.add(inputs, labels: Tensor([-100, -100] as [Int64], shape: [2]))
+    var alone = try TaylorScorer(graph, masks: MaskSet())
+    try alone.add(Tensor([1, 2, 3, 4] as [Float], shape: [1, 4]), labels: Tensor([1] as [Int64], shape: [1]))
+    for (found, wanted) in zip(try scorer.scores().ordered, try alone.scores().ordered) {
+        for (a, b) in zip(found.tensor.floats, wanted.tensor.floats) { #expect(abs(a - b) < 1e-6) }
+    }
+}

@@ -29,7 +29,7 @@ import Testing
             let whole = try DataReport.make(spec.with(limit: nil).with(split: .train), shards: 2).report
             #expect(whole.shards.count == 2)
             let all = try DataReport.make(DataSpec(parsing: "folder:\(folder)", environment: [:])).report
-            #expect(all.shards.isEmpty && all.damage == DamageReport(visited: 16, damaged: 0))
+            #expect(all.shards.isEmpty && all.damage.visited == 16 && all.damage.damaged == 0)
             let red = all.values[0]
             #expect(red.channel == 0 && red.minimum == 0 && red.maximum == 1 && abs(red.mean - 0.25) < 1e-6)
             #expect(abs(red.std - 0.1875.squareRoot()) < 1e-6 && abs(all.values[1].mean - 0.2) < 1e-6)
@@ -58,6 +58,9 @@ import Testing
             let report = try DataReport.make(spec).report
             #expect(report.damage.damaged == 1 && report.damage.visited == 6)
             #expect(report.lines.contains { $0.contains("\(folder)/train/a/3.jpg: ") })
+            #expect(report.lines.contains { $0.contains("training would refuse this: more than 1 %") })
+            try writeFiles(["train/a/3.jpg": plainImage(.jpeg, 0, 0, 0)], in: folder)
+            #expect(try !DataReport.make(spec).report.lines.contains { $0.contains("would refuse") })
         }
     }
 

@@ -121,7 +121,8 @@ import Testing
             try refuse("sample 0 has label -1", input, Tensor([-1] as [Int64], shape: [1]))
             try refuse("labels run from 0", input, Tensor([Int64.max], shape: [1]))
             try refuse("empty samples", Tensor(zeros: [1, 0]), one)
-            try refuse("there are no samples", Tensor(zeros: [0, 1]), Tensor([] as [Int64], shape: [0]))
+            try refuse(
+                "'x' of shape [0, 1] holds no samples", Tensor(zeros: [0, 1]), Tensor([] as [Int64], shape: [0]))
             let infinite = Tensor([1, 2, .infinity, 4] as [Float], shape: [2, 2])
             try refuse("not finite", infinite, Tensor([0, 0] as [Int64], shape: [2]))
         }

@@ -129,6 +129,13 @@ struct LayerResizeTests {
         let x = Tensor([8.0, 0, 0, 16], [4])
         #expect(try application.run(x, nil, floats([0.5]))[0].distance(Tensor([4.0, 8], [2])) < 1e-12)
         #expect(try application.gradientError(x, nil, floats([0.25])) < 1e-6)
+        // A scale so small that nothing is left has no kernel.
+        #expect(try application.run(x, nil, floats([1e-30]))[0].shape == [0])
+        #expect(
+            performing: {
+                try application.run(Tensor([Double](repeating: 0, count: 1 << 20), [1 << 20]), nil, nil, integers([1]))
+            },
+            throws: says("a kernel this wide"))
     }
 
     @Test func weightsOutsideCanBeLeftOut() throws {
@@ -165,6 +172,7 @@ struct LayerResizeTests {
             ([:], floats([2]), integers([4]), "scales and sizes"), ([:], floats([2, 2]), nil, "scales and sizes"),
             ([:], floats([-1]), nil, "a scale of -1"), ([:], floats([.nan]), nil, "a scale of nan"),
             ([:], floats([1e30]), nil, "a scale of"), ([:], nil, integers([-4]), "sizes below 0"),
+            ([:], nil, integers([1 << 40]), "sizes below 0 or above"),
             (["axes": .ints([3])], floats([2]), nil, "axis 3"),
             (["axes": .ints([0, 0])], floats([2, 2]), nil, "twice"),
             (["coordinate_transformation_mode": .string("tf_crop_and_resize")], floats([2]), nil, "roi"),

@@ -107,6 +107,22 @@ struct TrainingTaskTests {
         #expect(metrics.damaged == 2 && metrics.measured == 238, "once an epoch")
     }
 
+    @Test func smoothingIsRefusedWhereNothingIsSmoothed() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("values-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for name in ["x", "y"] {
+            try Npy.write(Tensor((0..<20).map { Float($0) }, shape: [20, 1]), path: "\(folder)/\(name).npy")
+        }
+        let data = try Dataset.load(DataSpec(parsing: "npy:\(folder)", environment: [:]))
+        #expect {
+            try Lessons(TrainingRecipe(labelSmoothing: 0.1), teacher: nil, data: data)
+        } throws: { error in
+            "\(error)".contains("labelSmoothing needs a cross-entropy over classes")
+        }
+        #expect(try Lessons(TrainingRecipe(), teacher: nil, data: data).loss == .meanSquaredError)
+    }
+
     @Test func moreThanThatFailsTheTaskWithAReason() throws {
         let bench = try Bench(damaged: 4)
         #expect {

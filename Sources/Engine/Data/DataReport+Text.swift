@@ -17,6 +17,9 @@ extension DataReport {
         }
         lines.append(Self.row("damaged", "\(damage.damaged) of \(damage.visited) samples read"))
         for sample in damage.examples { lines.append(Self.row("", "\(sample.name): \(sample.reason)")) }
+        if damage.damaged * DamageReport.tolerance > damage.visited {
+            lines.append(Self.row("", "training would refuse this: more than 1 % of the samples read are damaged"))
+        }
         return lines + valueLines + classLines
     }
 

@@ -34,7 +34,7 @@ struct MemoryRows: SampleRows {
     let tensor: Tensor
     let sampleShape: Shape
 
-    /// Precondition: `tensor` has at least one axis.
+    /// Precondition: `tensor` has at least one axis and one element.
     init(_ tensor: Tensor) {
         guard let shape = try? Shape(Array(tensor.shape.dimensions.dropFirst())), tensor.shape.rank > 0 else {
             preconditionFailure("samples of \(tensor.shape)")
@@ -96,7 +96,7 @@ struct FileRows: SampleRows {
     let file: ArrayFile
     let sampleShape: Shape
 
-    /// Precondition: the array has at least one axis.
+    /// Precondition: the array has at least one axis and one element.
     init(_ file: ArrayFile) {
         guard let shape = try? Shape(Array(file.shape.dimensions.dropFirst())), file.shape.rank > 0 else {
             preconditionFailure("samples of \(file.shape)")

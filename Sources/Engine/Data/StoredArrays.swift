@@ -50,10 +50,6 @@ struct StoredArrays {
                     place: place,
                     reason: "\(called) of shape \(Self.whole(rows)) do not match \(count) \(targets)")
             }
-            guard rows.sampleShape.elementCount > 0 else {
-                throw .unusableArray(
-                    place: place, reason: "\(called) of shape \(Self.whole(rows)) hold empty samples")
-            }
         }
         inputs = parts.inputs
         rows = parts.holdsOut ? DataSource.heldOutRows(count: count, isTest: isTest) : Array(0..<count)
@@ -88,6 +84,7 @@ struct StoredArrays {
             throw DataError.unusableArray(
                 place: folder, reason: "images have shape \(images.shape); rank 3 or 4 is needed")
         }
+        try requireSamples("images", images.shape, place: folder)
         // Grey images get the channel axis that models expect.
         let dimensions = images.shape.dimensions
         let shape = dimensions.count == 3 ? [dimensions[0], 1, dimensions[1], dimensions[2]] : dimensions
@@ -137,15 +134,24 @@ struct StoredArrays {
     private static func parts(
         _ inputs: [(name: String, file: ArrayFile)], targets: ArrayFile, place: String, holdsOut: Bool
     ) throws -> Parts {
-        for (name, file) in inputs + [("y", targets)] where file.shape.rank == 0 {
-            throw DataError.unusableArray(
-                place: place, reason: "'\(name)' is a single number; one row per sample is needed")
-        }
+        for (name, file) in inputs + [("y", targets)] { try requireSamples("'\(name)'", file.shape, place: place) }
         let rows = inputs.map { (name: $0.name, rows: FileRows($0.file) as any SampleRows) }
         guard [.float32, .float16, .bfloat16].contains(targets.elementType) else {
             return Parts(inputs: rows, targets: try targets.tensor(), holdsOut: holdsOut)
         }
         return Parts(inputs: rows, values: FileRows(targets), holdsOut: holdsOut)
+    }
+
+    /// Refuses what has no rows, or rows without elements: beside an extent of 0 the other extents are bound by nothing, and
+    /// those of a row may multiply to more than a number holds.
+    private static func requireSamples(_ called: String, _ shape: Shape, place: String) throws(DataError) {
+        guard shape.rank > 0 else {
+            throw .unusableArray(place: place, reason: "\(called) is a single number; one row per sample is needed")
+        }
+        guard shape.elementCount > 0 else {
+            let what = shape[0] == 0 ? "no samples" : "empty samples"
+            throw .unusableArray(place: place, reason: "\(called) of shape \(shape) holds \(what)")
+        }
     }
 
     /// `x` first, the others in the order of their bytes.

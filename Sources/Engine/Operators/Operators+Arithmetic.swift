@@ -5,22 +5,20 @@ import Tensors
 // Functions of two and of more elements: arithmetic, comparison, logic, choice.
 extension Operators {
     static let arithmetic: [String: OperatorDefinition] = [
-        "Add": .one(pair(CT_BINARY_ADD)), "Sub": .one(pair(CT_BINARY_SUB)), "Mul": .one(pair(CT_BINARY_MUL)),
-        "Div": .one(pair(CT_BINARY_DIV)),
-        "Pow": .one(pair(CT_BINARY_POW)), "Mod": .one(modulo), "PRelu": .one(pair(CT_BINARY_PRELU)),
-        "And": .one(pair(CT_BINARY_AND)), "Or": .one(pair(CT_BINARY_OR)), "Xor": .one(pair(CT_BINARY_XOR)),
-        "Equal": .one(pair(CT_BINARY_EQUAL)),
-        "Less": .one(pair(CT_BINARY_LESS)), "LessOrEqual": .one(pair(CT_BINARY_LESS_OR_EQUAL)),
-        "Greater": .one(pair(CT_BINARY_GREATER)),
-        "GreaterOrEqual": .one(pair(CT_BINARY_GREATER_OR_EQUAL)), "Max": .one(fold(CT_BINARY_MAX)),
+        "Add": .one(binary(CT_BINARY_ADD)), "Sub": .one(binary(CT_BINARY_SUB)), "Mul": .one(binary(CT_BINARY_MUL)),
+        "Div": .one(binary(CT_BINARY_DIV)),
+        "Pow": .one(binary(CT_BINARY_POW)), "Mod": .one(modulo), "PRelu": .one(binary(CT_BINARY_PRELU)),
+        "And": .one(binary(CT_BINARY_AND)), "Or": .one(binary(CT_BINARY_OR)), "Xor": .one(binary(CT_BINARY_XOR)),
+        "Equal": .one(binary(CT_BINARY_EQUAL)),
+        "Less": .one(binary(CT_BINARY_LESS)), "LessOrEqual": .one(binary(CT_BINARY_LESS_OR_EQUAL)),
+        "Greater": .one(binary(CT_BINARY_GREATER)),
+        "GreaterOrEqual": .one(binary(CT_BINARY_GREATER_OR_EQUAL)), "Max": .one(fold(CT_BINARY_MAX)),
         "Min": .one(fold(CT_BINARY_MIN)),
         "Sum": .one(fold(CT_BINARY_ADD)), "Mean": .one(mean), "Where": .one(choose),
     ]
 
-    static func pair(_ function: CTBinary) -> SingleCompiler {
-        { _, _ throws(EngineError) in
-            { _, x throws(EngineError) in try TorchTensor(ct_binary(function, first(x).handle, first(x, 1).handle)) }
-        }
+    static func binary(_ function: CTBinary) -> SingleCompiler {
+        binary { ct_binary(function, $0, $1) }
     }
 
     /// The same function over all inputs, from the left.

@@ -15,6 +15,7 @@ extension Operators {
         return { _, x throws(EngineError) in
             let (input, weight) = (try first(x), try first(x, 1))
             let w = try window.resolved(node, input: input, kernel: kernel(node, weight))
+            try limit([Int64(input.extents[0]), Int64(weight.extents[0])] + w.extents, node)
             return try TorchTensor(
                 ct_convolution(
                     input.handle, weight.handle, optional(x, 2), w.strides, w.pads, w.dilations, Int32(w.strides.count),
@@ -38,7 +39,8 @@ extension Operators {
             let (input, weight) = (try first(x), try first(x, 1))
             let kernel = try kernel(node, weight)
             var w = try window.steps(node, input: input, kernel: kernel)
-            try spread(node, window.padding, input: input, kernel: kernel, &w)
+            let reached = try spread(node, window.padding, input: input, kernel: kernel, &w)
+            try limit([Int64(input.extents[0]), Int64(weight.extents[1]), groups] + reached, node)
             return try TorchTensor(
                 ct_convolution_transpose(
                     input.handle, weight.handle, optional(x, 2), w.strides, w.pads, w.dilations, w.extents,
@@ -48,9 +50,11 @@ extension Operators {
 
     /// The extents of a transposed convolution's output and what is cut before its first place (`pads`), as ONNX's
     /// ConvTranspose gives them.
+    /// - Returns: the extents before the cut.
     private static func spread(
         _ node: Node, _ padding: Window.Padding, input: TorchTensor, kernel: [Int64], _ w: inout Window.Resolved
-    ) throws(EngineError) {
+    ) throws(EngineError) -> [Int64] {
+        var reached: [Int64] = []
         let added = node.ints("output_padding") ?? Array(repeating: 0, count: kernel.count)
         let wanted = node.ints("output_shape")
         let sizes = 0...Int64(ModelLimits.extent)
@@ -80,6 +84,8 @@ extension Operators {
             }
             guard sizes.contains(result) else { throw refuse(node, "pads that leave an output axis of \(result)") }
             w.extents.append(result)
+            reached.append(max(whole, result))
         }
+        return reached
     }
 }

@@ -22,7 +22,7 @@ extension Operators {
             let given = try integers(constant, else: x, 1, node)
             let axes = try wholeNumbers(x, 3, node) ?? (0..<Int64(rank)).map { $0 }
             guard given.count == 2 * axes.count else {
-                throw refuse(node, "\(given.count) pads for \(axes.count) axes")
+                throw refuse(node, "\(given.count) pads for \(axes.count) axes: each needs two")
             }
             guard given.allSatisfy({ abs(Double($0)) <= Double(ModelLimits.extent) }) else {
                 throw refuse(node, "pads above \(ModelLimits.extent)")
@@ -35,6 +35,9 @@ extension Operators {
                 pads[place] = given[index]
                 pads[place + rank] = given[index + axes.count]
             }
+            try limit(
+                input.extents.indices.map { Int64(input.extents[$0]) + max(0, pads[$0]) + max(0, pads[$0 + rank]) },
+                node)
             let value = x.indices.contains(2) ? x[2] : nil
             guard value?.extents.reduce(1, *) ?? 1 == 1 else {
                 throw refuse(node, "a constant_value of several values")

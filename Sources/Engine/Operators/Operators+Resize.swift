@@ -37,6 +37,12 @@ extension Operators {
             }
             axes.removeAll { $0.scale == 1 && $0.output == $0.input && $0.start == 0 && $0.end == 1 }
             if axes.isEmpty { return input }
+            // One axis is resized after the other.
+            var reached = extents.map(Int64.init)
+            for axis in axes {
+                reached[Int(axis.axis)] = axis.output
+                try limit(reached, node)
+            }
             var settings = settings
             return try TorchTensor(ct_resize(input.handle, axes, Int32(axes.count), &settings))
         }
@@ -101,6 +107,8 @@ extension Operators {
                 axes[index].scale = scale
             }
         }
-        guard axes.allSatisfy({ limits.contains(Double($0.output)) }) else { throw refuse(node, "sizes below 0") }
+        guard axes.allSatisfy({ limits.contains(Double($0.output)) }) else {
+            throw refuse(node, "sizes below 0 or above \(ModelLimits.extent)")
+        }
     }
 }

@@ -14,7 +14,15 @@ extension Operators {
         return { _, x throws(EngineError) in
             let resolved = try place(node, axis, rank: first(x).extents.count)
             var parts: [OpaquePointer?] = []
-            for index in x.indices { parts.append(try first(x, index).handle) }
+            var extents = try first(x).extents.map(Int64.init)
+            extents[resolved] = 0
+            for index in x.indices {
+                let part = try first(x, index)
+                guard part.extents.count == extents.count else { throw refuse(node, "inputs of different ranks") }
+                extents[resolved] += Int64(part.extents[resolved])
+                parts.append(part.handle)
+            }
+            try limit(extents, node)
             return try TorchTensor(ct_concat(parts, Int32(parts.count), Int64(resolved)))
         }
     }

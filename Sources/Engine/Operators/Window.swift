@@ -111,6 +111,10 @@ struct Window {
                 resolved.extents.append(windows)
             }
         }
+        let padded = (0..<spatial).map {
+            Int64(input.extents[$0 + 2]) + resolved.pads[$0] + resolved.pads[$0 + spatial]
+        }
+        try Operators.limit(input.extents.prefix(2).map(Int64.init) + padded, node)
         return resolved
     }
 }

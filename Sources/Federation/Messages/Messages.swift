@@ -34,9 +34,9 @@ public struct TaskMetrics: Sendable, Equatable, Codable {
     public var samples: Int
     public var lossSum: Double
     public var correct: Int
-    /// Samples behind `lossSum` and `correct`.
+    /// Targets behind `lossSum` and `correct`: samples, or the tokens and values of samples that have several.
     public var measured: Int
-    /// Samples that could not be read and were left out.
+    /// Reads that found a sample damaged, which then was left out; a sample counts each time.
     public var damaged: Int
     /// Of training: how far the steps moved the weights for each unit of a gradient that stays the same; without momentum
     /// the sum of their learning rates.

@@ -26,9 +26,10 @@ extension PlanReader {
         if hasLoss {
             recipe.loss = try section.choice("loss", .named(LossKind.self))
             recipe.labelSmoothing = try section.number("labelSmoothing", .from(0, below: 1), default: 0)
-            if let loss = recipe.loss, !loss.hasLabels, recipe.labelSmoothing > 0 {
+            if let loss = recipe.loss, !loss.smoothsLabels, recipe.labelSmoothing > 0 {
                 throw section.error(
-                    "labelSmoothing", "'labelSmoothing' in \(section.place) needs labels, and loss: \(loss) has none")
+                    "labelSmoothing",
+                    "'labelSmoothing' in \(section.place) needs loss: crossEntropy; loss: \(loss) does not smooth")
             }
         }
         let server = try server(in: section)

@@ -85,13 +85,8 @@ public enum LossKind: UInt8, Sendable, Equatable, CaseIterable {
     case nextToken = 5
     case maskedToken = 6
 
-    /// Whether labels are classes or tokens, which smoothing can spread.
-    var hasLabels: Bool {
-        switch self {
-        case .crossEntropy, .nextToken, .maskedToken: true
-        case .meanSquared, .binary, .cosine: false
-        }
-    }
+    /// Whether a share of a label can be spread over all classes.
+    var smoothsLabels: Bool { self == .crossEntropy }
 }
 
 /// In what a forward and backward pass are computed; weights and optimizer stay float32.

@@ -45,7 +45,11 @@ struct PlanRefusal: Sendable {
         ),
         PlanRefusal(
             planText(stages: "[{train: {loss: binary, labelSmoothing: 0.1}}]"),
-            "p.yaml:2: 'labelSmoothing' in stage 'train' needs labels, and loss: binary has none"
+            "p.yaml:2: 'labelSmoothing' in stage 'train' needs loss: crossEntropy; loss: binary does not smooth"
+        ),
+        PlanRefusal(
+            planText(stages: "[{train: {loss: nextToken, labelSmoothing: 0.1}}]"),
+            "p.yaml:2: 'labelSmoothing' in stage 'train' needs loss: crossEntropy; loss: nextToken does not smooth"
         ),
         PlanRefusal(
             planText(stages: "[{train: {correction: scaffold, optimizer: lamb}}]"),
