@@ -45,7 +45,7 @@ const float *matrix(const at::Tensor &x, int64_t index) {
 }
 
 // a b, or with a flag the transpose of the last two axes of either.
-at::Tensor multiply(at::Tensor a, at::Tensor b) {
+at::Tensor product_of(at::Tensor a, at::Tensor b) {
     Layout left(a), right(b);
     if (!left.fits) left = Layout(a = a.contiguous());
     if (!right.fits) right = Layout(b = b.contiguous());
@@ -74,7 +74,7 @@ struct BatchedProduct : torch::autograd::Function<BatchedProduct> {
     static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &a, const at::Tensor &b) {
         at::AutoDispatchBelowADInplaceOrView guard;
         context->save_for_backward({a, b});
-        return multiply(a, b);
+        return product_of(a, b);
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
@@ -82,8 +82,8 @@ struct BatchedProduct : torch::autograd::Function<BatchedProduct> {
         auto saved = context->get_saved_variables();
         const auto &gradient = gradients[0];
         at::Tensor left, right;
-        if (context->needs_input_grad(0)) left = multiply(gradient, saved[1].transpose(-2, -1));
-        if (context->needs_input_grad(1)) right = multiply(saved[0].transpose(-2, -1), gradient);
+        if (context->needs_input_grad(0)) left = product_of(gradient, saved[1].transpose(-2, -1));
+        if (context->needs_input_grad(1)) right = product_of(saved[0].transpose(-2, -1), gradient);
         return {left, right};
     }
 };
@@ -103,7 +103,7 @@ bool multiplies_batches(const at::Tensor &a, const at::Tensor &b) {
 
 at::Tensor batched_product(const at::Tensor &a, const at::Tensor &b) {
     bool records = at::GradMode::is_enabled() && (a.requires_grad() || b.requires_grad());
-    return records ? BatchedProduct::apply(a, b) : multiply(a, b);
+    return records ? BatchedProduct::apply(a, b) : product_of(a, b);
 }
 
 }  // namespace ct
