@@ -1,3 +1,6 @@
+// Matrix products as BLAS calls, split over the threads of libtorch's own pool: OpenBLAS brings a second pool, and two that
+// wait actively for work on the same cores make a step of a small network twenty times slower (measured).
+//
 // Without MKL, ATen 1.13 multiplies a batch matrix by matrix through its own operators: slices, checks, copies of what is
 // transposed. For the 128 products of 16x8 matrices of a small attention layer that takes several times as long as the
 // products. Here each is one call of BLAS on the matrices as they lie.
@@ -37,14 +40,15 @@ struct Layout {
     }
 };
 
-// The first element of matrix `index` of a batch with one or two leading axes.
+// The first element of matrix `index` of a batch with up to two leading axes.
 const float *matrix(const at::Tensor &x, int64_t index) {
     auto *start = x.data_ptr<float>();
+    if (x.dim() == 2) return start;
     if (x.dim() == 3) return start + index * x.stride(0);
     return start + index / x.size(1) * x.stride(0) + index % x.size(1) * x.stride(1);
 }
 
-// a b, or with a flag the transpose of the last two axes of either.
+// a b over the last two axes. Rows are cut at fixed places, so the result does not depend on the number of threads.
 at::Tensor product_of(at::Tensor a, at::Tensor b) {
     Layout left(a), right(b);
     if (!left.fits) left = Layout(a = a.contiguous());
@@ -61,11 +65,18 @@ at::Tensor product_of(at::Tensor a, at::Tensor b) {
     const char first = right.rows_lie ? 'N' : 'T', second = left.rows_lie ? 'N' : 'T';
     const float one = 1, zero = 0;
     auto *target = out.data_ptr<float>();
-    int64_t grain = std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, int64_t(m) * n * k));
-    at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t index = begin; index < end; index++)
-            gemm()(&first, &second, &n, &m, &k, &one, matrix(b, index), &right.stride, matrix(a, index), &left.stride,
-                   &zero, target + index * m * n, &n);
+    // A piece is worth a call of BLAS; two small ones together are worth another thread.
+    int64_t cost = std::max<int64_t>(1, int64_t(n) * k);
+    int64_t rows = std::min<int64_t>(m, std::max<int64_t>(64, (1 << 22) / cost)), pieces = (m + rows - 1) / rows;
+    int64_t grain = std::max<int64_t>(1, (1 << 18) / (rows * cost));
+    at::parallel_for(0, count * pieces, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t job = begin; job < end; job++) {
+            int64_t index = job / pieces, row = job % pieces * rows;
+            int height = static_cast<int>(std::min<int64_t>(rows, m - row));
+            const float *top = matrix(a, index) + (left.rows_lie ? row * left.stride : row);
+            gemm()(&first, &second, &n, &height, &k, &one, matrix(b, index), &right.stride, top, &left.stride, &zero,
+                   target + (index * m + row) * n, &n);
+        }
     });
     return out;
 }
@@ -88,13 +99,37 @@ struct BatchedProduct : torch::autograd::Function<BatchedProduct> {
     }
 };
 
+// x W + b or x Wᵀ + b.
+struct LinearLayer : torch::autograd::Function<LinearLayer> {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &w,
+                              const at::Tensor &bias, bool transposed) {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        context->save_for_backward({x, w});
+        context->saved_data["transposed"] = transposed;
+        return product_of(x, transposed ? w.t() : w).add_(bias);
+    }
+
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                   torch::autograd::variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        bool transposed = context->saved_data["transposed"].toBool();
+        const auto &x = saved[0], &w = saved[1], &gradient = gradients[0];
+        at::Tensor input, weight, bias;
+        if (context->needs_input_grad(0)) input = product_of(gradient, transposed ? w : w.t());
+        if (context->needs_input_grad(1))
+            weight = transposed ? product_of(gradient.t(), x) : product_of(x.t(), gradient);
+        if (context->needs_input_grad(2)) bias = gradient.sum(0);
+        return {input, weight, bias, at::Tensor()};
+    }
+};
+
 }  // namespace
 
 namespace ct {
 
 bool multiplies_batches(const at::Tensor &a, const at::Tensor &b) {
     auto is_plain = [](const at::Tensor &x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat; };
-    if (!is_plain(a) || !is_plain(b) || a.dim() != b.dim() || a.dim() < 3 || a.dim() > 4 || !gemm()) return false;
+    if (!is_plain(a) || !is_plain(b) || a.dim() != b.dim() || a.dim() < 2 || a.dim() > 4 || !gemm()) return false;
     for (int64_t axis = 0; axis + 2 < a.dim(); axis++)
         if (a.size(axis) != b.size(axis)) return false;
     bool fits = a.size(-2) <= INT_MAX && a.size(-1) <= INT_MAX && b.size(-1) <= INT_MAX;
@@ -104,6 +139,15 @@ bool multiplies_batches(const at::Tensor &a, const at::Tensor &b) {
 at::Tensor batched_product(const at::Tensor &a, const at::Tensor &b) {
     bool records = at::GradMode::is_enabled() && (a.requires_grad() || b.requires_grad());
     return records ? BatchedProduct::apply(a, b) : product_of(a, b);
+}
+
+at::Tensor linear(const at::Tensor &x, const at::Tensor &w, const at::Tensor &bias, bool transposed) {
+    bool fits = x.dim() == 2 && bias.dim() == 1 && bias.scalar_type() == at::kFloat && w.dim() == 2 &&
+                bias.size(0) == w.size(transposed ? 0 : 1) && multiplies_batches(x, transposed ? w.t() : w);
+    if (!fits) return at::addmm(bias, x, transposed ? w.t() : w);
+    bool records = at::GradMode::is_enabled() && (x.requires_grad() || w.requires_grad() || bias.requires_grad());
+    if (records) return LinearLayer::apply(x, w, bias, transposed);
+    return product_of(x, transposed ? w.t() : w).add_(bias);
 }
 
 }  // namespace ct

@@ -10,9 +10,8 @@ CTTensor *ct_linear(const CTTensor *x, const CTTensor *w, const CTTensor *bias, 
     return ct::boxed([&] {
         // One product over all rows: three axes would make a batch of small ones, and their gradient another.
         const auto &input = x->value;
-        auto weight = transposed ? w->value.t() : w->value;
         auto rows = input.dim() == 2 ? input : input.reshape({-1, input.size(-1)});
-        auto result = at::addmm(bias->value, rows, weight);
+        auto result = ct::linear(rows, w->value, bias->value, transposed);
         if (input.dim() == 2) return result;
         auto shape = input.sizes().vec();
         shape.back() = result.size(1);
@@ -29,7 +28,7 @@ CTTensor *ct_gemm(const CTTensor *a, const CTTensor *b, const CTTensor *c, doubl
         // The common layer: x W^T + b in one call.
         if (trans_b && c && alpha == 1 && beta == 1 && c->value.dim() == 1)
             if (type == at::kFloat && left.size(1) == b->value.size(1) && c->value.size(0) == b->value.size(0))
-                return at::linear(left, b->value, c->value);
+                return ct::linear(left, b->value, c->value, true);
         auto right = ct::widened(trans_b ? b->value.t() : b->value);
         auto added = ct::widened(c);
         bool integral = at::isIntegralType(type, true);

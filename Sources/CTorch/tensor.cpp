@@ -8,12 +8,16 @@
 #include <malloc.h>
 
 #include <atomic>
+#include <atomic>
 #include <cstring>
 
 #include "internal.h"
 
 namespace ct {
 thread_local std::string last_error;
+
+// Counts the changes of the number of threads.
+static std::atomic<int> thread_setting{1};
 
 // -1 is the CPU.
 static std::atomic<int> device_index{-1};
@@ -66,14 +70,23 @@ const char *ct_description(void) {
 int ct_set_threads(int count) {
     return ct::guarded([&] {
         at::set_num_threads(count);
-        // OpenBLAS keeps its own pool; without this a "one-thread" worker would use every core.
+        ct::thread_setting++;
+        // OpenBLAS keeps a pool of its own, whose threads and libtorch's keep one another from the cores: whoever waits
+        // does so actively. Large products are split over libtorch's threads instead (batched_product.cpp).
         using Setter = void (*)(int);
-        if (auto setter = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) setter(count);
+        if (auto setter = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) setter(1);
     });
 }
 
 int ct_enter_thread(void) {
-    return ct::guarded([] { at::init_num_threads(); });
+    return ct::guarded([] {
+        // Once a thread and setting: ATen 1.13 makes a new pool of pthreads each time, and those wait actively.
+        static thread_local int entered = 0;
+        int setting = ct::thread_setting.load();
+        if (entered == setting) return;
+        at::init_num_threads();
+        entered = setting;
+    });
 }
 
 void ct_keep_freed_memory(void) {

@@ -26,7 +26,8 @@ struct RunCommand: AsyncParsableCommand {
                     path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")
             }
             let federation = try LocalFederation(
-                options: options, plan: plan, data: data, device: engine.device, workers: plan.fleet.workers + plan.fleet.overSelect)
+                options: options, plan: plan, data: data, device: engine.device,
+                workers: plan.fleet.workers + plan.fleet.overSelect)
             try endProcess(await federation.run())
         }
     }
