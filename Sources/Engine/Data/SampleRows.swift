@@ -29,6 +29,16 @@ extension SampleRows {
     var rowByteCount: Int { sampleShape.elementCount * elementType.byteCount }
 }
 
+extension Shape {
+    /// Without the first axis. Precondition: there is one, and the shape has elements.
+    fileprivate var ofOneRow: Shape {
+        guard rank > 0, let shape = try? Shape(Array(dimensions.dropFirst())) else {
+            preconditionFailure("samples of \(self)")
+        }
+        return shape
+    }
+}
+
 /// Samples in memory.
 struct MemoryRows: SampleRows {
     let tensor: Tensor
@@ -36,11 +46,8 @@ struct MemoryRows: SampleRows {
 
     /// Precondition: `tensor` has at least one axis and one element.
     init(_ tensor: Tensor) {
-        guard let shape = try? Shape(Array(tensor.shape.dimensions.dropFirst())), tensor.shape.rank > 0 else {
-            preconditionFailure("samples of \(tensor.shape)")
-        }
         self.tensor = tensor
-        sampleShape = shape
+        sampleShape = tensor.shape.ofOneRow
     }
 
     var elementType: ElementType { tensor.elementType }
@@ -98,11 +105,8 @@ struct FileRows: SampleRows {
 
     /// Precondition: the array has at least one axis and one element.
     init(_ file: ArrayFile) {
-        guard let shape = try? Shape(Array(file.shape.dimensions.dropFirst())), file.shape.rank > 0 else {
-            preconditionFailure("samples of \(file.shape)")
-        }
         self.file = file
-        sampleShape = shape
+        sampleShape = file.shape.ofOneRow
     }
 
     var elementType: ElementType { file.elementType }

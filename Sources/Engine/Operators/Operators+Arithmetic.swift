@@ -44,7 +44,7 @@ extension Operators {
     }
 
     static func modulo(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
-        let isC = node.int("fmod") ?? 0 != 0
+        let isC = flag(node, "fmod")
         return { _, x throws(EngineError) in
             let (a, b) = (try first(x), try first(x, 1))
             guard isC || !a.elementType.isFloatingPoint else { throw refuse(node, "floats without fmod = 1") }

@@ -18,7 +18,7 @@ extension Operators {
     static func reduction(_ reduction: CTReduction, inputFrom: Int64 = 18) -> SingleCompiler {
         { node, graph throws(EngineError) in
             let keeps = node.int("keepdims") ?? 1 != 0
-            let skipsEmpty = node.int("noop_with_empty_axes") ?? 0 != 0
+            let skipsEmpty = flag(node, "noop_with_empty_axes")
             let constant = try graph.opset < inputFrom ? node.ints("axes") ?? [] : known(node, graph, input: 1)
             return { _, x throws(EngineError) in
                 let input = try first(x)
@@ -39,7 +39,7 @@ extension Operators {
         { node, _ throws(EngineError) in
             let axis = node.int("axis") ?? 0
             let keeps = node.int("keepdims") ?? 1 != 0
-            let takesLast = node.int("select_last_index") ?? 0 != 0
+            let takesLast = flag(node, "select_last_index")
             return { _, x throws(EngineError) in
                 let input = try first(x)
                 let resolved = try place(node, axis, rank: max(1, input.extents.count))
@@ -63,7 +63,7 @@ extension Operators {
     }
 
     static func cumulativeSum(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
-        let (exclusive, reverse) = (node.int("exclusive") ?? 0 != 0, node.int("reverse") ?? 0 != 0)
+        let (exclusive, reverse) = (flag(node, "exclusive"), flag(node, "reverse"))
         let constant = try known(node, graph, input: 1)
         return { _, x throws(EngineError) in
             let input = try first(x)

@@ -30,7 +30,7 @@ extension Operators {
 
     static func reshape(_ node: Node, _ graph: Graph) throws(EngineError) -> Single {
         let constant = try known(node, graph, input: 1)
-        let allowZero = node.int("allowzero") ?? 0 != 0
+        let allowZero = flag(node, "allowzero")
         return { _, x throws(EngineError) in
             let input = try first(x)
             let extents = input.extents
