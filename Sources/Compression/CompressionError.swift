@@ -8,6 +8,7 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     case weightsNotFinite(tensor: String)
     case activationsNotFinite(tensor: String)
     case malformedCalibration(String)
+    case malformedChange(String)
     case missingCalibration(tensor: String)
     case noData(String)
     case unknownMethod(String)
@@ -24,6 +25,7 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
             "the weights of '\(tensor)' are not finite: train again with a smaller learning rate, or mend the file"
         case .activationsNotFinite(let tensor):
             "the activations of '\(tensor)' are not finite or beyond 2^30: check the model and the data's scale"
+        case .malformedChange(let reason): "structure change: \(reason)"
         case .malformedCalibration(let reason): "calibration blob: \(reason)"
         case .missingCalibration(let tensor): "tensor '\(tensor)' was not calibrated: run more samples"
         case .noData(let what): "\(what) got no samples"

@@ -21,16 +21,15 @@ extension CoordinatorNumerics {
     }
 
     /// A new mask is a delta without values: dead weights go, and with them what was still owed to them.
-    func mask(scores: NamedTensors, _ sparsity: Double, base: SnapshotFacts) throws -> ComputedStep {
+    func publish(mask new: MaskSet, base: SnapshotFacts) throws -> ComputedStep {
         foldMemory = nil
-        let new = try MaskRanking.globalMask(scores: scores, sparsity: sparsity, previous: current.masks)
         var published = try publisher(base, masks: new).publish(maskFrom: current.masks)
         // Those of dead weights are dropped where they are taken up.
         published.moments = base.moments
         return advance(published, masks: new, base: base)
     }
 
-    private func publisher(_ base: SnapshotFacts, masks: MaskSet) throws -> SnapshotPublisher {
+    func publisher(_ base: SnapshotFacts, masks: MaskSet) throws -> SnapshotPublisher {
         SnapshotPublisher(
             blobs: blobs, scheme: plan.wire.down, seed: plan.seed, threads: threads, base: base,
             old: try snapshotFile(), masks: masks, statistics: current.statistics)
@@ -43,19 +42,23 @@ extension CoordinatorNumerics {
         current.digest = published.snapshot.digest
         current.masks = masks
         current.norm = published.norm
-        let total = current.prunable.elementCount
-        let alive = current.prunable.entries.reduce(0) {
-            $0 + (masks[$1.name]?.populationCount ?? $1.elementCount)
-        }
-        let sparsity = total == 0 ? 0 : Double(total - alive) / Double(total)
         let facts = SnapshotFacts(
             version: base.version + 1, snapshot: published.snapshot, graph: base.graph, maskEpoch: masks.epoch,
-            sparsity: sparsity,
+            sparsity: sparsity, size: current.size,
             delta: published.delta.map {
                 DeltaReference(blob: $0, from: base.snapshot.digest, to: published.snapshot.digest)
             },
             residual: published.residual, moments: published.moments)
         return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
+    }
+
+    /// Share of prunable weights that are masked.
+    var sparsity: Double {
+        let total = current.prunable.elementCount
+        let alive = current.prunable.entries.reduce(0) {
+            $0 + (current.masks[$1.name]?.populationCount ?? $1.elementCount)
+        }
+        return total == 0 ? 0 : Double(total - alive) / Double(total)
     }
 
     func quantize(

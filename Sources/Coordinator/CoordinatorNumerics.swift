@@ -15,7 +15,8 @@ final class CoordinatorNumerics {
     /// What the open round is folded into.
     private enum Fold {
         case weights(FoldAccumulator)
-        case scores(FoldAccumulator)
+        /// What workers found out, or their votes, and the masks their blobs are aligned to.
+        case scores(FoldAccumulator, MaskSet)
         case calibration(CalibrationSet?)
         case metrics
     }
@@ -27,8 +28,6 @@ final class CoordinatorNumerics {
 
     let plan: Plan
     let blobs: BlobStore
-    /// The structure; its parameters' values are in the snapshots.
-    let graph: BlobReference
     var current: CurrentSnapshot
     let threads: Int
     private var fold = Fold.metrics
@@ -36,10 +35,13 @@ final class CoordinatorNumerics {
     var foldMemory: FoldMemory?
     private var foldSeconds = 0.0
     /// The calibration points of the BN-folded graph, once they were asked for.
-    private var knownCalibrationPoints: [String]?
+    var knownCalibrationPoints: [String]?
 
     /// What is known of the snapshot that the next step starts from.
     struct CurrentSnapshot {
+        /// The structure; its parameters' values are in the snapshot.
+        var graph: BlobReference
+        var size: ModelSize
         var digest: Digest
         var layout: TensorLayout
         /// The part of the layout that scores speak of.
@@ -53,8 +55,7 @@ final class CoordinatorNumerics {
         self.threads = threads
         self.plan = plan
         self.blobs = blobs
-        graph = facts.graph
-        let skeleton = try Self.skeleton(graph, blobs)
+        let skeleton = try Self.skeleton(facts.graph, blobs)
         let file = try SnapshotFile(
             blobs.map(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
         var squares = 0.0
@@ -62,14 +63,14 @@ final class CoordinatorNumerics {
             squares += try file.parameter(entry.name).withElements(as: Float.self) { $0.sumOfSquares }
         }
         current = CurrentSnapshot(
-            digest: facts.snapshot.digest, layout: file.layout,
+            graph: facts.graph, size: facts.size, digest: facts.snapshot.digest, layout: file.layout,
             prunable: file.layout.subset(of: skeleton.prunableNames),
             statistics: ModelStatistics(names: skeleton.statisticNames, pairs: skeleton.batchStatistics),
             masks: file.masks, norm: squares.squareRoot())
     }
 
     /// Structure with zeros for parameters, read when it is needed: it is as large as the model.
-    private static func skeleton(_ graph: BlobReference, _ blobs: BlobStore) throws -> Graph {
+    static func skeleton(_ graph: BlobReference, _ blobs: BlobStore) throws -> Graph {
         try Graph.load(
             PackedBlob.unpack(blobs.get(graph.digest), byteLimit: ModelLimits.graphByteCount),
             path: "graph \(graph.digest)")
@@ -77,7 +78,7 @@ final class CoordinatorNumerics {
 
     private func calibrationPoints() throws -> [String] {
         if let knownCalibrationPoints { return knownCalibrationPoints }
-        let points = try Self.skeleton(graph, blobs).foldingBatchNormalization().quantizationPoints()
+        let points = try Self.skeleton(current.graph, blobs).foldingBatchNormalization().quantizationPoints()
         knownCalibrationPoints = points
         return points
     }
@@ -86,8 +87,8 @@ final class CoordinatorNumerics {
     func currentGraph() throws -> Graph {
         foldMemory = nil
         return try Graph.load(
-            skeleton: PackedBlob.unpack(blobs.get(graph.digest), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(graph.digest)",
+            skeleton: PackedBlob.unpack(blobs.get(current.graph.digest), byteLimit: ModelLimits.graphByteCount),
+            path: "graph \(current.graph.digest)",
             parameters: snapshotFile().snapshot().parameters)
     }
 
@@ -104,7 +105,9 @@ final class CoordinatorNumerics {
         if case .average = rule {} else { foldMemory = nil }
         switch rule {
         case .average: fold = .weights(FoldAccumulator(layout: current.layout, reusing: foldMemory.take()))
-        case .maskByScores: fold = .scores(FoldAccumulator(layout: current.prunable))
+        case .scores(let decision):
+            let layout = try scoreLayout(decision)
+            fold = .scores(FoldAccumulator(layout: layout), decision.alignment(to: current.masks))
         case .calibration: fold = .calibration(nil)
         case .metrics: fold = .metrics
         }
@@ -136,11 +139,11 @@ final class CoordinatorNumerics {
         case .weights(var accumulator):
             fold = .metrics  // Keeps the accumulator uniquely owned while it is changed in place.
             defer { fold = .weights(accumulator) }
-            try refusing { try fold(blob, .update, facts, into: &accumulator) }
-        case .scores(var accumulator):
+            try refusing { try fold(blob, .update, facts, masks: current.masks, into: &accumulator) }
+        case .scores(var accumulator, let masks):
             fold = .metrics
-            defer { fold = .scores(accumulator) }
-            try refusing { try fold(blob, .scores, facts, into: &accumulator) }
+            defer { fold = .scores(accumulator, masks) }
+            try refusing { try fold(blob, .scores, facts, masks: masks, into: &accumulator) }
         case .calibration(let sum):
             try refusing {
                 let set = try CalibrationSet(parsing: blobs.get(blob.digest), expecting: calibrationPoints())
@@ -161,10 +164,11 @@ final class CoordinatorNumerics {
     }
 
     private func fold(
-        _ blob: BlobReference, _ kind: UpdateKind, _ facts: ContributionFacts, into accumulator: inout FoldAccumulator
+        _ blob: BlobReference, _ kind: UpdateKind, _ facts: ContributionFacts, masks: MaskSet,
+        into accumulator: inout FoldAccumulator
     ) throws {
         let reader = try UpdateReader(
-            blobs.map(blob.digest), layout: accumulator.layout, masks: current.masks, threads: threads)
+            blobs.map(blob.digest), layout: accumulator.layout, masks: masks, threads: threads)
         guard reader.header.kind == kind, reader.newMasks == nil else {
             throw Refusal(reason: "the blob is not \(kind == .scores ? "scores" : "an update")")
         }
@@ -185,20 +189,15 @@ final class CoordinatorNumerics {
         try accumulator.add(reader, weight: facts.weight, threads: threads)
     }
 
-    /// The prunable parameters, in memory.
-    private func prunableParameters() throws -> NamedTensors {
-        let file = try snapshotFile()
-        return NamedTensors(try current.prunable.entries.map { ($0.name, try file.parameter($0.name)) })
-    }
-
     // MARK: Compute
 
     /// Closes a round or does a transform.
     func compute(_ computation: StepComputation) throws -> ComputedStep {
         switch computation {
-        case .transform(.maskByMagnitude(let sparsity), let base):
-            return try mask(scores: Criterion.magnitude(prunableParameters()), sparsity, base: base)
-        case .transform(let step, _): preconditionFailure("step \(step) is not a transform")
+        case .transform(.decideMask(let decision), let base, _):
+            return try decide(decision, evidence: .weights, base: base)
+        case .transform(.rewind, let base, let source?): return try rewind(to: source, base: base)
+        case .transform(let step, _, _): preconditionFailure("step \(step) is not a transform")
         case .fold(let rule, _, let contributions, let base):
             var step = try close(rule, contributions, base: base)
             let measured = contributions.reduce(0) { $0 + $1.submission.metrics.measured }
@@ -217,9 +216,9 @@ final class CoordinatorNumerics {
                 mean: takeWeights(), share: Self.staleShare(of: contributions), server: server, base: base)
         }
         switch (rule, fold) {
-        case (.maskByScores(let sparsity), .scores(let accumulator)):
+        case (.scores(let decision), .scores(let accumulator, _)):
             fold = .metrics
-            return try mask(scores: Criterion.taylor(accumulator.mean()), sparsity, base: base)
+            return try decide(decision, evidence: decision.evidence(accumulator.mean()), base: base)
         case (.calibration(let method, let percentile), .calibration(let set?)):
             return try quantize(set, method, percentile, base: base)
         case (.metrics, .metrics):

@@ -166,8 +166,7 @@ struct OpeningModel {
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
         let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
         var teachers: [String: BlobReference] = [:]
-        for case .distill(let distill) in plan.stages {
-            guard case .file(let path) = distill.teacher else { continue }
+        for case .file(let path)? in plan.stages.map({ $0.teacher?.source }) {
             teachers[path] = try Self.storeTeacher(path, student: graph, blobs: blobs)
         }
         let shape = graph.inputs.first?.dimensions?.dropFirst().map {
@@ -183,7 +182,7 @@ struct OpeningModel {
                 SnapshotFacts(
                     version: 0, snapshot: reference,
                     graph: BlobReference(digest: skeleton, byteCount: skeletonBytes), maskEpoch: 0, sparsity: 0,
-                    recipe: recipe)),
+                    size: ModelSize(of: graph), recipe: recipe)),
         ]
     }
 

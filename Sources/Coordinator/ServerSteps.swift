@@ -116,8 +116,12 @@ struct ServerSteps {
         _ file: SafetensorsFile?, _ name: String, _ start: Int, _ count: Int, initial: Float, into target: inout [Float]
     ) throws {
         target.removeAll(keepingCapacity: true)
-        target.append(contentsOf: repeatElement(file == nil ? initial : 0, count: count))
-        guard let file else { return }
+        // A parameter that came with a structure change has no moments yet.
+        guard let file, file.shape(of: name) != nil else {
+            target.append(contentsOf: repeatElement(initial, count: count))
+            return
+        }
+        target.append(contentsOf: repeatElement(0, count: count))
         let isThere = target.withUnsafeMutableBufferPointer { file.add(name, from: start, to: $0) }
         guard isThere else { throw TensorError.missingTensor(name) }
     }

@@ -7,6 +7,9 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
     public var maskEpoch: UInt32
     /// Share of prunable weights that are masked.
     public var sparsity: Double
+    public var size: ModelSize
+    /// Whether it was made by putting weights back to earlier values.
+    public var isRewound: Bool
     /// How to get here from the version before; nil for the first.
     public var delta: DeltaReference?
     /// What the downlink's compression left out so far.
@@ -17,7 +20,7 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
 
     public init(
         version: Int, snapshot: BlobReference, graph: BlobReference, maskEpoch: UInt32, sparsity: Double,
-        delta: DeltaReference? = nil, residual: BlobReference? = nil, recipe: Recipe? = nil,
+        size: ModelSize, isRewound: Bool = false, delta: DeltaReference? = nil, residual: BlobReference? = nil, recipe: Recipe? = nil,
         moments: ServerMoments? = nil
     ) {
         self.version = version
@@ -25,6 +28,8 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
         self.graph = graph
         self.maskEpoch = maskEpoch
         self.sparsity = sparsity
+        self.size = size
+        self.isRewound = isRewound
         self.delta = delta
         self.residual = residual
         self.recipe = recipe

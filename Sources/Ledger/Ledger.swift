@@ -23,7 +23,7 @@ public struct StoredRecord: Sendable, Equatable {
 
 /// One run's ledger. Safe to share: GRDB serialises access to the one connection it owns.
 public final class Ledger: Sendable {
-    private static let schemaVersion = 2
+    private static let schemaVersion = 3
     let database: DatabaseQueue
     private let path: String
     /// What is read instead of `path`, where nothing can be written.

@@ -30,7 +30,7 @@ struct ResidualFiles {
     ///   - controlled: the parameters whose control variates are kept.
     init(
         blobs: BlobStore, layout: TensorLayout, masks: MaskSet, scheme: WireScheme, owed: Digest?,
-        controlled: [String] = []
+        controlled: [String] = [], metadata: [String: String] = [:]
     ) throws {
         self.masks = masks
         self.owed = try owed.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") }
@@ -47,7 +47,8 @@ struct ResidualFiles {
         try writer.append(
             Safetensors.header(
                 of: Self.entries(
-                    layout, owes: owes, withMomentum: momentum > 0, controlled: Set(controlled))))
+                    layout, owes: owes, withMomentum: momentum > 0, controlled: Set(controlled)),
+                metadata: metadata))
         self.writer = writer
     }
 

@@ -38,8 +38,19 @@ struct SnapshotShelf {
                 return try whole(reference)
             }
         }
-        guard try has(reference.graph), let rest = remainingRoute(of: reference) else { return try whole(reference) }
+        guard let rest = remainingRoute(of: reference), try hasGraph(for: rest, to: reference) else {
+            return try whole(reference)
+        }
         return rest.map(\.blob).filter { !blobs.contains($0.digest) }
+    }
+
+    /// Whether the graph is here, or follows from one that is.
+    private func hasGraph(for rest: ArraySlice<DeltaReference>, to reference: SnapshotReference) throws -> Bool {
+        guard rest.contains(where: { $0.kind == .structure }), let start = rest.first?.from else {
+            return try has(reference.graph)
+        }
+        let file = try SnapshotFile(blobs.map(start), path: "snapshot \(start.short)")
+        return blobs.contains(file.graph)
     }
 
     /// The steps still to go: those after the newest snapshot of the route that is on disk; nil when none is.
@@ -110,8 +121,13 @@ struct SnapshotShelf {
             throw TaskFailure("snapshot \(reference.snapshot.digest) is missing")
         }
         var snapshot = try load(first.from)
-        let layout = snapshot.layout
+        var layout = snapshot.layout
         for step in route {
+            guard step.kind == .values else {
+                snapshot = try applying(step, to: snapshot)
+                layout = snapshot.layout
+                continue
+            }
             let reader = try UpdateReader(
                 blobs.map(step.blob.digest), layout: layout, masks: snapshot.masks, threads: threads)
             guard reader.header.kind == .delta, reader.header.base == step.from.bytes else {
@@ -126,6 +142,17 @@ struct SnapshotShelf {
             throw TaskFailure("the deltas to snapshot \(reference.snapshot.digest) lead to \(derived) instead")
         }
         return snapshot
+    }
+
+    /// The smaller snapshot that a structure change makes, as the coordinator made it.
+    private func applying(_ step: DeltaReference, to snapshot: Snapshot) throws -> Snapshot {
+        let graph = try Graph.load(
+            skeleton: PackedBlob.unpack(blobs.get(snapshot.graph), byteLimit: ModelLimits.graphByteCount),
+            path: "graph \(snapshot.graph.short)", parameters: snapshot.parameters)
+        let change = try StructureChange(parsing: blobs.get(step.blob.digest))
+        let pruned = try change.apply(to: graph, masks: snapshot.masks)
+        let skeleton = try blobs.put(PackedBlob.pack(pruned.graph.serializedSkeleton()), .cache)
+        return Snapshot(graph: skeleton, parameters: pruned.parameters, masks: pruned.masks)
     }
 
     /// Snapshots on disk whose names are among `candidates`.

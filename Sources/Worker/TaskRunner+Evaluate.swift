@@ -10,23 +10,25 @@ import UpdateCodec
 
 extension TaskRunner {
     func score(
-        _ model: LoadedModel, samples: Int, batch: Int, offer: TaskOffer, pace: Pace
+        _ model: LoadedModel, _ request: ScoreRequest, _ decision: MaskDecision, offer: TaskOffer, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
-        guard data.training.targets == .classes else {
-            throw TaskFailure("scores need class labels; the data of this shard have none")
+        try data.training.checkFits(model.graph)
+        let decider = try MaskDecider(
+            graph: model.graph, masks: model.snapshot.masks, settings: PruningSettings(decision.rules))
+        var scorer = try decider.scorer(regrows: decision.regrow > 0, learningRate: request.learningRate)
+        let loss = Loss(request.loss, data: data.training)
+        let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: offer.seed).prefix(request.samples))
+        let damaged = try visit(data.training, order, batch: request.batch, pace: pace) { batch in
+            try scorer.add(batch, loss: loss)
         }
-        var scorer = try TaylorScorer(model.graph, masks: model.snapshot.masks)
-        let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: offer.seed).prefix(samples))
-        let damaged = try visit(data.training, order, batch: batch, pace: pace) { batch in
-            try scorer.add(batch.onlyInput(), labels: batch.targets)
+        var tensors = try scorer.scores()
+        if decision.rules.rule != .scores {
+            tensors = try decider.votes(tensors, amount: PruningAmount(decision.amount))
         }
-        // Scores are ranked, not added to weights: small blocks keep small scores apart at 8.5 bits a weight.
-        let scheme = WireScheme(
-            selection: .dense, values: .int8, blockSize: 32, smallTensorElements: 0, errorFeedback: false)
         let encoded = try UpdateEncoder.encode(
-            scorer.scores(),
+            tensors,
             header: UpdateHeader(kind: .scores, base: model.digest.bytes, maskEpoch: model.snapshot.masks.epoch),
-            scheme: scheme, masks: model.snapshot.masks)
+            scheme: decision.scoreScheme, masks: decision.alignment(to: model.snapshot.masks))
         return (
             try store(encoded.bytes), nil,
             TaskMetrics(samples: order.count, damaged: damaged, bitsPerWeight: encoded.bitsPerWeight)

@@ -88,7 +88,8 @@ extension TaskRunner {
             blobs: blobs, scheme: offer.scheme, seed: offer.seed, threads: threads,
             statistics: ModelStatistics(names: model.graph.statisticNames, pairs: model.graph.batchStatistics))
         let encoded = try encoder.encode(
-            trained, since: model.snapshot, digest: model.digest, owed: residual, control: control)
+            trained, since: model.snapshot, digest: model.digest, owed: residual, control: control,
+            changes: offer.changes.count)
         var metrics = metrics
         metrics.density = encoded.density
         metrics.bitsPerWeight = encoded.bitsPerWeight

@@ -39,10 +39,15 @@ final class TaskRunner {
     }
 
     /// What must be fetched before the task can run.
-    func missing(for offer: TaskOffer) throws -> [BlobReference] {
+    /// - Parameter residual: what the worker keeps.
+    func missing(for offer: TaskOffer, residual: Digest? = nil) throws -> [BlobReference] {
         var missing = try shelf.missing(for: offer.snapshot)
         for reference in offer.work.snapshots { missing += try shelf.missing(for: reference) }
         missing += offer.work.blobs.filter { !blobs.contains($0.digest) }
+        if case .train = offer.work {
+            let adaptation = try ResidualAdaptation(residual, changes: offer.changes, blobs: blobs)
+            missing += adaptation.needed.filter { !blobs.contains($0.digest) }
+        }
         // A graph, say, that several snapshots share.
         var seen = Set<Digest>()
         return missing.filter { seen.insert($0.digest).inserted }
@@ -71,14 +76,19 @@ final class TaskRunner {
         let model = try shelf.open(offer.snapshot)
         defer { shelf.close() }
         let pace = Pace(progress: progress, isCancelled: isCancelled)
+        var residual = residual
+        if case .train = offer.work {
+            residual = try ResidualAdaptation(residual, changes: offer.changes, blobs: blobs)
+                .adapted(changes: offer.changes)
+        }
         var result: (blob: BlobReference?, residual: Digest?, metrics: TaskMetrics)
         switch offer.work {
         case _ where echoes: result = try echo(model, offer: offer, residual: residual)
         case .train(let recipe, let teacher, let control):
             result = try train(
                 model, recipe, teacher: teacher, control: control, offer: offer, residual: residual, pace: pace)
-        case .score(let samples, let batch):
-            result = try score(model, samples: samples, batch: batch, offer: offer, pace: pace)
+        case .score(let request, let decision):
+            result = try score(model, request, decision, offer: offer, pace: pace)
         case .calibrate(let samples):
             result = try calibrate(model, samples: samples, seed: offer.seed, pace: pace)
         case .evaluate(let samples, let compact, let loss):

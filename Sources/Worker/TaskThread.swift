@@ -35,7 +35,7 @@ final class TaskThread: Sendable {
         _ = cancelledRounds.withLock { $0.remove(offer.round) }
         queue.async { [self] in
             do {
-                let missing = try runner.missing(for: offer)
+                let missing = try runner.missing(for: offer, residual: memory.residual)
                 if !missing.isEmpty {
                     report(.missing(round: offer.round, blobs: missing))
                     return
@@ -45,7 +45,7 @@ final class TaskThread: Sendable {
                     held = try runner.settle(offer)
                 } catch let error where !Self.isDiskFull(error) {
                     // What was on this disk is of no use (and was moved aside): ask for it anew, or build it from its recipe.
-                    let missing = try runner.missing(for: offer)
+                    let missing = try runner.missing(for: offer, residual: memory.residual)
                     guard missing.isEmpty else {
                         report(.missing(round: offer.round, blobs: missing))
                         return
@@ -73,6 +73,10 @@ final class TaskThread: Sendable {
             keep.insert(reference.graph.digest)
         }
         for blob in offer.work.blobs { keep.insert(blob.digest) }
+        // A residual is adapted when the next task changes weights.
+        for blob in try ResidualAdaptation(memory.residual, changes: offer.changes, blobs: blobs).needed {
+            keep.insert(blob.digest)
+        }
         try blobs.garbageCollect(keeping: keep)
     }
 

@@ -38,7 +38,7 @@ struct AsynchronousRoundTests {
         let next = SnapshotFacts(
             version: base.version + 1,
             snapshot: BlobReference(digest: Machine.digest(UInt8(200 + base.version)), byteCount: 1000),
-            graph: base.graph, maskEpoch: 0, sparsity: 0)
+            graph: base.graph, maskEpoch: 0, sparsity: 0, size: ModelSize(parameters: 100, macs: 1000, bytes: 1000))
         return machine.receive(
             .stepComputed(ComputedStep(outcome: StepOutcome(), snapshot: next), wireBytesUp: 0, wireBytesDown: 0),
             at: now)

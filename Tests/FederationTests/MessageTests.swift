@@ -6,6 +6,7 @@ import UpdateCodec
 
 private func digest(_ byte: UInt8) -> Digest { CoordinatorMachineTests.digest(byte) }
 
+private func blob(_ byte: UInt8) -> BlobReference { BlobReference(digest: digest(byte), byteCount: 7) }
 private let reference = SnapshotReference(
     version: 3, snapshot: BlobReference(digest: digest(1), byteCount: 99),
     graph: BlobReference(digest: digest(2), byteCount: 9),
@@ -31,7 +32,22 @@ private let offers: [TaskWork] = [
             clipNorm: 2, clipValue: 3, precision: .bfloat16, proximal: 4, correction: .scaffold),
         teacher: nil, control: ControlReference(previous: reference, reach: 0.75)),
     .evaluate(samples: 3, compact: nil, loss: .binary),
-    .score(samples: 10, batch: 5), .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
+    
+    .score(
+        ScoreRequest(samples: 10, batch: 5, learningRate: 0.5, loss: .binary),
+        MaskDecision(
+            rules: MaskRules(
+                granularity: .channel, criterion: .stability, scope: .isomorphic, rule: .threshold, threshold: 0.25,
+                blockRows: 2, blockColumns: 8, multiple: 8, normalized: true, keepsBorders: true,
+                excluded: ["conv1", "fc"]), amount: .macs(12_345))),
+    .score(
+        ScoreRequest(samples: 1, batch: 1),
+        MaskDecision(rules: MaskRules(), amount: .milliseconds(target: 0.5, share: 0.25), regrow: 0.3)),
+    .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .sparsity(0.5))),
+    .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .keep(0.5))),
+    .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .weights(9))),
+    .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .bytes(9))),
+    .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
     .evaluate(
         samples: 5,
         compact: CompactReference(
@@ -53,6 +69,9 @@ private let coordinatorMessages: [CoordinatorMessage] =
                 round: 1, leaseSeconds: 30, seed: .max, snapshot: reference,
                 scheme: WireScheme(selection: .topK(density: 0.05), values: .ternary), acceptedRounds: 1,
                 retain: [digest(9)],
+                changes: [
+                    .structure(blob(4), graph: blob(5)), .rewound,
+                ],
                 work: $0))
     }
 

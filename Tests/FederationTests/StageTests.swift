@@ -2,6 +2,12 @@ import Testing
 
 @testable import Federation
 
+private let size = ModelSize(parameters: 1000, macs: 20_000, bytes: 5_000)
+
+private func masked(_ sparsity: Double, _ rules: MaskRules = MaskRules()) -> MaskDecision {
+    MaskDecision(rules: rules, amount: .sparsity(sparsity))
+}
+
 /// All steps of a stage whose steps all succeed.
 private func steps(_ stage: any Stage) -> [Step] {
     var stage = stage
@@ -15,7 +21,7 @@ private func steps(_ stage: any Stage) -> [Step] {
 
 @Test func trainEndsWithAnEvaluation() {
     let recipe = TrainingRecipe()
-    let stage = StagePlan.train(TrainPlan(rounds: 2, recipe: recipe)).makeStage(sparsity: 0)
+    let stage = StagePlan.train(TrainPlan(rounds: 2, recipe: recipe)).makeStage(sparsity: 0, size: size)
     let continued = ServerStep(continues: true)
     #expect(
         steps(stage) == [
@@ -26,21 +32,25 @@ private func steps(_ stage: any Stage) -> [Step] {
 
 @Test func magnitudePruningMasksThenRecovers() {
     let recipe = TrainingRecipe()
-    let plan = PrunePlan(sparsity: 0.8, schedule: .linear, steps: 2, roundsPerStep: 1, recipe: recipe)
+    let plan = PrunePlan(target: .sparsity(0.8), schedule: .linear, steps: 2, roundsPerStep: 1, recipe: recipe)
     #expect(
-        steps(StagePlan.prune(plan).makeStage(sparsity: 0)) == [
-            .maskByMagnitude(sparsity: 0.4), .train(recipe.atRound(0, of: 2), teacher: nil),
-            .maskByMagnitude(sparsity: 0.8),
+        steps(StagePlan.prune(plan).makeStage(sparsity: 0, size: size)) == [
+            .decideMask(masked(0.4)), .train(recipe.atRound(0, of: 2), teacher: nil),
+            .decideMask(masked(0.8)),
             .train(recipe.atRound(1, of: 2), teacher: nil, server: ServerStep(continues: true)),
             .evaluate(samples: nil),
         ])
 }
 
 @Test func taylorPruningScoresBeforeEachMask() {
-    let plan = PrunePlan(criterion: .taylor, schedule: .oneShot, steps: 3, roundsPerStep: 0, scoreSamples: 9)
+    let rules = MaskRules(criterion: .taylor)
+    let plan = PrunePlan(rules: rules, schedule: .oneShot, steps: 3, roundsPerStep: 0, scoreSamples: 9)
     #expect(
-        steps(StagePlan.prune(plan).makeStage(sparsity: 0))
-            == [.score(samples: 9, batch: 64, sparsity: 0.8), .evaluate(samples: nil)])
+        steps(StagePlan.prune(plan).makeStage(sparsity: 0, size: size))
+            == [
+                .score(ScoreRequest(samples: 9, batch: 64, learningRate: 0.05), masked(0.8, rules)),
+                .evaluate(samples: nil),
+            ])
 }
 
 /// Zhu & Gupta 2017, eq. 1, by hand: n = 4, s_i = 0, s_f = 0.8: 0.8·(1 − (1 − t/4)³).
@@ -53,8 +63,8 @@ private func steps(_ stage: any Stage) -> [Step] {
 }
 
 @Test func aSecondPruneStageGoesOnFromWhereTheFirstEnded() {
-    let plan = PrunePlan(sparsity: 0.9, schedule: .linear, steps: 2, roundsPerStep: 0)
-    #expect(steps(StagePlan.prune(plan).makeStage(sparsity: 0.5)).first == .maskByMagnitude(sparsity: 0.7))
+    let plan = PrunePlan(target: .sparsity(0.9), schedule: .linear, steps: 2, roundsPerStep: 0)
+    #expect(steps(StagePlan.prune(plan).makeStage(sparsity: 0.5, size: size)).first == .decideMask(masked(0.7)))
 }
 
 /// However a stage is cut into rounds, a task's steps stand where they would in one long round.

@@ -184,11 +184,12 @@ extension SimulatedWorld {
 
     private func compute(_ computation: StepComputation) -> ComputedStep {
         switch computation {
-        case .transform(let step, let base):
-            guard case .maskByMagnitude(let sparsity) = step else { preconditionFailure("\(step) is no transform") }
+        case .transform(.decideMask(let decision), let base, _):
             return publish(
-                SimulatedNumerics.snapshot(after: base.snapshot.digest.content, masking: sparsity), base,
-                maskEpoch: base.maskEpoch + 1, sparsity: sparsity, moments: base.moments)
+                SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isRewound: false), base,
+                maskEpoch: base.maskEpoch + 1, sparsity: 0.5, moments: base.moments, decision: decision)
+        case .transform(.rewind, let base, let source?): return rewind(to: source, base)
+        case .transform(let step, _, _): preconditionFailure("\(step) is no transform")
         case .fold(let rule, _, _, let base):
             let sum = coordinator.foldSum
             coordinator.foldRound = nil
@@ -205,9 +206,9 @@ extension SimulatedWorld {
                     SimulatedNumerics.snapshot(next, with: moments), base, maskEpoch: base.maskEpoch,
                     sparsity: base.sparsity,
                     moments: moments)
-            case .maskByScores(let sparsity):
+            case .scores(let decision):
                 return publish(
-                    next, base, maskEpoch: base.maskEpoch + 1, sparsity: sparsity, moments: base.moments)
+                    next, base, maskEpoch: base.maskEpoch + 1, sparsity: 0.5, moments: base.moments, decision: decision)
             case .calibration(let method, let percentile):
                 let calibration = SimulatedNumerics.reference(SimulatedNumerics.calibration(sum), 20_000)
                 let compact = SimulatedNumerics.reference(SimulatedNumerics.compact(sum), 250_000)
@@ -222,13 +223,26 @@ extension SimulatedWorld {
         }
     }
 
+    private func rewind(to source: StepSource, _ base: SnapshotFacts) -> ComputedStep {
+        let earlier = source.snapshot.snapshot.digest
+        if !coordinator.disk.get(earlier) { violate("the snapshot to go back to is gone") }
+        for change in source.changes where !coordinator.disk.get(change.digest) { violate("a structure change is gone") }
+        let content = SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isRewound: true)
+        var step = publish(content, base, maskEpoch: base.maskEpoch + 1, sparsity: base.sparsity)
+        step.snapshot?.isRewound = true
+        step.snapshot?.delta = nil
+        step.snapshot?.residual = nil
+        return step
+    }
+
     private func publish(
-        _ content: UInt64, _ base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double, moments: ServerMoments? = nil
+        _ content: UInt64, _ base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double, moments: ServerMoments? = nil,
+        decision: MaskDecision? = nil
     ) -> ComputedStep {
         let facts = SimulatedNumerics.facts(
-            content, after: base, maskEpoch: maskEpoch, sparsity: sparsity, moments: moments)
+            content, after: base, maskEpoch: maskEpoch, sparsity: sparsity, moments: moments, decision: decision)
         for digest in [
-            facts.snapshot.digest, facts.delta?.blob.digest, facts.residual?.digest, facts.moments?.first.digest,
+            facts.snapshot.digest, facts.graph.digest, facts.delta?.blob.digest, facts.residual?.digest, facts.moments?.first.digest,
         ] {
             if let digest { coordinator.disk.put(digest) }
         }

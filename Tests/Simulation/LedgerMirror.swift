@@ -106,7 +106,7 @@ struct LedgerMirror {
         snapshots.append(content)
         var implied =
             round == nil
-            ? SimulatedNumerics.snapshot(after: base, masking: snapshot.sparsity)
+            ? SimulatedNumerics.snapshot(after: base, isRewound: snapshot.isRewound)
             : SimulatedNumerics.snapshot(after: base, folding: openSum)
         if round != nil, let server = openServer {
             // A stage begins without the moments of another.

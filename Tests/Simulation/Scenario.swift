@@ -103,12 +103,15 @@ public struct SimulationScenario: Sendable {
                 stages.append(.train(TrainPlan(rounds: random.integer(1...3), recipe: recipe, server: server)))
             case 2:
                 let teacher = index > 0 && random.chance(0.7) ? TeacherSource.stage(0) : .file("teacher.onnx")
-                stages.append(.distill(DistillPlan(rounds: random.integer(1...2), teacher: teacher)))
+                stages.append(.distill(DistillPlan(rounds: random.integer(1...2), teacher: TeacherPlan(source: teacher))))
             case 3:
                 stages.append(
                     .prune(
                         PrunePlan(
-                            criterion: random.chance(0.5) ? .taylor : .magnitude, steps: random.integer(1...2),
+                            rules: MaskRules(
+                                granularity: random.chance(0.5) ? .channel : .weight,
+                                criterion: random.chance(0.5) ? .taylor : .l2),
+                            schedule: random.chance(0.2) ? .lottery : .cubic, steps: random.integer(1...2),
                             roundsPerStep: random.integer(0...1))))
             case 4: stages.append(.quantize(QuantizePlan()))
             default: stages.append(.evaluate(EvaluatePlan()))

@@ -23,6 +23,7 @@ enum SimulatedNumerics {
 
     static let firstSnapshot: UInt64 = 101
     static let graph: UInt64 = 102
+    static let size = ModelSize(parameters: 250_000, macs: 1_000_000, bytes: snapshotBytes)
     static let teacher: UInt64 = 103
 
     static func records(of plan: Plan, withRecipe: Bool) -> [LedgerRecord] {
@@ -35,7 +36,7 @@ enum SimulatedNumerics {
             .snapshotPublished(
                 SnapshotFacts(
                     version: 0, snapshot: reference(firstSnapshot, snapshotBytes), graph: reference(graph, 5_000),
-                    maskEpoch: 0, sparsity: 0, recipe: recipe)),
+                    maskEpoch: 0, sparsity: 0, size: size, recipe: recipe)),
         ]
     }
 
@@ -53,9 +54,9 @@ enum SimulatedNumerics {
     /// The snapshot that a sum of shares makes of its base.
     static func snapshot(after base: UInt64, folding sum: UInt64) -> UInt64 { mixed(base, sum, 11) }
 
-    static func snapshot(after base: UInt64, masking sparsity: Double) -> UInt64 {
-        mixed(base, sparsity.bitPattern, 12)
-    }
+    /// What a mask, or the way back to early weights, makes of a snapshot.
+    static func snapshot(after base: UInt64, isRewound: Bool) -> UInt64 { mixed(base, isRewound ? 19 : 12) }
+    static func graph(of snapshot: UInt64) -> UInt64 { mixed(snapshot, 20) }
 
     static func delta(to snapshot: UInt64) -> UInt64 { mixed(snapshot, 13) }
     static func downlinkResidual(of snapshot: UInt64) -> UInt64 { mixed(snapshot, 14) }
@@ -102,12 +103,16 @@ enum SimulatedNumerics {
 
     /// The next version of the shared model.
     static func facts(
-        _ content: UInt64, after base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double, moments: ServerMoments?
+        _ content: UInt64, after base: SnapshotFacts, maskEpoch: UInt32, sparsity: Double, moments: ServerMoments?,
+        decision: MaskDecision? = nil
     ) -> SnapshotFacts {
-        SnapshotFacts(
-            version: base.version + 1, snapshot: reference(content, snapshotBytes), graph: base.graph,
-            maskEpoch: maskEpoch, sparsity: sparsity,
+        let isStructural = decision?.rules.granularity.isStructural ?? false
+        return SnapshotFacts(
+            version: base.version + 1, snapshot: reference(content, snapshotBytes),
+            graph: isStructural ? reference(graph(of: content), 5_000) : base.graph,
+            maskEpoch: maskEpoch, sparsity: sparsity, size: size,
             delta: DeltaReference(
+                isStructural ? .structure : .values,
                 blob: reference(delta(to: content), deltaBytes), from: base.snapshot.digest, to: .simulated(content)),
             residual: reference(downlinkResidual(of: content), snapshotBytes), moments: moments)
     }

@@ -22,7 +22,7 @@ extension SimulatedWorld {
         case .examine(let facts): "examine round \(facts.round) of \(facts.worker)"
         case .compute(.fold(_, let round, let contributions, _)):
             "compute round \(round) from " + contributions.map { "\($0.worker)/\($0.round)" }.joined(separator: " ")
-        case .compute(.transform(let step, _)): "compute \(step)"
+        case .compute(.transform(let step, _, _)): "compute \(step)"
         case .log(let event): "log \(event.name) " + event.fields.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
         default: "\(action)"
         }

@@ -72,9 +72,9 @@ final class WorkerProcess {
             let start = reference.route.first?.from ?? reference.snapshot.digest
             guard build(start, graph: reference.graph.digest) else { return whole(reference) }
         }
-        guard disk.contains(reference.graph.digest), let rest = remainingRoute(of: reference) else {
-            return whole(reference)
-        }
+        guard let rest = remainingRoute(of: reference),
+            disk.contains(reference.graph.digest) || rest.contains(where: { $0.kind == .structure })
+        else { return whole(reference) }
         return rest.map(\.blob).filter { !disk.contains($0.digest) }
     }
 
@@ -115,6 +115,7 @@ final class WorkerProcess {
         for step in rest {
             guard disk.get(step.blob.digest) else { return false }
         }
+        if rest.contains(where: { $0.kind == .structure }) { disk.put(reference.graph.digest) }
         disk.put(reference.snapshot.digest)
         return true
     }

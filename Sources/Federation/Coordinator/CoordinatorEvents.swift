@@ -71,10 +71,23 @@ public enum RunFailure: Sendable, Equatable {
     case stopped
 }
 
+/// An earlier snapshot, and what has left the model since.
+public struct StepSource: Sendable, Equatable {
+    public var snapshot: SnapshotFacts
+    /// Structure changes from there to the current snapshot, in order.
+    public var changes: [BlobReference]
+
+    public init(snapshot: SnapshotFacts, changes: [BlobReference] = []) {
+        self.snapshot = snapshot
+        self.changes = changes
+    }
+}
+
 /// How closing one step is computed. Contributions are in order of worker name.
 public enum StepComputation: Sendable, Equatable {
     case fold(FoldRule, round: Int, contributions: [ContributionFacts], base: SnapshotFacts)
-    case transform(Step, base: SnapshotFacts)
+    /// `source` is what a step that puts weights back reads them from.
+    case transform(Step, base: SnapshotFacts, source: StepSource? = nil)
 }
 
 /// What the shell must do. Durable actions come before the sends that depend on them; the shell works in order.

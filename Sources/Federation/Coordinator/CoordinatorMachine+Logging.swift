@@ -35,12 +35,13 @@ extension CoordinatorMachine {
     }
 
     func maskDecided(_ facts: SnapshotFacts, by step: Step) -> LogEvent {
-        let criterion = if case .score = step { "taylor" } else { "magnitude" }
-        return LogEvent(
+        LogEvent(
             "mask.decided",
             [
                 "epoch": .int(Int(facts.maskEpoch)), "sparsity": .double(facts.sparsity),
-                "criterion": .string(criterion),
+                "criterion": .string(step.decision.map { "\($0.rules.criterion)" } ?? ""),
+                "granularity": .string(step.decision?.rules.granularity.word ?? ""),
+                "parameters": .int(facts.size.parameters), "macs": .int(facts.size.macs ?? 0),
             ])
     }
 

@@ -9,7 +9,7 @@ extension CoordinatorMachine {
         return TaskOffer(
             round: round, leaseSeconds: plan.fleet.leaseSeconds, seed: seed.next(),
             snapshot: reference(to: current, held: held), scheme: plan.wire.up,
-            acceptedRounds: history.acceptedRounds[worker] ?? 0, retain: retained,
+            acceptedRounds: history.acceptedRounds[worker] ?? 0, retain: retained, changes: history.changes,
             work: work(step, held: held))
     }
 
@@ -18,10 +18,10 @@ extension CoordinatorMachine {
         case .train(let recipe, let teacher, _):
             return .train(
                 recipe, teacher: teacher.map { self.teacher($0, held: held) }, control: control(recipe, held: held))
-        case .score(let samples, let batch, _): return .score(samples: samples, batch: batch)
+        case .score(let request, let decision): return .score(request, decision)
         case .calibrate(let samples, _, _): return .calibrate(samples: samples)
         case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact, loss: lossInUse)
-        case .maskByMagnitude: preconditionFailure("a mask by magnitude needs no worker")
+        case .decideMask, .rewind: preconditionFailure("\(step) needs no worker")
         }
     }
 
@@ -61,8 +61,7 @@ extension CoordinatorMachine {
     private var retained: [Digest] {
         var digests: [Digest] = []
         for stage in plan.stages[min(history.stageIndex, plan.stages.count)...] {
-            guard case .distill(let distill) = stage, case .stage(let index) = distill.teacher,
-                index < history.stageSnapshots.count
+            guard case .stage(let index)? = stage.teacher?.source, index < history.stageSnapshots.count
             else { continue }
             let digest = history.snapshots[history.stageSnapshots[index]].snapshot.digest
             if !digests.contains(digest) { digests.append(digest) }

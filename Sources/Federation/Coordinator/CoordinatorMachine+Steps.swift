@@ -36,7 +36,7 @@ extension CoordinatorMachine {
         }
         guard let task = step.task, let fold = step.fold else {
             phase = .computing(startedAt: now)
-            return actions + [.compute(.transform(step, base: base))]
+            return actions + [.compute(.transform(step, base: base, source: source(of: step)))]
         }
         let number = history.roundsOpened
         phase = .collecting(openedAt: now)
@@ -63,6 +63,14 @@ extension CoordinatorMachine {
         let over = leases.filter { staleness(of: $0.value.round) == nil }.map(\.key)
         actions += withdrawLeases(of: over, reason: "the round it was for is over")
         return actions + assignTasks(at: now) + examineArrived()
+    }
+
+    /// The snapshot that a step reads besides the current one.
+    private func source(of step: Step) -> StepSource? {
+        guard case .rewind(let stage) = step else { return nil }
+        let version = stage.map { history.stageSnapshots[$0] } ?? 0
+        let changes = history.snapshots[(version + 1)...].compactMap(\.delta).filter { $0.kind == .structure }
+        return StepSource(snapshot: history.snapshots[version], changes: changes.map(\.blob))
     }
 
     private mutating func finishStage(at now: Double) -> [CoordinatorAction] {

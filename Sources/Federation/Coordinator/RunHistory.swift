@@ -71,6 +71,8 @@ public struct RunHistory: Sendable {
     public private(set) var seconds = 0.0
     public private(set) var export: ExportFacts?
     public private(set) var isFinished = false
+    /// What workers must adapt what they keep to.
+    public private(set) var changes: [KeptChange] = []
     private var stage: (any Stage)?
 
     public init(plan: Plan) { self.plan = plan }
@@ -133,7 +135,7 @@ public struct RunHistory: Sendable {
             StageSummary(
                 kind: stagePlan.kind, accuracyBefore: accuracy, sparsity: snapshot.sparsity, bytesBefore: bytes,
                 bytesAfter: bytes))
-        stage = stagePlan.makeStage(sparsity: snapshot.sparsity)
+        stage = stagePlan.makeStage(sparsity: snapshot.sparsity, size: snapshot.size)
         step = stage?.next()
     }
 
@@ -142,6 +144,7 @@ public struct RunHistory: Sendable {
     ) {
         if let snapshot {
             control = controlRound()
+            note(snapshot, after: snapshots.last)
             snapshots.append(snapshot)
         }
         if let compact = outcome.compact { self.compact = compact }
@@ -153,6 +156,13 @@ public struct RunHistory: Sendable {
         openRound = nil
         stage?.stepFinished(outcome)
         step = stage?.next()
+    }
+
+    private mutating func note(_ snapshot: SnapshotFacts, after previous: SnapshotFacts?) {
+        if snapshot.isRewound { changes.append(.rewound) }
+        if let delta = snapshot.delta, delta.kind == .structure, let previous {
+            changes.append(.structure(delta.blob, graph: previous.graph))
+        }
     }
 
     /// What the round that just ended is for the next one's corrections.

@@ -326,7 +326,7 @@ nonisolated struct Pleach_V1_Heartbeat: Sendable {
   init() {}
 }
 
-/// A delta blob leads from one snapshot to another.
+/// A blob that leads from one snapshot to another.
 nonisolated struct Pleach_V1_DeltaReference: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -339,6 +339,30 @@ nonisolated struct Pleach_V1_DeltaReference: Sendable {
   var from: Data = Data()
 
   var to: Data = Data()
+
+  /// 0 an update container, 1 a structure change (structure-change.md).
+  var kind: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// After this, what workers keep of their weights (residuals, momentum, control variates) must be adapted.
+nonisolated struct Pleach_V1_KeptChange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// A structure change and the graph that it applies to; empty where weights were put back to earlier values, after
+  /// which nothing of what is kept holds.
+  var blob: Data = Data()
+
+  var byteCount: UInt64 = 0
+
+  var graph: Data = Data()
+
+  var graphByteCount: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -660,16 +684,159 @@ nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
   fileprivate var _storage = _StorageClass.defaultInstance
 }
 
-nonisolated struct Pleach_V1_ScoreWork: Sendable {
+nonisolated struct Pleach_V1_ScoreWork: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var samples: UInt64 = 0
+  var samples: UInt64 {
+    get {_storage._samples}
+    set {_uniqueStorage()._samples = newValue}
+  }
 
-  var batch: UInt32 = 0
+  var batch: UInt32 {
+    get {_storage._batch}
+    set {_uniqueStorage()._batch = newValue}
+  }
+
+  /// Of the local steps of the criterion `movement`.
+  var learningRate: Double {
+    get {_storage._learningRate}
+    set {_uniqueStorage()._learningRate = newValue}
+  }
+
+  /// As in TrainWork.
+  var loss: UInt32 {
+    get {_storage._loss}
+    set {_uniqueStorage()._loss = newValue}
+  }
+
+  /// What the scores are for: they follow from it, and so do a worker's own masks where it is to vote.
+  var decision: Pleach_V1_MaskDecision {
+    get {_storage._decision ?? Pleach_V1_MaskDecision()}
+    set {_uniqueStorage()._decision = newValue}
+  }
+  /// Returns true if `decision` has been explicitly set.
+  var hasDecision: Bool {_storage._decision != nil}
+  /// Clears the value of `decision`. Subsequent reads from it will return its default value.
+  mutating func clearDecision() {_uniqueStorage()._decision = nil}
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// What one step of a prune stage decides. Numbers of words are those of Sources/Federation/Plan/PrunePlan.swift.
+nonisolated struct Pleach_V1_MaskDecision: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0 weight, 1 channel, 2 head, 3 layer, 4 block, 5 two of four.
+  var granularity: UInt32 = 0
+
+  /// 0 l1, 1 l2, 2 taylor, 3 gradientNorm, 4 stability, 5 fisher, 6 bnScale, 7 fpgm, 8 lamp, 9 movement.
+  var criterion: UInt32 = 0
+
+  /// 0 local, 1 global, 2 isomorphic.
+  var scope: UInt32 = 0
+
+  /// 0 scores, 1 majority, 2 union, 3 intersection, 4 threshold.
+  var rule: UInt32 = 0
+
+  var threshold: Double = 0
+
+  var blockRows: UInt32 = 0
+
+  var blockColumns: UInt32 = 0
+
+  var multiple: UInt32 = 0
+
+  var normalized: Bool = false
+
+  var keepsBorders: Bool = false
+
+  var excluded: [String] = []
+
+  var regrow: Double = 0
+
+  var amount: Pleach_V1_MaskDecision.OneOf_Amount? = nil
+
+  var sparsity: Double {
+    get {
+      if case .sparsity(let v)? = amount {return v}
+      return 0
+    }
+    set {amount = .sparsity(newValue)}
+  }
+
+  var keep: Double {
+    get {
+      if case .keep(let v)? = amount {return v}
+      return 0
+    }
+    set {amount = .keep(newValue)}
+  }
+
+  var weights: UInt64 {
+    get {
+      if case .weights(let v)? = amount {return v}
+      return 0
+    }
+    set {amount = .weights(newValue)}
+  }
+
+  var macs: UInt64 {
+    get {
+      if case .macs(let v)? = amount {return v}
+      return 0
+    }
+    set {amount = .macs(newValue)}
+  }
+
+  var bytes: UInt64 {
+    get {
+      if case .bytes(let v)? = amount {return v}
+      return 0
+    }
+    set {amount = .bytes(newValue)}
+  }
+
+  var milliseconds: Pleach_V1_MaskDecision.Milliseconds {
+    get {
+      if case .milliseconds(let v)? = amount {return v}
+      return Pleach_V1_MaskDecision.Milliseconds()
+    }
+    set {amount = .milliseconds(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Amount: Equatable, Sendable {
+    case sparsity(Double)
+    case keep(Double)
+    case weights(UInt64)
+    case macs(UInt64)
+    case bytes(UInt64)
+    case milliseconds(Pleach_V1_MaskDecision.Milliseconds)
+
+  }
+
+  nonisolated struct Milliseconds: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var target: Double = 0
+
+    var share: Double = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
 
   init() {}
 }
@@ -767,6 +934,12 @@ nonisolated struct Pleach_V1_TaskOffer: @unchecked Sendable {
     set {_uniqueStorage()._retain = newValue}
   }
 
+  /// All of the run so far, the oldest first.
+  var changes: [Pleach_V1_KeptChange] {
+    get {_storage._changes}
+    set {_uniqueStorage()._changes = newValue}
+  }
+
   var work: OneOf_Work? {
     get {return _storage._work}
     set {_uniqueStorage()._work = newValue}
@@ -842,6 +1015,7 @@ nonisolated struct Pleach_V1_Metrics: Sendable {
 
   var correct: UInt64 = 0
 
+  /// Targets behind loss_sum and correct.
   var measured: UInt64 = 0
 
   var seconds: Double = 0
@@ -857,7 +1031,7 @@ nonisolated struct Pleach_V1_Metrics: Sendable {
   /// Time from the offer until the task's inputs were there.
   var fetchSeconds: Double = 0
 
-  /// Samples that could not be read and were left out.
+  /// Reads that found a sample damaged, which then was left out; a sample counts each time.
   var damaged: UInt64 = 0
 
   /// How far the steps of training moved the weights for each unit of a gradient that stays the same.
@@ -1479,7 +1653,7 @@ nonisolated extension Pleach_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Pleach_V1_DeltaReference: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".DeltaReference"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blob\0\u{3}byte_count\0\u{1}from\0\u{1}to\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blob\0\u{3}byte_count\0\u{1}from\0\u{1}to\0\u{1}kind\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1491,6 +1665,7 @@ nonisolated extension Pleach_V1_DeltaReference: SwiftProtobuf.Message, SwiftProt
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.byteCount) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.from) }()
       case 4: try { try decoder.decodeSingularBytesField(value: &self.to) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.kind) }()
       default: break
       }
     }
@@ -1509,6 +1684,9 @@ nonisolated extension Pleach_V1_DeltaReference: SwiftProtobuf.Message, SwiftProt
     if !self.to.isEmpty {
       try visitor.visitSingularBytesField(value: self.to, fieldNumber: 4)
     }
+    if self.kind != 0 {
+      try visitor.visitSingularUInt32Field(value: self.kind, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1517,6 +1695,52 @@ nonisolated extension Pleach_V1_DeltaReference: SwiftProtobuf.Message, SwiftProt
     if lhs.byteCount != rhs.byteCount {return false}
     if lhs.from != rhs.from {return false}
     if lhs.to != rhs.to {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_KeptChange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".KeptChange"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blob\0\u{3}byte_count\0\u{1}graph\0\u{3}graph_byte_count\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.blob) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.byteCount) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.graph) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.graphByteCount) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.blob.isEmpty {
+      try visitor.visitSingularBytesField(value: self.blob, fieldNumber: 1)
+    }
+    if self.byteCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.byteCount, fieldNumber: 2)
+    }
+    if !self.graph.isEmpty {
+      try visitor.visitSingularBytesField(value: self.graph, fieldNumber: 3)
+    }
+    if self.graphByteCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.graphByteCount, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_KeptChange, rhs: Pleach_V1_KeptChange) -> Bool {
+    if lhs.blob != rhs.blob {return false}
+    if lhs.byteCount != rhs.byteCount {return false}
+    if lhs.graph != rhs.graph {return false}
+    if lhs.graphByteCount != rhs.graphByteCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2067,7 +2291,105 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Pleach_V1_ScoreWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ScoreWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}batch\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}batch\0\u{3}learning_rate\0\u{1}loss\0\u{1}decision\0")
+
+  fileprivate class _StorageClass {
+    var _samples: UInt64 = 0
+    var _batch: UInt32 = 0
+    var _learningRate: Double = 0
+    var _loss: UInt32 = 0
+    var _decision: Pleach_V1_MaskDecision? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _samples = source._samples
+      _batch = source._batch
+      _learningRate = source._learningRate
+      _loss = source._loss
+      _decision = source._decision
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._samples) }()
+        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._batch) }()
+        case 3: try { try decoder.decodeSingularDoubleField(value: &_storage._learningRate) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._loss) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._decision) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._samples != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._samples, fieldNumber: 1)
+      }
+      if _storage._batch != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._batch, fieldNumber: 2)
+      }
+      if _storage._learningRate.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._learningRate, fieldNumber: 3)
+      }
+      if _storage._loss != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._loss, fieldNumber: 4)
+      }
+      try { if let v = _storage._decision {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_ScoreWork, rhs: Pleach_V1_ScoreWork) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._samples != rhs_storage._samples {return false}
+        if _storage._batch != rhs_storage._batch {return false}
+        if _storage._learningRate != rhs_storage._learningRate {return false}
+        if _storage._loss != rhs_storage._loss {return false}
+        if _storage._decision != rhs_storage._decision {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_MaskDecision: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MaskDecision"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}granularity\0\u{1}criterion\0\u{1}scope\0\u{1}rule\0\u{1}threshold\0\u{3}block_rows\0\u{3}block_columns\0\u{1}multiple\0\u{1}normalized\0\u{3}keeps_borders\0\u{1}excluded\0\u{1}regrow\0\u{2}\u{8}sparsity\0\u{1}keep\0\u{1}weights\0\u{1}macs\0\u{1}bytes\0\u{1}milliseconds\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2075,26 +2397,196 @@ nonisolated extension Pleach_V1_ScoreWork: SwiftProtobuf.Message, SwiftProtobuf.
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.batch) }()
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.granularity) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.criterion) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.scope) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.rule) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self.threshold) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.blockRows) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.blockColumns) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.multiple) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.normalized) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.keepsBorders) }()
+      case 11: try { try decoder.decodeRepeatedStringField(value: &self.excluded) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.regrow) }()
+      case 20: try {
+        var v: Double?
+        try decoder.decodeSingularDoubleField(value: &v)
+        if let v = v {
+          if self.amount != nil {try decoder.handleConflictingOneOf()}
+          self.amount = .sparsity(v)
+        }
+      }()
+      case 21: try {
+        var v: Double?
+        try decoder.decodeSingularDoubleField(value: &v)
+        if let v = v {
+          if self.amount != nil {try decoder.handleConflictingOneOf()}
+          self.amount = .keep(v)
+        }
+      }()
+      case 22: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.amount != nil {try decoder.handleConflictingOneOf()}
+          self.amount = .weights(v)
+        }
+      }()
+      case 23: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.amount != nil {try decoder.handleConflictingOneOf()}
+          self.amount = .macs(v)
+        }
+      }()
+      case 24: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.amount != nil {try decoder.handleConflictingOneOf()}
+          self.amount = .bytes(v)
+        }
+      }()
+      case 25: try {
+        var v: Pleach_V1_MaskDecision.Milliseconds?
+        var hadOneofValue = false
+        if let current = self.amount {
+          hadOneofValue = true
+          if case .milliseconds(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.amount = .milliseconds(v)
+        }
+      }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.samples != 0 {
-      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.granularity != 0 {
+      try visitor.visitSingularUInt32Field(value: self.granularity, fieldNumber: 1)
     }
-    if self.batch != 0 {
-      try visitor.visitSingularUInt32Field(value: self.batch, fieldNumber: 2)
+    if self.criterion != 0 {
+      try visitor.visitSingularUInt32Field(value: self.criterion, fieldNumber: 2)
+    }
+    if self.scope != 0 {
+      try visitor.visitSingularUInt32Field(value: self.scope, fieldNumber: 3)
+    }
+    if self.rule != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rule, fieldNumber: 4)
+    }
+    if self.threshold.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.threshold, fieldNumber: 5)
+    }
+    if self.blockRows != 0 {
+      try visitor.visitSingularUInt32Field(value: self.blockRows, fieldNumber: 6)
+    }
+    if self.blockColumns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.blockColumns, fieldNumber: 7)
+    }
+    if self.multiple != 0 {
+      try visitor.visitSingularUInt32Field(value: self.multiple, fieldNumber: 8)
+    }
+    if self.normalized != false {
+      try visitor.visitSingularBoolField(value: self.normalized, fieldNumber: 9)
+    }
+    if self.keepsBorders != false {
+      try visitor.visitSingularBoolField(value: self.keepsBorders, fieldNumber: 10)
+    }
+    if !self.excluded.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.excluded, fieldNumber: 11)
+    }
+    if self.regrow.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.regrow, fieldNumber: 12)
+    }
+    switch self.amount {
+    case .sparsity?: try {
+      guard case .sparsity(let v)? = self.amount else { preconditionFailure() }
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 20)
+    }()
+    case .keep?: try {
+      guard case .keep(let v)? = self.amount else { preconditionFailure() }
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 21)
+    }()
+    case .weights?: try {
+      guard case .weights(let v)? = self.amount else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 22)
+    }()
+    case .macs?: try {
+      guard case .macs(let v)? = self.amount else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 23)
+    }()
+    case .bytes?: try {
+      guard case .bytes(let v)? = self.amount else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 24)
+    }()
+    case .milliseconds?: try {
+      guard case .milliseconds(let v)? = self.amount else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: Pleach_V1_ScoreWork, rhs: Pleach_V1_ScoreWork) -> Bool {
-    if lhs.samples != rhs.samples {return false}
-    if lhs.batch != rhs.batch {return false}
+  static func ==(lhs: Pleach_V1_MaskDecision, rhs: Pleach_V1_MaskDecision) -> Bool {
+    if lhs.granularity != rhs.granularity {return false}
+    if lhs.criterion != rhs.criterion {return false}
+    if lhs.scope != rhs.scope {return false}
+    if lhs.rule != rhs.rule {return false}
+    if lhs.threshold != rhs.threshold {return false}
+    if lhs.blockRows != rhs.blockRows {return false}
+    if lhs.blockColumns != rhs.blockColumns {return false}
+    if lhs.multiple != rhs.multiple {return false}
+    if lhs.normalized != rhs.normalized {return false}
+    if lhs.keepsBorders != rhs.keepsBorders {return false}
+    if lhs.excluded != rhs.excluded {return false}
+    if lhs.regrow != rhs.regrow {return false}
+    if lhs.amount != rhs.amount {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_MaskDecision.Milliseconds: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = Pleach_V1_MaskDecision.protoMessageName + ".Milliseconds"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}target\0\u{1}share\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularDoubleField(value: &self.target) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.share) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.target.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.target, fieldNumber: 1)
+    }
+    if self.share.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.share, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_MaskDecision.Milliseconds, rhs: Pleach_V1_MaskDecision.Milliseconds) -> Bool {
+    if lhs.target != rhs.target {return false}
+    if lhs.share != rhs.share {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2202,7 +2694,7 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TaskOffer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{3}lease_seconds\0\u{1}seed\0\u{1}snapshot\0\u{1}scheme\0\u{3}accepted_rounds\0\u{1}retain\0\u{2}\u{3}train\0\u{1}score\0\u{1}calibrate\0\u{1}evaluate\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{3}lease_seconds\0\u{1}seed\0\u{1}snapshot\0\u{1}scheme\0\u{3}accepted_rounds\0\u{1}retain\0\u{1}changes\0\u{2}\u{2}train\0\u{1}score\0\u{1}calibrate\0\u{1}evaluate\0")
 
   fileprivate class _StorageClass {
     var _round: UInt64 = 0
@@ -2212,6 +2704,7 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
     var _scheme: Pleach_V1_Scheme? = nil
     var _acceptedRounds: UInt64 = 0
     var _retain: [Data] = []
+    var _changes: [Pleach_V1_KeptChange] = []
     var _work: Pleach_V1_TaskOffer.OneOf_Work?
 
       // This property is used as the initial default value for new instances of the type.
@@ -2230,6 +2723,7 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
       _scheme = source._scheme
       _acceptedRounds = source._acceptedRounds
       _retain = source._retain
+      _changes = source._changes
       _work = source._work
     }
   }
@@ -2256,6 +2750,7 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
         case 5: try { try decoder.decodeSingularMessageField(value: &_storage._scheme) }()
         case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._acceptedRounds) }()
         case 7: try { try decoder.decodeRepeatedBytesField(value: &_storage._retain) }()
+        case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._changes) }()
         case 10: try {
           var v: Pleach_V1_TrainWork?
           var hadOneofValue = false
@@ -2341,6 +2836,9 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
       if !_storage._retain.isEmpty {
         try visitor.visitRepeatedBytesField(value: _storage._retain, fieldNumber: 7)
       }
+      if !_storage._changes.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._changes, fieldNumber: 8)
+      }
       switch _storage._work {
       case .train?: try {
         guard case .train(let v)? = _storage._work else { preconditionFailure() }
@@ -2376,6 +2874,7 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._scheme != rhs_storage._scheme {return false}
         if _storage._acceptedRounds != rhs_storage._acceptedRounds {return false}
         if _storage._retain != rhs_storage._retain {return false}
+        if _storage._changes != rhs_storage._changes {return false}
         if _storage._work != rhs_storage._work {return false}
         return true
       }

@@ -85,7 +85,7 @@ private func parsed<Message: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(Mes
     }
 }
 
-private func count(_ value: UInt64, _ field: String) throws(MessageError) -> Int {
+func count(_ value: UInt64, _ field: String) throws(MessageError) -> Int {
     guard value <= UInt64(MessageLimits.count) else { throw MessageError("\(field) is out of range") }
     return Int(value)
 }
@@ -104,7 +104,7 @@ func known<Word: RawRepresentable>(
     return word
 }
 
-private func text(_ value: String, _ field: String) throws(MessageError) -> String {
+func text(_ value: String, _ field: String) throws(MessageError) -> String {
     guard value.utf8.count <= MessageLimits.textBytes else { throw MessageError("\(field) is too long") }
     return value
 }
@@ -168,6 +168,7 @@ extension SnapshotReference {
         for step in body.route {
             route.append(
                 DeltaReference(
+                    try known(step.kind, "snapshot.route.kind"),
                     blob: try blob(step.blob, step.byteCount, "snapshot.route.blob"),
                     from: try digest(step.from, "snapshot.route.from"), to: try digest(step.to, "snapshot.route.to")))
         }
@@ -228,7 +229,12 @@ extension TaskOffer {
                 control: train.hasControl ? try ControlReference(train.control) : nil)
         case .score(let score):
             guard (1...1 << 20).contains(score.batch) else { throw MessageError("score.batch is out of range") }
-            work = .score(samples: try count(score.samples, "score.samples"), batch: Int(score.batch))
+            work = .score(
+                ScoreRequest(
+                    samples: try count(score.samples, "score.samples"), batch: Int(score.batch),
+                    learningRate: try finite(score.learningRate, 0...100, "score.learning_rate"),
+                    loss: score.loss == 0 ? nil : try known(score.loss, "score.loss")),
+                try MaskDecision(score.decision))
         case .calibrate(let calibrate):
             work = .calibrate(samples: try count(calibrate.samples, "calibrate.samples"))
         case .evaluate(let evaluate):
@@ -242,12 +248,16 @@ extension TaskOffer {
         guard body.retain.count <= MessageLimits.heldSnapshots else { throw MessageError("task.retain is too long") }
         var retain: [Digest] = []
         for data in body.retain { retain.append(try digest(data, "task.retain")) }
+        guard body.changes.count <= MessageLimits.changes else { throw MessageError("task.changes is too long") }
+        var changes: [KeptChange] = []
+        for change in body.changes { changes.append(try KeptChange(change)) }
         self.init(
             round: try count(body.round, "task.round"),
             leaseSeconds: try finite(body.leaseSeconds, MessageLimits.leaseSeconds, "task.lease_seconds"),
             seed: body.seed,
             snapshot: try SnapshotReference(body.snapshot), scheme: try WireScheme(body.scheme),
-            acceptedRounds: try count(body.acceptedRounds, "task.accepted_rounds"), retain: retain, work: work)
+            acceptedRounds: try count(body.acceptedRounds, "task.accepted_rounds"), retain: retain, changes: changes,
+            work: work)
     }
 }
 

@@ -115,6 +115,7 @@ extension TaskOffer {
         message.scheme = scheme.message
         message.acceptedRounds = UInt64(acceptedRounds)
         message.retain = retain.map { $0.data }
+        message.changes = changes.map(\.message)
         switch work {
         case .train(let recipe, let teacher, let control):
             message.train = recipe.message
@@ -123,9 +124,12 @@ extension TaskOffer {
                 message.train.control.previous = control.previous.message
                 message.train.control.reach = control.reach
             }
-        case .score(let samples, let batch):
-            message.score.samples = UInt64(samples)
-            message.score.batch = UInt32(batch)
+        case .score(let request, let decision):
+            message.score.samples = UInt64(request.samples)
+            message.score.batch = UInt32(request.batch)
+            message.score.learningRate = request.learningRate
+            message.score.loss = UInt32(request.loss?.rawValue ?? 0)
+            message.score.decision = decision.message
         case .calibrate(let samples):
             message.calibrate.samples = UInt64(samples)
         case .evaluate(let samples, let compact, let loss):
@@ -174,6 +178,7 @@ extension SnapshotReference {
             reference.byteCount = UInt64(step.blob.byteCount)
             reference.from = step.from.data
             reference.to = step.to.data
+            reference.kind = UInt32(step.kind.rawValue)
             return reference
         }
         if let recipe {

@@ -1,5 +1,5 @@
 /// Versions of the session protocol that this build speaks.
-public let supportedProtocolVersions: ClosedRange<UInt32> = 3...3
+public let supportedProtocolVersions: ClosedRange<UInt32> = 4...4
 
 /// What a worker tells of itself when a session begins.
 public struct Hello: Sendable, Equatable {
@@ -127,6 +127,9 @@ public enum MessageLimits {
     public static let textBytes = 1024
     public static let heldSnapshots = 1024
     public static let routeLength = 256
+    /// Changes that an offer tells of; a run has at most as many (`Plan`).
+    public static let changes = 4096
+    public static let excludedNames = 256
     public static let shapeRank = 8
     public static let blobBytes = 4 << 30
     public static let count = 1 << 40

@@ -15,17 +15,36 @@ public struct Recipe: Sendable, Equatable, Codable {
     }
 }
 
-/// A delta blob that leads from one snapshot to another.
+/// A blob that leads from one snapshot to another.
 public struct DeltaReference: Sendable, Equatable, Codable {
+    /// What the blob holds.
+    public enum Kind: UInt8, Sendable, Equatable, Codable {
+        // Raw values are on the wire and in ledgers; never renumber them.
+        /// An update container: what is added, or a new mask.
+        case values = 0
+        /// A `StructureChange`: what leaves the model.
+        case structure = 1
+    }
+
+    public var kind: Kind
     public var blob: BlobReference
     public var from: Digest
     public var to: Digest
 
-    public init(blob: BlobReference, from: Digest, to: Digest) {
+    public init(_ kind: Kind = .values, blob: BlobReference, from: Digest, to: Digest) {
+        self.kind = kind
         self.blob = blob
         self.from = from
         self.to = to
     }
+}
+
+/// Something after which what a worker has kept of its weights (residual, momentum, control variates) no longer fits.
+public enum KeptChange: Sendable, Equatable {
+    /// Some of it left the model: the blob is a `StructureChange`, applied to the snapshot of that digest's graph.
+    case structure(BlobReference, graph: BlobReference)
+    /// The weights were put back to earlier values: nothing of it holds any more.
+    case rewound
 }
 
 /// A snapshot and the cheapest way for one worker to get it.

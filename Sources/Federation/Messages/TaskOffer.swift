@@ -52,7 +52,7 @@ public struct CompactReference: Sendable, Equatable, Codable {
 public enum TaskWork: Sendable, Equatable {
     /// `control` is nil where no correction is asked for or the round before is none to compare with.
     case train(TrainingRecipe, teacher: TeacherReference?, control: ControlReference? = nil)
-    case score(samples: Int, batch: Int)
+    case score(ScoreRequest, MaskDecision)
     case calibrate(samples: Int)
     /// nil samples is all of the worker's test shard; a nil loss is as the data are.
     case evaluate(samples: Int?, compact: CompactReference?, loss: LossKind? = nil)
@@ -102,11 +102,14 @@ public struct TaskOffer: Sendable, Equatable {
     public var acceptedRounds: Int
     /// Snapshots that later tasks will name: the worker keeps them.
     public var retain: [Digest]
+    /// All changes of the run so far after which what workers keep must be adapted, the oldest first; what a worker keeps
+    /// says how many of them it has seen.
+    public var changes: [KeptChange]
     public var work: TaskWork
 
     public init(
         round: Int, leaseSeconds: Double, seed: UInt64, snapshot: SnapshotReference, scheme: WireScheme,
-        acceptedRounds: Int, retain: [Digest] = [], work: TaskWork
+        acceptedRounds: Int, retain: [Digest] = [], changes: [KeptChange] = [], work: TaskWork
     ) {
         self.round = round
         self.leaseSeconds = leaseSeconds
@@ -115,6 +118,7 @@ public struct TaskOffer: Sendable, Equatable {
         self.scheme = scheme
         self.acceptedRounds = acceptedRounds
         self.retain = retain
+        self.changes = changes
         self.work = work
     }
 }

@@ -145,6 +145,17 @@ public enum StagePlan: Sendable, Equatable {
     }
 }
 
+extension StagePlan {
+    /// Whom the stage's training rounds learn from.
+    public var teacher: TeacherPlan? {
+        switch self {
+        case .distill(let plan): plan.teacher
+        case .prune(let plan): plan.teacher
+        case .train, .quantize, .evaluate: nil
+        }
+    }
+}
+
 /// `train`: federated averaging.
 public struct TrainPlan: Sendable, Equatable {
     public var rounds: Int
@@ -168,65 +179,21 @@ public enum TeacherSource: Sendable, Equatable {
     case stage(Int)
 }
 
-/// `distill`: soft labels, L = α·T²·KL(teacher ‖ student) + (1−α)·CE (Hinton et al. 2015).
+/// `distill`: training with a teacher beside the labels.
 public struct DistillPlan: Sendable, Equatable {
     public var rounds: Int
     public var recipe: TrainingRecipe
     public var server: ServerOptimizer
-    public var teacher: TeacherSource
-    public var temperature: Double
-    public var alpha: Double
+    public var teacher: TeacherPlan
 
     public init(
         rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), server: ServerOptimizer = ServerOptimizer(),
-        teacher: TeacherSource, temperature: Double = 4, alpha: Double = 0.7
+        teacher: TeacherPlan
     ) {
         self.rounds = rounds
         self.recipe = recipe
         self.server = server
         self.teacher = teacher
-        self.temperature = temperature
-        self.alpha = alpha
-    }
-}
-
-public enum PruningCriterionKind: String, Sendable, Equatable, CaseIterable {
-    case magnitude
-    case taylor
-}
-
-public enum SparsityScheduleKind: String, Sendable, Equatable, CaseIterable {
-    case oneShot
-    case linear
-    case cubic
-}
-
-/// `prune`: an unstructured mask that the coordinator decides, in steps, each followed by recovery rounds.
-public struct PrunePlan: Sendable, Equatable {
-    public var criterion: PruningCriterionKind
-    /// Final share of prunable weights that are masked, 0 to 1.
-    public var sparsity: Double
-    public var schedule: SparsityScheduleKind
-    public var steps: Int
-    public var roundsPerStep: Int
-    public var recipe: TrainingRecipe
-    public var server: ServerOptimizer
-    /// Samples each worker scores per step (`taylor` only).
-    public var scoreSamples: Int
-
-    public init(
-        criterion: PruningCriterionKind = .magnitude, sparsity: Double = 0.8, schedule: SparsityScheduleKind = .cubic,
-        steps: Int = 4, roundsPerStep: Int = 1, recipe: TrainingRecipe = TrainingRecipe(),
-        server: ServerOptimizer = ServerOptimizer(), scoreSamples: Int = 1024
-    ) {
-        self.criterion = criterion
-        self.sparsity = sparsity
-        self.schedule = schedule
-        self.steps = steps
-        self.roundsPerStep = roundsPerStep
-        self.recipe = recipe
-        self.server = server
-        self.scoreSamples = scoreSamples
     }
 }
 

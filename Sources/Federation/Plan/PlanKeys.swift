@@ -33,8 +33,12 @@ enum PlanKeys {
     static let distill =
         ["rounds", "teacher", "temperature", "alpha"] + training + ["schedule"] + schedule + ["server"]
     static let prune =
-        ["criterion", "sparsity", "schedule", "steps", "roundsPerStep", "scoreSamples"] + training + supervision
-        + ["learningRateSchedule"] + schedule + ["server"]
+        [
+            "granularity", "criterion", "scope", "sparsity", "budget", "schedule", "steps", "roundsPerStep", "rewind",
+            "regrow", "rule", "threshold", "block", "multiple", "normalized", "borders", "exclude", "scoreSamples",
+            "teacher", "temperature", "alpha",
+        ] + training + supervision + ["learningRateSchedule"] + schedule + ["server"]
+    static let pruneBudget = ["weights", "macs", "bytes", "milliseconds"]
     static let server = ["optimizer", "learningRate", "momentum", "beta2", "epsilon"]
     static let quantize = ["calibration", "percentile", "samples"]
     static let evaluate = ["samples"]
@@ -45,7 +49,7 @@ enum PlanKeys {
         ("plan", plan), ("model", model), ("fleet", fleet), ("wire", wire), ("direction", direction),
         ("limits", limits),
         ("train", train), ("server", server), ("distill", distill), ("teacher", teacher), ("prune", prune),
-        ("quantize", quantize),
+        ("budget", pruneBudget), ("quantize", quantize),
         ("evaluate", evaluate), ("export", export),
     ]
 }
@@ -60,7 +64,4 @@ enum PlanWords {
 enum PlanWordsToCome {
     static let stages = ["factorize", "search"]
     static let targets = ["arm", "tensorrt", "openvino", "coreml"]
-    static let criteria = [
-        "gradientNorm", "gradientStability", "fisher", "obd", "batchNormScale", "geometricMedian", "lamp", "movement",
-    ]
 }

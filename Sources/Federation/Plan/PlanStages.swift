@@ -66,7 +66,7 @@ extension PlanReader {
         switch kind {
         case "train": .train(try train(in: section))
         case "distill": .distill(try distill(in: section, number: number))
-        case "prune": .prune(try prune(in: section))
+        case "prune": .prune(try prune(in: section, number: number))
         case "quantize": .quantize(try quantize(in: section))
         case "evaluate": .evaluate(EvaluatePlan(samples: try section.integer("samples", 1...1_000_000_000)))
         default: preconditionFailure("stage '\(kind)' has keys but no reader")
@@ -83,11 +83,13 @@ extension PlanReader {
                 message: "stage '\(stage.kind)' cannot follow 'quantize': only 'evaluate' can; move it up")
         }
         guard case .prune(let plan) = stage else { return }
-        for case .prune(let before) in earlier where before.sparsity >= plan.sparsity {
+        guard let share = plan.maskedShare else { return }
+        for case .prune(let before) in earlier {
+            guard let masked = before.maskedShare, masked >= share else { continue }
             throw section.error(
                 "sparsity",
-                "'sparsity' in stage 'prune' is \(plan.sparsity) but an earlier stage already prunes to "
-                    + "\(before.sparsity); raise it or remove the stage")
+                "stage 'prune' masks \(share) of the weights but an earlier stage already masks \(masked); raise it or "
+                    + "remove the stage")
         }
     }
 
@@ -109,7 +111,12 @@ extension PlanReader {
         let (recipe, server) = try training(in: section, hasLoss: false)
         return DistillPlan(
             rounds: try rounds(in: section), recipe: recipe, server: server,
-            teacher: try teacher(in: section, number: number),
+            teacher: try teacherPlan(in: section, number: number))
+    }
+
+    func teacherPlan(in section: PlanSection, number: Int) throws(PlanError) -> TeacherPlan {
+        TeacherPlan(
+            source: try teacher(in: section, number: number),
             temperature: try section.number("temperature", .above(0, upTo: 100), default: 4),
             alpha: try section.number("alpha", .from(0, upTo: 1), default: 0.7))
     }
@@ -134,31 +141,6 @@ extension PlanReader {
             preconditionFailure("'stage' is written and not read")
         }
         return .stage(stage - 1)
-    }
-
-    private func prune(in section: PlanSection) throws(PlanError) -> PrunePlan {
-        let schedule = try section.choice("schedule", Choices(SparsityScheduleKind.self), default: .cubic)
-        let steps = try section.integer("steps", 1...1000, default: schedule == .oneShot ? 1 : 4)
-        guard schedule != .oneShot || steps == 1 else {
-            throw section.error(
-                "steps", "schedule 'oneShot' prunes in 1 step, found \(steps); set 'roundsPerStep' for recovery rounds")
-        }
-        let criterion = try section.choice(
-            "criterion", Choices(PruningCriterionKind.self, toCome: PlanWordsToCome.criteria), default: .magnitude)
-        guard criterion == .taylor || !section.has("scoreSamples") else {
-            throw section.error("scoreSamples", "'scoreSamples' in stage 'prune' needs criterion: taylor")
-        }
-        let (recipe, server) = try training(in: section, schedule: "learningRateSchedule")
-        guard criterion != .taylor || recipe.loss == nil || recipe.loss == .crossEntropy else {
-            throw section.error("loss", "'loss' in stage 'prune' must be crossEntropy with criterion: taylor")
-        }
-        return PrunePlan(
-            criterion: criterion,
-            sparsity: try section.number("sparsity", .above(0, below: 1), default: 0.8),
-            schedule: schedule, steps: steps,
-            roundsPerStep: try section.integer("roundsPerStep", 0...1000, default: 1),
-            recipe: recipe, server: server,
-            scoreSamples: try section.integer("scoreSamples", 1...1_000_000_000, default: 1024))
     }
 
     private func quantize(in section: PlanSection) throws(PlanError) -> QuantizePlan {
@@ -186,8 +168,7 @@ extension StagePlan {
         case .train(let plan): plan.rounds + 1
         case .distill(let plan): plan.rounds + 1
         case .prune(let plan):
-            (plan.schedule == .oneShot ? 1 : plan.steps) * (plan.roundsPerStep + (plan.criterion == .taylor ? 1 : 0))
-                + 1
+            plan.steps * plan.roundsPerStep + (1...plan.steps).count(where: plan.asksForScores) + 1
         case .quantize: 2
         case .evaluate: 1
         }

@@ -6,21 +6,21 @@
 public enum FoldRule: Sendable, Equatable {
     /// Weighted mean of weight updates (McMahan et al. 2017), which the server's optimizer adds to the snapshot.
     case average(ServerStep = ServerStep())
-    /// Mean of w·g per weight; the smallest |mean| are masked until `sparsity` is reached.
-    case maskByScores(sparsity: Double)
+    /// Means of what workers found out about each weight or channel, or of their votes; they decide a mask.
+    case scores(MaskDecision)
     /// Exact sum of activation histograms; yields the compact model.
     case calibration(method: CalibrationMethodKind, percentile: Double)
     /// Sums of loss and correct predictions.
     case metrics
 }
 
-/// Which teacher a training step uses.
+/// Whom training learns from beside the labels: L = α·T²·KL(teacher ‖ student) + (1−α)·CE (Hinton et al. 2015).
 public struct TeacherPlan: Sendable, Equatable {
     public var source: TeacherSource
     public var temperature: Double
     public var alpha: Double
 
-    public init(source: TeacherSource, temperature: Double, alpha: Double) {
+    public init(source: TeacherSource, temperature: Double = 4, alpha: Double = 0.7) {
         self.source = source
         self.temperature = temperature
         self.alpha = alpha
@@ -30,11 +30,13 @@ public struct TeacherPlan: Sendable, Equatable {
 /// One thing a stage wants done.
 public enum Step: Sendable, Equatable {
     case train(TrainingRecipe, teacher: TeacherPlan?, server: ServerStep = ServerStep())
-    case score(samples: Int, batch: Int, sparsity: Double)
+    case score(ScoreRequest, MaskDecision)
     case calibrate(samples: Int, method: CalibrationMethodKind, percentile: Double)
     case evaluate(samples: Int?)
-    /// Done by the coordinator alone: mask the smallest magnitudes.
-    case maskByMagnitude(sparsity: Double)
+    /// Done by the coordinator alone: a mask from the weights themselves.
+    case decideMask(MaskDecision)
+    /// Done by the coordinator alone: survivors take the values they had at the end of that stage (nil: when the run began).
+    case rewind(toStage: Int?)
 
     /// The word in logs; nil for steps without a round.
     public var task: String? {
@@ -43,7 +45,7 @@ public enum Step: Sendable, Equatable {
         case .score: "score"
         case .calibrate: "calibrate"
         case .evaluate: "evaluate"
-        case .maskByMagnitude: nil
+        case .decideMask, .rewind: nil
         }
     }
 
@@ -51,10 +53,18 @@ public enum Step: Sendable, Equatable {
     public var fold: FoldRule? {
         switch self {
         case .train(_, _, let server): .average(server)
-        case .score(_, _, let sparsity): .maskByScores(sparsity: sparsity)
+        case .score(_, let decision): .scores(decision)
         case .calibrate(_, let method, let percentile): .calibration(method: method, percentile: percentile)
         case .evaluate: .metrics
-        case .maskByMagnitude: nil
+        case .decideMask, .rewind: nil
+        }
+    }
+
+    /// The mask that the step decides, if it does.
+    public var decision: MaskDecision? {
+        switch self {
+        case .score(_, let decision), .decideMask(let decision): decision
+        case .train, .calibrate, .evaluate, .rewind: nil
         }
     }
 }
@@ -68,16 +78,18 @@ public protocol Stage: Sendable {
 }
 
 extension StagePlan {
-    /// The stage that carries this plan out on a model that is `sparsity` sparse already.
-    public func makeStage(sparsity: Double) -> any Stage {
+    /// The stage that carries this plan out.
+    /// - Parameters:
+    ///   - sparsity: how sparse the model is already.
+    ///   - size: how large it is.
+    public func makeStage(sparsity: Double, size: ModelSize) -> any Stage {
         switch self {
         case .train(let plan): TrainStage(rounds: plan.rounds, recipe: plan.recipe, teacher: nil, server: plan.server)
         case .distill(let plan):
             TrainStage(
                 rounds: plan.rounds, recipe: plan.recipe,
-                teacher: TeacherPlan(source: plan.teacher, temperature: plan.temperature, alpha: plan.alpha),
-                server: plan.server)
-        case .prune(let plan): PruneStage(plan, initialSparsity: sparsity)
+                teacher: plan.teacher, server: plan.server)
+        case .prune(let plan): PruneStage(plan, initialSparsity: sparsity, initialSize: size)
         case .quantize(let plan): QuantizeStage(plan)
         case .evaluate(let plan): EvaluateStage(plan)
         }
@@ -111,59 +123,6 @@ public struct TrainStage: Stage {
     }
 
     public mutating func stepFinished(_ outcome: StepOutcome) { finished += 1 }
-}
-
-/// `prune`: per step a mask (with a scoring round before it where the criterion needs gradients) and recovery rounds.
-public struct PruneStage: Stage {
-    private enum Position: Equatable {
-        case mask(step: Int)
-        case recover(step: Int, round: Int)
-        case evaluate
-        case over
-    }
-
-    private let plan: PrunePlan
-    private var position = Position.mask(step: 1)
-    /// Share of prunable weights masked when the stage began; the schedule starts there.
-    private let initialSparsity: Double
-
-    public init(_ plan: PrunePlan, initialSparsity: Double) {
-        self.plan = plan
-        self.initialSparsity = initialSparsity
-    }
-
-    public mutating func next() -> Step? {
-        switch position {
-        case .mask(let step):
-            let sparsity = plan.schedule.sparsity(step: step, of: steps, from: initialSparsity, to: plan.sparsity)
-            return switch plan.criterion {
-            case .magnitude: .maskByMagnitude(sparsity: sparsity)
-            case .taylor: .score(samples: plan.scoreSamples, batch: plan.recipe.batch, sparsity: sparsity)
-            }
-        case .recover(let step, let round):
-            let index = (step - 1) * plan.roundsPerStep + round
-            return .train(
-                plan.recipe.atRound(index, of: steps * plan.roundsPerStep), teacher: nil,
-                server: ServerStep(optimizer: plan.server, continues: index > 0))
-        case .evaluate: return .evaluate(samples: nil)
-        case .over: return nil
-        }
-    }
-
-    public mutating func stepFinished(_ outcome: StepOutcome) {
-        switch position {
-        case .mask(let step):
-            position = plan.roundsPerStep > 0 ? .recover(step: step, round: 0) : after(step: step)
-        case .recover(let step, let round):
-            position = round + 1 < plan.roundsPerStep ? .recover(step: step, round: round + 1) : after(step: step)
-        case .evaluate: position = .over
-        case .over: preconditionFailure("a finished prune stage was told of another step")
-        }
-    }
-
-    private var steps: Int { plan.schedule == .oneShot ? 1 : plan.steps }
-
-    private func after(step: Int) -> Position { step < steps ? .mask(step: step + 1) : .evaluate }
 }
 
 /// `quantize`: one calibration round, then an evaluation of the compact model.

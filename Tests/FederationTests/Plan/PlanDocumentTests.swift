@@ -104,6 +104,14 @@ import UpdateCodec
             #expect(rows.count == count)
             for row in rows { #expect(row.words == training[row.key], "\(section).\(row.key)") }
         }
+        let pruning = [
+            "scope": words(PruningScopeKind.self), "rule": words(MaskRuleKind.self),
+            "schedule": words(SparsityScheduleKind.self), "granularity": PruningGranularity.allCases.map(\.word),
+            "criterion": words(PruningCriterionKind.self) + ["magnitude"],
+        ]
+        let prune = try self.rows(of: "prune").filter { pruning[$0.key] != nil }
+        #expect(prune.count == pruning.count)
+        for row in prune { #expect(row.words == pruning[row.key], "prune.\(row.key)") }
         let server = try self.rows(of: "server").first { $0.key == "optimizer" }
         #expect(server?.words == words(ServerOptimizer.Kind.self))
     }
@@ -155,10 +163,16 @@ import UpdateCodec
             ]
             return model + "stages: [{train: {server: {\(beside[key] ?? "")\(line)}}}]"
         case "prune":
-            // Score samples exist only beside `taylor`, so both sides of the comparison need it.
-            let criterion = key == "scoreSamples" ? "criterion: taylor, " : ""
-            let schedule = ["stepEvery", "stepFactor"].contains(key) ? "learningRateSchedule: step, " : ""
-            return model + "stages: [{prune: {\(criterion)\(schedule)\(line)}}]"
+            // Keys that exist only beside others, so both sides of the comparison need those.
+            let beside = [
+                "scoreSamples": "criterion: taylor, ", "stepEvery": "learningRateSchedule: step, ",
+                "stepFactor": "learningRateSchedule: step, ", "rewind": "schedule: lottery, ",
+                "regrow": "schedule: dynamic, ", "threshold": "criterion: taylor, rule: threshold, ",
+                "block": "granularity: block, ", "multiple": "granularity: channel, ",
+                "normalized": "granularity: channel, ", "borders": "granularity: channel, ",
+                "temperature": "teacher: {file: t}, ", "alpha": "teacher: {file: t}, ",
+            ]
+            return model + "stages: [{prune: {\(beside[key] ?? "")\(line)}}]"
         case "quantize", "evaluate": return model + "stages: [{\(section): {\(line)}}]"
         default: return model + "stages: [train]\n\(section): {\(line)}"
         }

@@ -62,10 +62,11 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
             epochs: 0.5, batch: 32, optimizer: .adamw, learningRate: 0.001, schedule: .cosine, momentum: 0,
             weightDecay: 0.01)
         let prune = PrunePlan(
-            criterion: .taylor, sparsity: 0.9, schedule: .linear, steps: 3, roundsPerStep: 2,
+            rules: MaskRules(criterion: .taylor), target: .sparsity(0.9), schedule: .linear, steps: 3, roundsPerStep: 2,
             recipe: TrainingRecipe(schedule: .cosine), scoreSamples: 7)
         let distill = DistillPlan(
-            rounds: 4, recipe: TrainingRecipe(learningRate: 0.1), teacher: .stage(1), temperature: 2, alpha: 0.5)
+            rounds: 4, recipe: TrainingRecipe(learningRate: 0.1), 
+            teacher: TeacherPlan(source: .stage(1), temperature: 2, alpha: 0.5))
         #expect(
             plan.stages == [
                 .train(TrainPlan(rounds: 9, recipe: recipe)), .prune(prune), .distill(distill),
@@ -137,7 +138,7 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
 
     @Test func teacherMayBeAFile() throws {
         let plan = try parse(planText(stages: "[{distill: {teacher: {file: t.onnx}}}]"), path: "a/p.yaml")
-        #expect(plan.stages == [.distill(DistillPlan(teacher: .file("a/t.onnx")))])
+        #expect(plan.stages == [.distill(DistillPlan(teacher: TeacherPlan(source: .file("a/t.onnx"))))])
     }
 
     @Test(arguments: [

@@ -69,8 +69,9 @@ struct PlanRefusal: Sendable {
             "p.yaml:2: correction 'scaffold' needs rounds: synchronous in fleet: it compares workers of one round"
         ),
         PlanRefusal(
-            planText(stages: "[{prune: {criterion: taylor, loss: meanSquared}}]"),
-            "p.yaml:2: 'loss' in stage 'prune' must be crossEntropy with criterion: taylor"
+            planText(stages: "[{prune: {granularity: weight, criterion: fpgm}}]"),
+            "p.yaml:2: criterion 'fpgm' says nothing of granularity 'weight'; available: l1, l2, taylor, stability, "
+                + "fisher, lamp, movement"
         ),
         PlanRefusal(
             planText(stages: "[{train: {server: {momentum: 0.5}}}]"),
@@ -183,7 +184,7 @@ struct PlanRefusal: Sendable {
         ),
         PlanRefusal(
             planText(stages: "\n- prune: {sparsity: 0.8}\n- prune: {sparsity: 0.5}"),
-            "p.yaml:4: 'sparsity' in stage 'prune' is 0.5 but an earlier stage already prunes to 0.8; "
+            "p.yaml:4: stage 'prune' masks 0.5 of the weights but an earlier stage already masks 0.8; "
                 + "raise it or remove the stage"
         ),
         PlanRefusal(

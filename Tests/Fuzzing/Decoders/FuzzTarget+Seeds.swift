@@ -71,7 +71,10 @@ extension FuzzTarget {
                 TrainingRecipe(),
                 teacher: TeacherReference(source: .snapshot(reference), temperature: 4, alpha: 0.5)),
             .train(TrainingRecipe(), teacher: TeacherReference(source: .model(blob), temperature: 4, alpha: 0.5)),
-            .score(samples: 64, batch: 8), .calibrate(samples: 64), .evaluate(samples: nil, compact: compact),
+            .score(
+                ScoreRequest(samples: 64, batch: 8),
+                MaskDecision(
+                    rules: MaskRules(granularity: .channel, rule: .union, excluded: ["x"]), amount: .macs(1000))), .calibrate(samples: 64), .evaluate(samples: nil, compact: compact),
         ]
         return work.map {
             .task(

@@ -1,0 +1,136 @@
+import ModelGraph
+import Tensors
+
+// What leaves the model.
+
+extension MaskDecider {
+    /// What goes under a budget, as everybody applies it.
+    /// - Throws: `CompressionError.budgetTooSmall` with the smallest that can be met.
+    public func change(_ evidence: PruningEvidence, amount: PruningAmount) throws -> StructureChange {
+        guard settings.unit != .blocks else {
+            return StructureChange(blocks: try removedBlocks(evidence, amount: amount), borders: settings.borders)
+        }
+        var kept = try kept(evidence, amount: amount)
+        if settings.borders == .keep { kept = try keepingBorders(kept) }
+        let channels = groups.groups.compactMap { group in
+            kept[group.name].map { StructureChange.Channels(group: group.name, width: group.channels, kept: $0) }
+        }
+        return StructureChange(channels: channels, borders: settings.borders)
+    }
+
+    /// The channels that stay, by group; groups that stay whole are left out.
+    func kept(_ evidence: PruningEvidence, amount: PruningAmount) throws -> [String: [Int]] {
+        let multiple = settings.unit == .heads ? 1 : settings.multiple
+        if case .votes(let shares, let rule) = evidence {
+            return try ChannelSelection.kept(byVotes: shares, among: candidates, rule: rule, multiple: multiple)
+        }
+        let importance = Importance(
+            graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
+        return try ChannelSelection.select(
+            groups, among: candidates, scores: try importance.ofChannels(candidates), amount: channelAmount(amount),
+            scope: settings.scope, multiple: multiple, parameters: graph.parameters)
+    }
+
+    /// Whether a budget can be met at all, whatever scores will say.
+    /// - Returns: what a decision with equal scores would be.
+    public func rehearsal(amount: PruningAmount) throws -> StructureChange {
+        guard settings.unit != .blocks else {
+            return StructureChange(
+                blocks: try removedBlocks(
+                    scores: Dictionary(uniqueKeysWithValues: blocks.map { ($0.name, 1) }), amount: amount))
+        }
+        let scores = Dictionary(
+            uniqueKeysWithValues: candidates.map { ($0.name, [Double](repeating: 1, count: $0.channels)) })
+        let kept = try ChannelSelection.select(
+            groups, among: candidates, scores: scores, amount: channelAmount(amount), scope: settings.scope,
+            multiple: settings.unit == .heads ? 1 : settings.multiple, parameters: graph.parameters)
+        return StructureChange(
+            channels: groups.groups.compactMap { group in
+                kept[group.name].map { StructureChange.Channels(group: group.name, width: group.channels, kept: $0) }
+            })
+    }
+
+    private func channelAmount(_ amount: PruningAmount) throws -> ChannelAmount {
+        let parameters = graph.parameters.reduce(0) { $0 + $1.shape.elementCount }
+        switch amount {
+        case .sparsity(let share): return .channels(1 - share)
+        case .keep(let share): return .channels(share)
+        case .weights(let count): return .weights(Self.share(count, of: parameters))
+        case .macs(let count): return .macs(Self.share(count, of: try graph.multiplyAccumulates()))
+        case .bytes(let count):
+            // What is not parameters stays.
+            let rest = graph.serializedByteCount - 4 * parameters
+            guard count > rest else {
+                throw CompressionError.budgetTooSmall("the file takes \(rest) bytes beside its parameters alone")
+            }
+            return .bytes(count - rest)
+        }
+    }
+
+    private static func share(_ count: Int, of whole: Int) -> Double {
+        min(1, max(Double(count) / Double(max(whole, 1)), .leastNonzeroMagnitude))
+    }
+
+    /// Adds back channels whose constant would meet a padded border, until none does.
+    private func keepingBorders(_ kept: [String: [Int]]) throws -> [String: [Int]] {
+        var kept = kept
+        for _ in 0...candidates.reduce(0, { $0 + $1.channels }) {
+            let notes = try graph.keeping(kept, of: groups, borders: .absorb).inexactBorders
+            guard !notes.isEmpty else { return kept }
+            for (group, channels) in notes {
+                guard let width = groups[group]?.channels else { continue }
+                let all = Set(kept[group] ?? []).union(channels)
+                kept[group] = all.count == width ? nil : all.sorted()
+            }
+        }
+        return kept
+    }
+
+    // MARK: Blocks
+
+    private func removedBlocks(_ evidence: PruningEvidence, amount: PruningAmount) throws -> [String] {
+        let importance = Importance(
+            graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
+        let scores = try importance.ofBlocks(
+            blocks.map { (name: $0.name, parameters: $0.parameters, signature: $0.signature) })
+        return try removedBlocks(scores: scores, amount: amount)
+    }
+
+    /// The blocks of the least importance, for a budget of the least importance for what they save; sorted by name.
+    private func removedBlocks(scores: [String: Double], amount: PruningAmount) throws -> [String] {
+        let all = try graph.residualBlocks().count
+        let sizes = Dictionary(uniqueKeysWithValues: graph.parameters.map { ($0.name, $0.shape.elementCount) })
+        func elements(_ block: ResidualBlock) -> Int { block.parameters.reduce(0) { $0 + (sizes[$1] ?? 0) } }
+        let saved: (ResidualBlock) -> Int
+        let excess: Int
+        switch amount {
+        case .sparsity(let share): (saved, excess) = ({ _ in 1 }, Int((share * Double(all)).rounded()))
+        case .keep(let share): (saved, excess) = ({ _ in 1 }, all - Int((share * Double(all)).rounded()))
+        case .weights(let count): (saved, excess) = (elements, sizes.values.reduce(0, +) - count)
+        case .macs(let count): (saved, excess) = ({ $0.macs }, try graph.multiplyAccumulates() - count)
+        case .bytes(let count): (saved, excess) = ({ 4 * elements($0) }, graph.serializedByteCount - count)
+        }
+        let possible = blocks.reduce(0) { $0 + saved($1) }
+        guard excess <= possible else {
+            throw CompressionError.budgetTooSmall(
+                "\(blocks.count) residual blocks can go, which is \(excess - possible) too little")
+        }
+        let order = blocks.enumerated().sorted { a, b in
+            let (x, y) = ((scores[a.element.name] ?? 0) / Double(max(saved(a.element), 1)),
+                (scores[b.element.name] ?? 0) / Double(max(saved(b.element), 1)))
+            return x == y ? a.offset > b.offset : x < y
+        }
+        var removed: [ResidualBlock] = []
+        var left = excess
+        for (_, block) in order where left > 0 {
+            removed.append(block)
+            left -= saved(block)
+        }
+        // What the last ones made superfluous stays.
+        for block in removed where left + saved(block) <= 0 {
+            removed.removeAll { $0.name == block.name }
+            left += saved(block)
+        }
+        return removed.map(\.name).sorted()
+    }
+}

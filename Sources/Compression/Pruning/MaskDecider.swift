@@ -1,0 +1,149 @@
+import ModelGraph
+import Tensors
+
+/// Decides a mask, or what leaves a model: criterion, scope, budget and votes brought together for one snapshot. Plain
+/// arithmetic in a fixed order: the same snapshot and evidence give the same decision everywhere.
+public struct MaskDecider: Sendable {
+    public let graph: Graph
+    public let masks: MaskSet
+    public let settings: PruningSettings
+    /// All groups, for what is removed by channels.
+    let groups: ChannelGroups
+    /// Those that may become narrower.
+    let candidates: [ChannelGroup]
+    /// Residual blocks that may go.
+    let blocks: [ResidualBlock]
+
+    /// - Parameter graph: with the snapshot's values; a skeleton serves for the layouts.
+    /// - Throws: `CompressionError.unknownName` for an excluded name that is nothing the unit prunes, with the nearest that
+    ///   is; `.nothingToPrune`; `ModelError` where shapes cannot be inferred.
+    public init(graph: Graph, masks: MaskSet, settings: PruningSettings) throws {
+        self.graph = graph
+        self.masks = masks
+        self.settings = settings
+        var groups = ChannelGroups(groups: [], costs: [], fixed: [])
+        var candidates: [ChannelGroup] = []
+        var blocks: [ResidualBlock] = []
+        let known: [String]
+        let excluded = Set(settings.excluded)
+        switch settings.unit {
+        case .weights: known = graph.prunableNames
+        case .channels, .heads:
+            groups = try graph.channelGroups()
+            let kind: ChannelGroup.Kind = settings.unit == .heads ? .heads : .channels
+            let fitting = groups.groups.filter { $0.kind == kind && (settings.normalized || !$0.isNormalizedOver) }
+            known = fitting.map(\.name)
+            candidates = fitting.filter { !excluded.contains($0.name) }
+            guard !candidates.isEmpty else { throw Self.nothingToPrune(settings.unit, groups, isNarrowed: !known.isEmpty) }
+        case .blocks:
+            let all = try graph.residualBlocks()
+            known = all.map(\.name)
+            blocks = all.filter { !excluded.contains($0.name) }
+            guard !blocks.isEmpty else { throw Self.nothingToPrune(settings.unit, groups, isNarrowed: !known.isEmpty) }
+        }
+        for name in settings.excluded where !known.contains(name) {
+            throw CompressionError.unknownName(
+                name, suggestion: NearestName.suggestion(for: name, in: known), known: known)
+        }
+        self.groups = groups
+        self.candidates = candidates
+        self.blocks = blocks
+    }
+
+    private static func nothingToPrune(
+        _ unit: PrunedUnit, _ groups: ChannelGroups, isNarrowed: Bool
+    ) -> CompressionError {
+        let what =
+            switch unit {
+            case .channels: "group of channels"
+            case .heads: "attention heads"
+            case .blocks: "residual block"
+            case .weights: "weight"
+            }
+        guard !isNarrowed else { return .nothingToPrune(what, reason: "all are excluded") }
+        let normalized = groups.groups.contains(where: \.isNormalizedOver)
+        return .nothingToPrune(
+            what, reason: normalized ? "a normalisation takes statistics over all there are ('normalized')" : nil)
+    }
+
+    // MARK: What workers send
+
+    /// What workers measure; nil where the weights say enough.
+    private func statistic(regrows: Bool) -> ScoreStatistic? {
+        regrows ? .gradientMoments : settings.criterion.statistic
+    }
+
+    private var onlyPrunable: Bool { if case .weights = settings.unit { true } else { false } }
+
+    /// Measures on a worker's data.
+    /// - Parameter regrows: whether dead weights may revive.
+    public func scorer(regrows: Bool, learningRate: Double) throws -> Scorer {
+        guard let statistic = statistic(regrows: regrows) else {
+            throw CompressionError.noData("scoring by '\(settings.criterion.rawValue)', which reads no data,")
+        }
+        return try Scorer(
+            graph, masks: masks, statistic: statistic, groups: candidates, onlyPrunable: onlyPrunable,
+            learningRate: learningRate)
+    }
+
+    /// Names and shapes of what `scorer` yields.
+    public func statisticLayout(regrows: Bool) -> [(name: String, shape: Shape)] {
+        guard let statistic = statistic(regrows: regrows) else { return [] }
+        return Scorer.layout(of: graph, statistic: statistic, groups: candidates, onlyPrunable: onlyPrunable)
+    }
+
+    /// Names and shapes of votes.
+    public func voteLayout() throws -> [(name: String, shape: Shape)] {
+        guard case .weights = settings.unit else {
+            return try candidates.map { ($0.name, try Shape([$0.channels])) }
+        }
+        let shapes = Dictionary(uniqueKeysWithValues: graph.parameters.map { ($0.name, $0.shape) })
+        return graph.prunableNames.compactMap { name in shapes[name].map { (name, $0) } }
+    }
+
+    /// A worker's own mask, as a vote: 1 for what it would keep.
+    public func votes(_ statistics: NamedTensors, amount: PruningAmount) throws -> NamedTensors {
+        guard case .weights = settings.unit else {
+            return ChannelSelection.vote(of: try kept(.statistics(statistics), amount: amount), groups: candidates)
+        }
+        return MaskRanking.vote(of: try mask(.statistics(statistics), amount: amount), layout: try voteLayout())
+    }
+
+    // MARK: Masks
+
+    /// The mask of single weights, blocks of weights or a pattern, in the next epoch.
+    /// - Parameter regrow: share of the alive weights that die so that as many others revive; the sparsity then stays.
+    public func mask(_ evidence: PruningEvidence, amount: PruningAmount, regrow: Double = 0) throws -> MaskSet {
+        guard case .weights(let pattern) = settings.unit, case .sparsity(let sparsity) = amount else {
+            preconditionFailure("a mask of \(settings.unit) by \(amount)")
+        }
+        if case .votes(let shares, let rule) = evidence {
+            return excluding(try MaskRanking.kept(byVotes: shares, rule: rule, previous: masks))
+        }
+        let statistics = evidence.statistics
+        let importance = Importance(graph: graph, criterion: settings.criterion, statistics: statistics, masks: masks)
+        let excluded = Set(settings.excluded)
+        let scores = NamedTensors(try importance.ofWeights().ordered.filter { !excluded.contains($0.name) })
+        guard !scores.names.isEmpty else { throw CompressionError.nothingToPrune("weight", reason: "all are excluded") }
+        let layouts = graph.weightLayouts()
+        guard regrow > 0 else {
+            return try MaskRanking.decide(
+                scores: scores, sparsity: sparsity, scope: settings.scope, pattern: pattern, layouts: layouts,
+                previous: masks)
+        }
+        return try MaskRanking.regrow(
+            scores: scores, gradients: statistics, share: regrow, scope: settings.scope, layouts: layouts,
+            previous: masks)
+    }
+
+    /// Excluded weights keep the mask they have.
+    private func excluding(_ masks: MaskSet) -> MaskSet {
+        var masks = masks
+        for name in settings.excluded { masks.bitmaps[name] = self.masks[name] }
+        return masks
+    }
+}
+
+extension PruningEvidence {
+    var statistics: NamedTensors { if case .statistics(let tensors) = self { tensors } else { NamedTensors() } }
+}

@@ -1,0 +1,59 @@
+import ModelGraph
+import Tensors
+
+/// What is pruned as one.
+public enum PrunedUnit: Sendable, Equatable {
+    case weights(WeightPattern)
+    case channels
+    case heads
+    case blocks
+}
+
+/// How masks are decided, apart from how much is to be left.
+public struct PruningSettings: Sendable, Equatable {
+    public var unit: PrunedUnit
+    public var criterion: PruningCriterion
+    public var scope: PruningScope
+    /// What is left of a width is a multiple of this; channels only.
+    public var multiple: Int
+    /// Whether groups are pruned too whose channels a normalisation takes its statistics over.
+    public var normalized: Bool
+    public var borders: BorderRule
+    /// Weights, groups or blocks that stay as they are.
+    public var excluded: [String]
+
+    public init(
+        unit: PrunedUnit, criterion: PruningCriterion, scope: PruningScope = .global, multiple: Int = 16,
+        normalized: Bool = false, borders: BorderRule = .absorb, excluded: [String] = []
+    ) {
+        self.unit = unit
+        self.criterion = criterion
+        self.scope = scope
+        self.multiple = multiple
+        self.normalized = normalized
+        self.borders = borders
+        self.excluded = excluded
+    }
+}
+
+/// What is to be left of a model.
+public enum PruningAmount: Sendable, Equatable {
+    /// Share of prunable weights that are masked, 0 to below 1; for masks only.
+    case sparsity(Double)
+    /// Share of the channels, heads or blocks that stays, above 0, at most 1; for what is removed.
+    case keep(Double)
+    /// Parameters (running statistics among them), multiply-accumulates of a sample, or bytes of the float32 file at most;
+    /// for what is removed.
+    case weights(Int)
+    case macs(Int)
+    case bytes(Int)
+}
+
+/// What a mask is decided by, beside the weights.
+public enum PruningEvidence: Sendable {
+    case weights
+    /// What the criterion's statistic calls for, folded over the fleet or a worker's own.
+    case statistics(NamedTensors)
+    /// The share of the fleet that keeps each weight or channel.
+    case votes(NamedTensors, VoteRule)
+}

@@ -1,0 +1,154 @@
+import Compression
+import Federation
+import Ledger
+import ModelGraph
+import Tensors
+import UpdateCodec
+
+// Mask decisions: which weights die, and what leaves the model.
+
+extension MaskDecision {
+    /// What the tensors of this decision's scores are aligned to. What may revive is scored too.
+    func alignment(to masks: MaskSet) -> MaskSet { regrow > 0 ? MaskSet(epoch: masks.epoch) : masks }
+
+    /// What the fleet's mean is to this decision.
+    func evidence(_ mean: NamedTensors) -> PruningEvidence {
+        VoteRule(rules).map { .votes(mean, $0) } ?? .statistics(mean)
+    }
+}
+
+extension CoordinatorNumerics {
+    /// The tensors that workers are to send for a decision.
+    func scoreLayout(_ decision: MaskDecision) throws -> TensorLayout {
+        let graph = try Self.skeleton(current.graph, blobs)
+        let decider = try MaskDecider(graph: graph, masks: current.masks, settings: PruningSettings(decision.rules))
+        return TensorLayout(
+            decision.rules.rule == .scores
+                ? try decider.statisticLayout(regrows: decision.regrow > 0) : try decider.voteLayout())
+    }
+
+    /// Decides a mask and makes the snapshot that follows from it.
+    func decide(_ decision: MaskDecision, evidence: PruningEvidence, base: SnapshotFacts) throws -> ComputedStep {
+        let graph = try currentGraph()
+        let decider = try MaskDecider(graph: graph, masks: current.masks, settings: PruningSettings(decision.rules))
+        let amount = try amount(decision.amount, decider, evidence)
+        guard decision.rules.granularity.isStructural else {
+            let masks = try decider.mask(evidence, amount: amount, regrow: decision.regrow)
+            return try publish(mask: masks, base: base)
+        }
+        return try publish(decider.change(evidence, amount: amount), of: graph, base: base)
+    }
+
+    /// A budget of milliseconds is one of multiply-accumulates by what the runtime says of candidates.
+    private func amount(
+        _ amount: MaskDecision.Amount, _ decider: MaskDecider, _ evidence: PruningEvidence
+    ) throws -> PruningAmount {
+        switch amount {
+        case .sparsity(let share): .sparsity(share)
+        case .keep(let share): .keep(share)
+        case .weights(let count): .weights(count)
+        case .macs(let count): .macs(count)
+        case .bytes(let count): .bytes(count)
+        case .milliseconds(let target, let share):
+            try LatencyBudget(decider: decider, evidence: evidence).amount(target: target, share: share)
+        }
+    }
+
+    /// The smaller model. What leaves takes along what was owed to it and its moments.
+    private func publish(
+        _ change: StructureChange, of graph: Graph, base: SnapshotFacts
+    ) throws -> ComputedStep {
+        foldMemory = nil
+        let pruned = try change.apply(to: graph, masks: current.masks)
+        let masks = pruned.masks
+        let skeleton = try blobs.put(PackedBlob.pack(pruned.graph.serializedSkeleton()))
+        let snapshot = Snapshot(graph: skeleton, parameters: pruned.parameters, masks: masks)
+        let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
+        let bytes = change.serialized()
+        let blob = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
+        let graphReference = BlobReference(digest: skeleton, byteCount: try blobs.size(of: skeleton))
+        current = CurrentSnapshot(
+            graph: graphReference, size: ModelSize(of: pruned.graph), digest: reference.digest,
+            layout: snapshot.layout, prunable: snapshot.layout.subset(of: pruned.graph.prunableNames),
+            statistics: ModelStatistics(names: pruned.graph.statisticNames, pairs: pruned.graph.batchStatistics),
+            masks: masks, norm: snapshot.norm)
+        knownCalibrationPoints = nil
+        let facts = SnapshotFacts(
+            version: base.version + 1, snapshot: reference, graph: graphReference, maskEpoch: masks.epoch,
+            sparsity: sparsity, size: current.size,
+            delta: DeltaReference(.structure, blob: blob, from: base.snapshot.digest, to: reference.digest),
+            residual: try base.residual.map { try adapt($0, "downlink residual", to: pruned.slices) },
+            moments: try base.moments.map { moments in
+                ServerMoments(
+                    first: try adapt(moments.first, "first moments", to: pruned.slices),
+                    second: try moments.second.map { try adapt($0, "second moments", to: pruned.slices) })
+            })
+        return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
+    }
+
+    private func adapt(
+        _ kept: BlobReference, _ what: String, to slices: ParameterSlices
+    ) throws -> BlobReference {
+        let file = try SafetensorsFile(blobs.map(kept.digest), path: what)
+        let writer = try blobs.makeWriter(.durable)
+        try KeptTensors.adapt(file, to: slices, prefixes: [], metadata: file.metadata) { try writer.append($0) }
+        return try writer.finish()
+    }
+
+    /// Survivors take the values of an earlier snapshot (lottery ticket rewinding: Frankle et al. 2020, section 3.1), whose
+    /// structure may be larger; running statistics too.
+    func rewind(to source: StepSource, base: SnapshotFacts) throws -> ComputedStep {
+        foldMemory = nil
+        let digest = source.snapshot.snapshot.digest
+        let file = try SnapshotFile(blobs.map(digest), path: "snapshot \(digest)")
+        var snapshot = Snapshot(graph: current.graph.digest, parameters: NamedTensors(), masks: current.masks)
+        snapshot.masks.epoch = current.masks.epoch &+ 1
+        let slices = try slices(since: source)
+        let kept = try snapshotFile()
+        for entry in current.layout.entries {
+            // A bias that absorbed what left has no earlier value.
+            guard file.layout.entries.contains(where: { $0.name == entry.name }) else {
+                snapshot.parameters[entry.name] = try kept.parameter(entry.name)
+                continue
+            }
+            let earlier = slices.apply(to: try file.parameter(entry.name), named: entry.name)
+            guard earlier.shape == entry.shape else {
+                throw CoordinatorError.state("snapshot \(digest) does not fit the model it is to go back to")
+            }
+            snapshot.parameters[entry.name] = earlier
+        }
+        snapshot.zeroDeadWeights()
+        let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
+        current.digest = reference.digest
+        current.masks = snapshot.masks
+        current.norm = snapshot.norm
+        let facts = SnapshotFacts(
+            version: base.version + 1, snapshot: reference, graph: base.graph, maskEpoch: snapshot.masks.epoch,
+            sparsity: sparsity, size: current.size, isRewound: true)
+        return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
+    }
+}
+
+extension CoordinatorNumerics {
+    /// How parameters of an earlier snapshot become those of today's model.
+    private func slices(since source: StepSource) throws -> ParameterSlices {
+        var slices = ParameterSlices()
+        guard !source.changes.isEmpty else { return slices }
+        var graph = try Self.skeleton(source.snapshot.graph, blobs)
+        for blob in source.changes {
+            let pruned = try StructureChange(parsing: blobs.get(blob.digest)).apply(to: graph)
+            slices = slices.followed(by: pruned.slices)
+            graph = pruned.graph
+        }
+        return slices
+    }
+}
+
+extension ModelSize {
+    /// Of a graph with values.
+    init(of graph: Graph) {
+        self.init(
+            parameters: graph.parameterTensors().elementCount, macs: try? graph.multiplyAccumulates(),
+            bytes: graph.serializedByteCount)
+    }
+}
