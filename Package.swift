@@ -78,24 +78,28 @@ let package = Package(
 
         // Shells and the command line.
         .target(
+            name: "Shell",
+            dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Compression", "Federation", "Transport", "Ledger"],
+            swiftSettings: strict),
+        .target(
             name: "Coordinator",
             dependencies: [
                 "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger",
-                "Monitor",
+                "Monitor", "Shell",
             ],
             swiftSettings: strict),
         .target(
             name: "Worker",
             dependencies: [
                 "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger",
-                "Monitor",
+                "Monitor", "Shell",
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "pleach",
             dependencies: [
                 "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger",
-                "Monitor", "Coordinator", "Worker",
+                "Monitor", "Shell", "Coordinator", "Worker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

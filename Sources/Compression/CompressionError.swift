@@ -24,6 +24,9 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     /// A budget below what the groups can shrink to, in the words of the request.
     case budgetTooSmall(asked: String, smallest: String)
     /// A setting outside its range. The text is one sentence.
+    /// A weight, group or block that the model does not have, with the nearest name.
+    case unknownName(String, suggestion: String?, known: [String])
+    case nothingToPrune(String, reason: String?)
     case valueOutOfRange(String)
     /// A teacher whose output is not one row of logits a sample.
     case unusableTeacher(elementType: ElementType, shape: Shape, samples: Int)
@@ -55,6 +58,11 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
                 + (suggestion.map { "; did you mean '\($0)'?" } ?? "; it has \(Self.listed(known))")
         case .budgetTooSmall(let asked, let smallest):
             "\(asked) cannot be met: the smallest that these groups, widths and shares allow is \(smallest)"
+        case .unknownName(let name, let suggestion, let known):
+            "the model has nothing to prune named '\(name)'; "
+                + (suggestion.map { "did you mean '\($0)'?" }
+                    ?? "there are \(known.prefix(8).joined(separator: ", "))\(known.count > 8 ? ", ..." : "")")
+        case .nothingToPrune(let what, let reason): "the model has no \(what) to prune" + (reason.map { ": \($0)" } ?? "")
         case .valueOutOfRange(let text): text
         case .unusableTeacher(let type, let shape, let samples):
             "the teacher answers \(samples) samples with \(type) \(shape); logits of shape [samples, classes] are needed"

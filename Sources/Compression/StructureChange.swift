@@ -59,7 +59,8 @@ public struct StructureChange: Sendable, Equatable {
             kept[change.group] = change.kept
         }
         let narrowed = try pruned.graph.keeping(kept, of: groups, borders: borders)
-        return PrunedGraph(graph: narrowed.graph, slices: pruned.slices.followed(by: narrowed.slices))
+        return PrunedGraph(
+            graph: narrowed.graph, slices: pruned.slices.followed(by: narrowed.slices), notes: narrowed.notes)
     }
 }
 
@@ -105,7 +106,7 @@ extension StructureChange {
             for channel in change.kept { bytes[channel / 8] |= 1 << UInt8(channel % 8) }
             return Stored.Group(group: change.group, width: change.width, kept: bytes.map(Self.hex).joined())
         }
-        let stored = Stored(version: 1, blocks: blocks, channels: groups, borders: borders.rawValue)
+        let stored = Stored(version: 1, blocks: blocks, channels: groups, borders: borders == .keep ? "keep" : "absorb")
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(stored) else { preconditionFailure("a change holds text and integers") }
@@ -126,8 +127,11 @@ extension StructureChange {
             throw .malformedChange("it is no JSON of the form that structure-change.md describes")
         }
         guard stored.version == 1 else { throw .malformedChange("its version is \(stored.version), not 1") }
-        guard let borders = BorderRule(rawValue: stored.borders) else {
-            throw .malformedChange("its rule for borders is '\(stored.borders.prefix(40))'")
+        let borders: BorderRule
+        switch stored.borders {
+        case "absorb": borders = .absorb
+        case "keep": borders = .keep
+        default: throw .malformedChange("its rule for borders is '\(stored.borders.prefix(40))'")
         }
         guard Set(stored.blocks).count == stored.blocks.count,
             Set(stored.channels.map(\.group)).count == stored.channels.count

@@ -2,20 +2,11 @@ import Compression
 import Federation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import UpdateCodec
 
 // Mask decisions: which weights die, and what leaves the model.
-
-extension MaskDecision {
-    /// What the tensors of this decision's scores are aligned to. What may revive is scored too.
-    func alignment(to masks: MaskSet) -> MaskSet { regrow > 0 ? MaskSet(epoch: masks.epoch) : masks }
-
-    /// What the fleet's mean is to this decision.
-    func evidence(_ mean: NamedTensors) -> PruningEvidence {
-        VoteRule(rules).map { .votes(mean, $0) } ?? .statistics(mean)
-    }
-}
 
 extension CoordinatorNumerics {
     /// The tensors that workers are to send for a decision.
@@ -43,15 +34,11 @@ extension CoordinatorNumerics {
     private func amount(
         _ amount: MaskDecision.Amount, _ decider: MaskDecider, _ evidence: PruningEvidence
     ) throws -> PruningAmount {
-        switch amount {
-        case .sparsity(let share): .sparsity(share)
-        case .keep(let share): .keep(share)
-        case .weights(let count): .weights(count)
-        case .macs(let count): .macs(count)
-        case .bytes(let count): .bytes(count)
-        case .milliseconds(let target, let share):
-            try LatencyBudget(decider: decider, evidence: evidence).amount(target: target, share: share)
+        if case .milliseconds(let target, let share) = amount {
+            return try LatencyBudget(decider: decider, evidence: evidence, timer: timer).amount(target: target, share: share)
         }
+        guard let amount = PruningAmount(amount) else { preconditionFailure("\(amount) is no amount") }
+        return amount
     }
 
     /// The smaller model. What leaves takes along what was owed to it and its moments.

@@ -55,7 +55,7 @@ public struct RunState: Sendable {
             try ledger.setMetadata(workersKey, String(plan.fleet.workers))
             try ledger.setMetadata(
                 environmentKey, String(decoding: JSONEncoder().encode(variables(in: planText)), as: UTF8.self))
-            let opening = try OpeningModel(plan: plan, blobs: blobs)
+            let opening = try OpeningModel(plan: plan, blobs: blobs, timer: ModelTimer(plan, directory: directory))
             let opened = opening.records
             try ledger.append(opened)
             history = RunHistory(plan: plan, records: opened)
@@ -144,7 +144,8 @@ struct OpeningModel {
     let records: [LedgerRecord]
 
     /// Builds or loads the plan's model and stores the first snapshot.
-    init(plan: Plan, blobs: BlobStore) throws {
+    /// - Parameter timer: for budgets of milliseconds.
+    init(plan: Plan, blobs: BlobStore, timer: ModelTimer) throws {
         let graph: Graph
         let source: String
         var recipe: Recipe?
@@ -162,6 +163,7 @@ struct OpeningModel {
             source = path
         }
         try graph.validateOperators(supported: SupportedOperators.table)
+        try PruningRehearsal.check(plan, graph: graph) { timer.measure(graphs: [graph]) != nil }
         let skeleton = try blobs.put(PackedBlob.pack(graph.serializedSkeleton()))
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
         let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }

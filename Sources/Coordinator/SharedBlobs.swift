@@ -2,6 +2,7 @@ import Federation
 import Foundation
 import Ledger
 import Synchronization
+import Shell
 import Transport
 
 /// What workers may read from the coordinator's store: published snapshots, graphs, deltas, teachers and the compact

@@ -3,6 +3,7 @@ import Engine
 import Federation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import UpdateCodec
 
@@ -23,7 +24,10 @@ extension TaskRunner {
         }
         var tensors = try scorer.scores()
         if decision.rules.rule != .scores {
-            tensors = try decider.votes(tensors, amount: PruningAmount(decision.amount))
+            guard let amount = PruningAmount(decision.amount) else {
+                throw TaskFailure("a vote cannot keep a budget of milliseconds")
+            }
+            tensors = try decider.votes(tensors, amount: amount)
         }
         let encoded = try UpdateEncoder.encode(
             tensors,

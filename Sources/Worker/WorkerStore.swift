@@ -2,6 +2,7 @@ import Federation
 import Foundation
 import Ledger
 import Tensors
+import Shell
 import Transport
 
 /// The worker's state folder: keys, blobs, and what it must remember. One process owns it at a time.

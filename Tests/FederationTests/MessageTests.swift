@@ -58,7 +58,7 @@ private let offers: [TaskWork] = [
 
 private let coordinatorMessages: [CoordinatorMessage] =
     [
-        .welcome(version: 3, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
+        .welcome(version: 4, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
         .wait(reason: "later"), .verdict(round: 2, accepted: false, reason: "NaN"),
         .withdrawal(round: 1, reason: "late"),
         .finished(succeeded: true, reason: ""),

@@ -61,7 +61,8 @@ extension MaskDecider {
             // What is not parameters stays.
             let rest = graph.serializedByteCount - 4 * parameters
             guard count > rest else {
-                throw CompressionError.budgetTooSmall("the file takes \(rest) bytes beside its parameters alone")
+                throw CompressionError.budgetTooSmall(
+                    asked: "\(count) bytes", smallest: "more than \(rest) bytes, which the file takes beside its parameters")
             }
             return .bytes(count - rest)
         }
@@ -75,12 +76,12 @@ extension MaskDecider {
     private func keepingBorders(_ kept: [String: [Int]]) throws -> [String: [Int]] {
         var kept = kept
         for _ in 0...candidates.reduce(0, { $0 + $1.channels }) {
-            let notes = try graph.keeping(kept, of: groups, borders: .absorb).inexactBorders
+            let notes = try graph.keeping(kept, of: groups, borders: .absorb).notes.filter { $0.reason == .border }
             guard !notes.isEmpty else { return kept }
-            for (group, channels) in notes {
-                guard let width = groups[group]?.channels else { continue }
-                let all = Set(kept[group] ?? []).union(channels)
-                kept[group] = all.count == width ? nil : all.sorted()
+            for note in notes {
+                guard let width = groups[note.group]?.channels, let stay = kept[note.group] else { continue }
+                let all = Set(stay).union(note.channels)
+                kept[note.group] = all.count == width ? nil : all.sorted()
             }
         }
         return kept
@@ -113,7 +114,7 @@ extension MaskDecider {
         let possible = blocks.reduce(0) { $0 + saved($1) }
         guard excess <= possible else {
             throw CompressionError.budgetTooSmall(
-                "\(blocks.count) residual blocks can go, which is \(excess - possible) too little")
+                asked: "\(amount)", smallest: "what is left without all \(blocks.count) residual blocks that can go")
         }
         let order = blocks.enumerated().sorted { a, b in
             let (x, y) = ((scores[a.element.name] ?? 0) / Double(max(saved(a.element), 1)),

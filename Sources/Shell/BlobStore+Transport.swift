@@ -1,16 +1,17 @@
+// What coordinator and worker have in common as shells: how plans' words name the numerics, and how stored blobs travel.
 import Ledger
 import Transport
 
 extension BlobReader {
     /// How the transport reads this blob.
-    var source: BlobSource {
+    package var source: BlobSource {
         BlobSource(byteCount: byteCount) { try self.read(offset: $0, into: $1) }
     }
 }
 
 extension IncomingBlob {
     /// How the transport writes this blob.
-    var sink: BlobSink {
+    package var sink: BlobSink {
         BlobSink(
             offset: offset,
             append: { bytes throws(BlobFailure) in
@@ -25,7 +26,7 @@ extension IncomingBlob {
 
 extension BlobFailure {
     /// Whose fault it is that a blob could not be stored.
-    init(_ error: LedgerError) {
+    package init(_ error: LedgerError) {
         switch error {
         case .wrongBlob, .blobTooLong: self = .wrong(reason: "\(error)")
         default: self = .storage(reason: "\(error)", isDiskFull: error.isDiskFull)
