@@ -35,8 +35,8 @@ public struct StructureChange: Sendable, Equatable {
         self.borders = borders
     }
 
-    /// Largest bytes of a change that is read.
-    public static let byteLimit = 16 << 20
+    /// Largest bytes of a change that is read: four million channels.
+    public static let byteLimit = 1 << 20
 
     public var isEmpty: Bool { blocks.isEmpty && channels.isEmpty }
 

@@ -8,13 +8,15 @@ enum BlobKind: Sendable {
     case container
     case packedGraph
     case calibration
+    /// What leaves a model.
+    case structure
     /// A snapshot or a residual: its metadata say which.
     case safetensors
     case onnx
 
     /// For whoever brought something else.
     static let known =
-        "updates, deltas, scores, packed graphs, ONNX models, snapshots, residuals (safetensors) and calibration sets"
+        "updates, deltas, scores, packed graphs, ONNX models, snapshots, residuals (safetensors), calibration sets and structure changes"
 
     /// Fields that follow the first of an ONNX file, each as it begins: names of the producer, model's version,
     /// documentation, graph, opsets, metadata.
@@ -28,6 +30,8 @@ enum BlobKind: Sendable {
             self = .packedGraph
         } else if firstBytes.starts(with: CalibrationSet.magic) {
             self = .calibration
+        } else if firstBytes.starts(with: Array("{\"".utf8)) {
+            self = .structure
         } else if firstBytes.count > 8, firstBytes[4..<8].allSatisfy({ $0 == 0 }), firstBytes[8] == UInt8(ascii: "{") {
             // A header of less than 4 GiB; the reader has its own limit.
             self = .safetensors

@@ -53,6 +53,20 @@ extension BlobReport.Content {
         lines += snapshot.tensors.compactMap { notFiniteLine($0.name, $0.notFinite) }
     }
 
+    init(_ change: StructureChange, byteCount: Int) {
+        kind = "structure"
+        facts = StructureFacts(change)
+        lines = [
+            "structure change: \(change.blocks.count) residual blocks and channels of \(change.channels.count) groups leave: "
+                + "\(byteCount) bytes"
+        ]
+        lines += change.blocks.map { "block \(escapedForTerminal($0)) goes" }
+        guard !change.channels.isEmpty else { return }
+        lines += columns(
+            ["group", "channels", "kept"],
+            change.channels.map { [$0.group, "\($0.width)", "\($0.kept.count)"] })
+    }
+
     init(_ residual: ResidualDescription, byteCount: Int) {
         kind = "residual"
         facts = residual

@@ -76,6 +76,9 @@ extension BlobReport.Content {
         case .calibration:
             let bytes = try FileBytes.read(path: path, byteLimit: CalibrationDescription.byteLimit)
             self.init(try CalibrationDescription(describing: bytes), byteCount: file.byteCount)
+        case .structure:
+            let bytes = try FileBytes.read(path: path, byteLimit: StructureChange.byteLimit)
+            self.init(try StructureChange(parsing: bytes), byteCount: file.byteCount)
         case .safetensors:
             let tensors = try SafetensorsFile(file, path: path)
             if Snapshot.isMeant(by: tensors.metadata) {

@@ -21,6 +21,22 @@ enum FuzzModel {
         return Tensor((0..<shape.elementCount).map { _ in random.uniform() + random.uniform() - 1 }, shape: shape)
     }
 
+    /// What structure changes are applied to.
+    static let graphs: [Graph] = [
+        try? ModelBuilder.build(architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 4, seed: 1),
+        try? ModelBuilder.build(architecture: "transformer", inputShape: nil, classes: nil, width: nil, seed: 1),
+    ].compactMap(\.self)
+
+    /// The first half of each group, and every residual block.
+    static let changes: [StructureChange] = graphs.flatMap { graph in
+        let groups = (try? graph.channelGroups())?.groups ?? []
+        let channels = groups.map {
+            StructureChange.Channels(group: $0.name, width: $0.channels, kept: Array(0..<($0.channels + 1) / 2))
+        }
+        let blocks = ((try? graph.residualBlocks()) ?? []).map(\.name)
+        return [StructureChange(channels: channels), StructureChange(blocks: blocks.sorted(), borders: .keep)]
+    }
+
     private static func bitmap(_ count: Int, _ isAlive: (Int) -> Bool) -> Bitmap {
         var bitmap = Bitmap(repeating: false, count: count)
         for index in 0..<count where isAlive(index) { bitmap[index] = true }
@@ -38,6 +54,7 @@ extension FuzzTarget {
         case .snapshot:
             [Snapshot(graph: Self.digest, parameters: FuzzModel.tensors, masks: FuzzModel.masks).serialized()]
         case .calibration: [CalibrationSet(names: FuzzModel.calibrated).serialized(), Self.calibrationOfOnes]
+        case .structure: FuzzModel.changes.map { $0.serialized() }
         case .graph: Self.graphs + ExternalDataFixture.seeds
         case .plan: [Array(Self.planText.utf8)]
         case .frames: HostileFrames.seeds()

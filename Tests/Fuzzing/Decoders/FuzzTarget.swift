@@ -11,7 +11,7 @@ import UpdateCodec
 
 /// One decoder under test.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case workerMessage, coordinatorMessage, update, description, snapshot, calibration, graph, plan, frames
+    case workerMessage, coordinatorMessage, update, description, snapshot, calibration, structure, graph, plan, frames
     case npy, idx, safetensors, image
 
     /// The most memory that one input of at most `inputBytes` may cost, on top of what the process already has.
@@ -47,6 +47,13 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             expect(description?.tensors.map(\.name) == set.names, "an accepted calibration is described otherwise")
             expect(set.serialized() == bytes, "a calibration's bytes are not canonical")
             _ = try? set.merging(set)
+        case .structure:
+            guard let change = try? StructureChange(parsing: bytes) else { return }
+            expect((try? StructureChange(parsing: change.serialized())) == change, "a change does not survive its bytes")
+            for graph in FuzzModel.graphs {
+                guard let pruned = try? change.apply(to: graph, masks: MaskSet()) else { continue }
+                expect((try? pruned.graph.inferShapes(batch: 2)) != nil, "a change made a graph without shapes")
+            }
         case .graph:
             // As it stands, or packed as it travels.
             let file = (try? PackedBlob.unpack(bytes, byteLimit: 1 << 20)) ?? bytes
@@ -98,7 +105,16 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         for batch in [1, 5] { _ = try? graph.inferShapes(batch: batch, extents: extents) }
         _ = try? graph.summary(fileBytes: 0, batch: 2, extents: extents, supported: ["Conv": 13...21])
         _ = graph.batchStatistics
+        Self.prune(graph)
         _ = try? graph.convertingOpset(to: 21)
+    }
+
+    /// Groups of whatever graph, and what is left without the first half of each.
+    private static func prune(_ graph: Graph) {
+        _ = try? graph.residualBlocks()
+        guard let groups = try? graph.channelGroups() else { return }
+        let kept = Dictionary(uniqueKeysWithValues: groups.groups.map { ($0.name, Array(0..<($0.channels + 1) / 2)) })
+        _ = try? graph.keeping(kept, of: groups)
     }
 
     private func decodeUpdate(_ bytes: [UInt8], _ masks: MaskSet) {
