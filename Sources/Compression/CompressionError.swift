@@ -11,6 +11,19 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     case missingCalibration(tensor: String)
     case noData(String)
     case unknownMethod(String)
+    /// A criterion that says nothing of what is to be ranked.
+    case criterionUnfit(criterion: String, what: String, valid: [String])
+    /// A tensor that workers should have measured for a criterion, of the weights' shape.
+    case missingStatistic(String, criterion: String)
+    /// A weight whose axes are not known, for what needs them.
+    case unknownLayout(tensor: String, need: String)
+    /// A group of channels, or a block, that is not of the model or does not fit what is given with it.
+    case groupMisfit(group: String, reason: String)
+    case unknownGroup(name: String, suggestion: String?, known: [String])
+    /// A budget below what the groups can shrink to, in the words of the request.
+    case budgetTooSmall(asked: String, smallest: String)
+    /// A setting outside its range. The text is one sentence.
+    case valueOutOfRange(String)
     /// A teacher whose output is not one row of logits a sample.
     case unusableTeacher(elementType: ElementType, shape: Shape, samples: Int)
 
@@ -28,8 +41,26 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
         case .missingCalibration(let tensor): "tensor '\(tensor)' was not calibrated: run more samples"
         case .noData(let what): "\(what) got no samples"
         case .unknownMethod(let text): text
+        case .criterionUnfit(let criterion, let what, let valid):
+            "criterion '\(criterion)' says nothing of \(what); those that do: \(valid.joined(separator: ", "))"
+        case .missingStatistic(let name, let criterion):
+            "criterion '\(criterion)' needs figures of '\(name)' in its shape: measure them on the same snapshot"
+        case .unknownLayout(let tensor, let need):
+            "\(need) cannot be used on '\(tensor)': which of its axes are inputs and outputs is not known"
+        case .groupMisfit(let group, let reason): "'\(group)' cannot be ranked: \(reason)"
+        case .unknownGroup(let name, let suggestion, let known):
+            "the model has no group of channels '\(name)'"
+                + (suggestion.map { "; did you mean '\($0)'?" } ?? "; it has \(Self.listed(known))")
+        case .budgetTooSmall(let asked, let smallest):
+            "\(asked) cannot be met: the smallest that these groups, widths and shares allow is \(smallest)"
+        case .valueOutOfRange(let text): text
         case .unusableTeacher(let type, let shape, let samples):
             "the teacher answers \(samples) samples with \(type) \(shape); logits of shape [samples, classes] are needed"
         }
+    }
+
+    private static func listed(_ names: [String]) -> String {
+        guard !names.isEmpty else { return "none" }
+        return names.prefix(8).joined(separator: ", ") + (names.count > 8 ? " and \(names.count - 8) more" : "")
     }
 }

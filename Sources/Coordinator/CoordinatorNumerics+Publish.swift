@@ -23,7 +23,7 @@ extension CoordinatorNumerics {
     /// A new mask is a delta without values: dead weights go, and with them what was still owed to them.
     func mask(scores: NamedTensors, _ sparsity: Double, base: SnapshotFacts) throws -> ComputedStep {
         foldMemory = nil
-        let new = try MaskRanking.globalMask(scores: scores, sparsity: sparsity, previous: current.masks)
+        let new = try MaskRanking.decide(scores: scores, sparsity: sparsity, previous: current.masks)
         var published = try publisher(base, masks: new).publish(maskFrom: current.masks)
         // Those of dead weights are dropped where they are taken up.
         published.moments = base.moments

@@ -197,7 +197,8 @@ final class CoordinatorNumerics {
     func compute(_ computation: StepComputation) throws -> ComputedStep {
         switch computation {
         case .transform(.maskByMagnitude(let sparsity), let base):
-            return try mask(scores: Criterion.magnitude(prunableParameters()), sparsity, base: base)
+            return try mask(
+                scores: Importance(weights: prunableParameters(), criterion: .l1).ofWeights(), sparsity, base: base)
         case .transform(let step, _): preconditionFailure("step \(step) is not a transform")
         case .fold(let rule, _, let contributions, let base):
             var step = try close(rule, contributions, base: base)
@@ -219,7 +220,9 @@ final class CoordinatorNumerics {
         switch (rule, fold) {
         case (.maskByScores(let sparsity), .scores(let accumulator)):
             fold = .metrics
-            return try mask(scores: Criterion.taylor(accumulator.mean()), sparsity, base: base)
+            let importance = Importance(
+                weights: try prunableParameters(), criterion: .taylor, statistics: accumulator.mean())
+            return try mask(scores: importance.ofWeights(), sparsity, base: base)
         case (.calibration(let method, let percentile), .calibration(let set?)):
             return try quantize(set, method, percentile, base: base)
         case (.metrics, .metrics):

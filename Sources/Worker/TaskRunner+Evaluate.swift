@@ -15,10 +15,11 @@ extension TaskRunner {
         guard data.training.targets == .classes else {
             throw TaskFailure("scores need class labels; the data of this shard have none")
         }
-        var scorer = try TaylorScorer(model.graph, masks: model.snapshot.masks)
+        var scorer = try Scorer(
+            model.graph, masks: model.snapshot.masks, statistic: .weightGradient, onlyPrunable: true)
         let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: offer.seed).prefix(samples))
         let damaged = try visit(data.training, order, batch: batch, pace: pace) { batch in
-            try scorer.add(batch.onlyInput(), labels: batch.targets)
+            try scorer.add(batch, loss: .crossEntropy)
         }
         // Scores are ranked, not added to weights: small blocks keep small scores apart at 8.5 bits a weight.
         let scheme = WireScheme(
@@ -100,7 +101,7 @@ extension Batch {
     /// For models with one input.
     fileprivate func onlyInput() throws -> Tensor {
         guard inputs.names.count == 1, let input = inputs.ordered.first?.tensor else {
-            throw TaskFailure("scores and histograms are made for models with one input, not \(inputs.names.count)")
+            throw TaskFailure("histograms are made for models with one input, not \(inputs.names.count)")
         }
         return input
     }

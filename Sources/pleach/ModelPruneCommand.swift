@@ -27,8 +27,9 @@ struct ModelPruneCommand: AsyncParsableCommand {
             let graph = try Graph.load(path: file)
             let parameters = graph.parameterTensors()
             let prunable = NamedTensors(graph.prunableNames.compactMap { name in parameters[name].map { (name, $0) } })
-            let masks = try MaskRanking.globalMask(
-                scores: Criterion.magnitude(prunable), sparsity: sparsity, previous: MaskSet())
+            let masks = try MaskRanking.decide(
+                scores: Importance(weights: prunable, criterion: .l1).ofWeights(), sparsity: sparsity,
+                previous: MaskSet())
             var masked = parameters
             masks.apply(to: &masked)
             try writeFile(try graph.replacingParameters(masked).serialized(), to: out)

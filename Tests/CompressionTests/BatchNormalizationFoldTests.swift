@@ -69,8 +69,8 @@ struct BatchNormalizationFoldTests {
         let graph = try resnet()
         var weights = graph.parameterTensors()
         let prunable = NamedTensors(graph.prunableNames.compactMap { name in weights[name].map { (name, $0) } })
-        let masks = try MaskRanking.globalMask(
-            scores: Criterion.magnitude(prunable), sparsity: 0.8, previous: MaskSet())
+        let masks = try MaskRanking.decide(
+            scores: Importance(weights: prunable, criterion: .l1).ofWeights(), sparsity: 0.8, previous: MaskSet())
         #expect(abs(masks.sparsity(over: prunable) - 0.8) < 1e-3)
         masks.apply(to: &weights)
         let pruned = try graph.replacingParameters(weights)

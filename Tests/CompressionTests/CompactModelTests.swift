@@ -41,11 +41,11 @@ private func inputs(_ count: Int) -> Tensor {
 /// w·g by hand: one layer y = w·x, loss = cross-entropy of two logits.
 @Test func taylorScoresAreWeightsTimesMeanGradients() throws {
     let graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 3)
-    var scorer = try TaylorScorer(graph, masks: MaskSet())
+    var scorer = try Scorer(graph, masks: MaskSet(), statistic: .weightGradient, onlyPrunable: true)
     let first = Tensor([1, 2, 3, 4, 5, 6, 7, 8] as [Float], shape: [2, 4])
     let second = Tensor([0.5, -1, 2, 1] as [Float], shape: [1, 4])
-    try scorer.add(first, labels: Tensor([0, 1] as [Int64], shape: [2]))
-    try scorer.add(second, labels: Tensor([1] as [Int64], shape: [1]))
+    try scorer.add(Batch(first, targets: Tensor([0, 1] as [Int64], shape: [2])), loss: .crossEntropy)
+    try scorer.add(Batch(second, targets: Tensor([1] as [Int64], shape: [1])), loss: .crossEntropy)
     let scores = try scorer.scores()
     let trainer = try Trainer(graph, optimizer: OptimizerSettings(learningRate: 0))
     let both = Tensor(first.floats + second.floats, shape: [3, 4])
@@ -65,8 +65,11 @@ private func inputs(_ count: Int) -> Tensor {
     let count = try graph.parameterTensors().require(name).elementCount
     var alive = Bitmap(repeating: true, count: count)
     for index in stride(from: 0, to: count, by: 2) { alive[index] = false }
-    var scorer = try TaylorScorer(graph, masks: MaskSet(epoch: 1, bitmaps: [name: alive]))
-    try scorer.add(Tensor([1, 2, 3, 4] as [Float], shape: [1, 4]), labels: Tensor([1] as [Int64], shape: [1]))
+    var scorer = try Scorer(
+        graph, masks: MaskSet(epoch: 1, bitmaps: [name: alive]), statistic: .weightGradient, onlyPrunable: true)
+    try scorer.add(
+        Batch(Tensor([1, 2, 3, 4] as [Float], shape: [1, 4]), targets: Tensor([1] as [Int64], shape: [1])),
+        loss: .crossEntropy)
     let scores = try scorer.scores().require(name).floats
     for index in 0..<count where !alive[index] { #expect(scores[index] == 0) }
     #expect(scores.contains { $0 != 0 })
@@ -131,11 +134,13 @@ private func inputs(_ count: Int) -> Tensor {
 @Test func labelsThatAreNotCountedDoNotScore() throws {
     let graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 3)
     let inputs = Tensor([1, 2, 3, 4, 5, 6, 7, 8] as [Float], shape: [2, 4])
-    var scorer = try TaylorScorer(graph, masks: MaskSet())
-    try scorer.add(inputs, labels: Tensor([1, -100] as [Int64], shape: [2]))
-    try scorer.add(inputs, labels: Tensor([-100, -100] as [Int64], shape: [2]))
-    var alone = try TaylorScorer(graph, masks: MaskSet())
-    try alone.add(Tensor([1, 2, 3, 4] as [Float], shape: [1, 4]), labels: Tensor([1] as [Int64], shape: [1]))
+    var scorer = try Scorer(graph, masks: MaskSet(), statistic: .weightGradient, onlyPrunable: true)
+    try scorer.add(Batch(inputs, targets: Tensor([1, -100] as [Int64], shape: [2])), loss: .crossEntropy)
+    try scorer.add(Batch(inputs, targets: Tensor([-100, -100] as [Int64], shape: [2])), loss: .crossEntropy)
+    var alone = try Scorer(graph, masks: MaskSet(), statistic: .weightGradient, onlyPrunable: true)
+    try alone.add(
+        Batch(Tensor([1, 2, 3, 4] as [Float], shape: [1, 4]), targets: Tensor([1] as [Int64], shape: [1])),
+        loss: .crossEntropy)
     for (found, wanted) in zip(try scorer.scores().ordered, try alone.scores().ordered) {
         for (a, b) in zip(found.tensor.floats, wanted.tensor.floats) { #expect(abs(a - b) < 1e-6) }
     }

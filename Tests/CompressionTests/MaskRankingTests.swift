@@ -13,7 +13,7 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
 }
 
 @Test func theSmallestScoresOfAllTensorsGo() throws {
-    let masks = try MaskRanking.globalMask(
+    let masks = try MaskRanking.decide(
         scores: scores([("a", [5, 1, 9, 2]), ("b", [3, 8, 4, 7])]), sparsity: 0.5, previous: MaskSet(epoch: 4))
     #expect(bits(masks, "a") == [true, false, true, false])
     #expect(bits(masks, "b") == [false, true, false, true])
@@ -21,7 +21,7 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
 }
 
 @Test func tiesKeepTheEarlierWeight() throws {
-    let masks = try MaskRanking.globalMask(
+    let masks = try MaskRanking.decide(
         scores: scores([("a", [1, 1, 1]), ("b", [1, 1, 1])]), sparsity: 0.5, previous: MaskSet())
     // "b" keeps one weight in any case.
     #expect(bits(masks, "a") == [true, true, false])
@@ -29,17 +29,17 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
 }
 
 @Test func everyTensorKeepsItsBestWeight() throws {
-    let masks = try MaskRanking.globalMask(
+    let masks = try MaskRanking.decide(
         scores: scores([("a", [0.1, 0.3, 0.2]), ("b", [10, 11, 12])]), sparsity: 0.5, previous: MaskSet())
     #expect(bits(masks, "a") == [false, true, false])
     #expect(bits(masks, "b") == [false, true, true])
 }
 
 @Test func deadWeightsStayDeadAndCount() throws {
-    let first = try MaskRanking.globalMask(scores: scores([("a", [1, 2, 3, 4])]), sparsity: 0.5, previous: MaskSet())
-    let second = try MaskRanking.globalMask(scores: scores([("a", [9, 9, 1, 2])]), sparsity: 0.75, previous: first)
+    let first = try MaskRanking.decide(scores: scores([("a", [1, 2, 3, 4])]), sparsity: 0.5, previous: MaskSet())
+    let second = try MaskRanking.decide(scores: scores([("a", [9, 9, 1, 2])]), sparsity: 0.75, previous: first)
     #expect(bits(second, "a") == [false, false, false, true])
-    let less = try MaskRanking.globalMask(scores: scores([("a", [9, 9, 1, 2])]), sparsity: 0.1, previous: second)
+    let less = try MaskRanking.decide(scores: scores([("a", [9, 9, 1, 2])]), sparsity: 0.1, previous: second)
     #expect(bits(less, "a") == bits(second, "a"))
 }
 
@@ -48,7 +48,7 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
     for _ in 0..<20 {
         let values = (0..<1000).map { _ in Float(random.index(below: 50)) }
         let sparsity = Double(random.uniform()) * 0.99
-        let masks = try MaskRanking.globalMask(scores: scores([("a", values)]), sparsity: sparsity, previous: MaskSet())
+        let masks = try MaskRanking.decide(scores: scores([("a", values)]), sparsity: sparsity, previous: MaskSet())
         #expect(masks["a"]?.populationCount == 1000 - Int((sparsity * 1000).rounded()))
         // No masked weight outranks a kept one.
         let kept = values.indices.filter { masks["a"]![$0] }.map { values[$0] }.min() ?? 0
@@ -60,11 +60,11 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
 @Test func impossibleRequestsAreRefused() throws {
     let fine = try scores([("a", [1, 2])])
     #expect(throws: CompressionError.sparsityOutOfRange(1)) {
-        try MaskRanking.globalMask(scores: fine, sparsity: 1, previous: MaskSet())
+        try MaskRanking.decide(scores: fine, sparsity: 1, previous: MaskSet())
     }
     let bad = try scores([("layer", [1, .nan])])
     #expect(throws: CompressionError.scoresNotFinite(tensor: "layer")) {
-        try MaskRanking.globalMask(scores: bad, sparsity: 0.5, previous: MaskSet())
+        try MaskRanking.decide(scores: bad, sparsity: 0.5, previous: MaskSet())
     }
 }
 
@@ -86,7 +86,7 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
         for _ in 0..<20 { dead[random.index(below: 80)] = false }
         previous.bitmaps["t1"] = dead
         let sparsity = Double(random.uniform())
-        let masks = try MaskRanking.globalMask(scores: scores(pairs), sparsity: sparsity, previous: previous)
+        let masks = try MaskRanking.decide(scores: scores(pairs), sparsity: sparsity, previous: previous)
         // The plain definition: sort the candidates, later ones of equal score first.
         var expected = pairs.map { name, _ in
             previous[name] == nil ? [Bool](repeating: true, count: 80) : bits(previous, name)
@@ -108,13 +108,13 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
 @Test func aMaskOfAnotherSizeIsRefused() throws {
     let previous = MaskSet(bitmaps: ["a": Bitmap(repeating: true, count: 5)])
     #expect(throws: CompressionError.scoresMisfit(tensor: "a", scores: 4, mask: 5)) {
-        try MaskRanking.globalMask(scores: scores([("a", [1, 2, 3, 4])]), sparsity: 0.5, previous: previous)
+        try MaskRanking.decide(scores: scores([("a", [1, 2, 3, 4])]), sparsity: 0.5, previous: previous)
     }
 }
 
 @Test func whatIsWhollyDeadStaysSo() throws {
     let previous = MaskSet(bitmaps: ["a": Bitmap(repeating: false, count: 2)])
-    let masks = try MaskRanking.globalMask(
+    let masks = try MaskRanking.decide(
         scores: scores([("a", [1, 2]), ("b", [1, 2])]), sparsity: 0.75, previous: previous)
     #expect(bits(masks, "a") == [false, false] && bits(masks, "b") == [false, true])
 }
@@ -122,6 +122,8 @@ private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
 /// By hand: |w| and |E[w·g]|.
 @Test func criteriaAreMagnitudes() throws {
     let values = try scores([("a", [-2, 0.5, 0])])
-    #expect(Criterion.magnitude(values)["a"]?.floats == [2, 0.5, 0])
-    #expect(Criterion.taylor(values)["a"]?.floats == [2, 0.5, 0])
+    let magnitude = try Importance(weights: values, criterion: .l1).ofWeights()
+    #expect(magnitude["a"]?.floats == [2, 0.5, 0])
+    let taylor = try Importance(weights: values, criterion: .taylor, statistics: values).ofWeights()
+    #expect(taylor["a"]?.floats == [2, 0.5, 0])
 }

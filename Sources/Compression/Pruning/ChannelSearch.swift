@@ -1,0 +1,162 @@
+/// Finds the levels of groups that lose least importance within a budget. State: the level of each group.
+///
+/// A layer costs the product of its widths, so the problem is a knapsack whose prices change: the greedy step with the
+/// least importance lost for the cost saved, then two repairs: steps are taken back where the budget has room, and one
+/// group's step is traded for another's while that loses less. Deterministic: ties go to the earlier group.
+struct ChannelSearch {
+    private let levels: [ChannelLevels]
+    private let model: ChannelCostModel
+    private(set) var state: [Int]
+
+    init(_ levels: [ChannelLevels], _ model: ChannelCostModel) {
+        self.levels = levels
+        self.model = model
+        state = [Int](repeating: 0, count: levels.count)
+    }
+
+    /// The least that the groups can cost.
+    var smallest: Double { model.cost(at: levels.map { $0.widths.count - 1 }) }
+
+    var isWithinBudget: Bool { model.cost(at: state) <= model.limit }
+
+    private func loss(_ group: Int, _ level: Int) -> Double { levels[group].losses[level] }
+
+    /// What the groups' terms cost less when their levels change by `steps`.
+    private func saving(_ groups: [Int], _ steps: [Int]) -> Double {
+        var next = state
+        for (group, step) in zip(groups, steps) { next[group] += step }
+        return model.cost(of: groups, at: state) - model.cost(of: groups, at: next)
+    }
+
+    private func canShrink(_ group: Int) -> Bool { state[group] + 1 < levels[group].widths.count }
+
+    // MARK: All groups together
+
+    /// Precondition: `smallest` is within the budget.
+    mutating func searchAll() {
+        while !isWithinBudget {
+            var best: (price: Double, group: Int)?
+            for group in levels.indices where canShrink(group) {
+                let saved = saving([group], [1])
+                guard saved > 0 else { continue }
+                let price = (loss(group, state[group] + 1) - loss(group, state[group])) / saved
+                if best.map({ price < $0.price }) ?? true { best = (price, group) }
+            }
+            // Rounding may hide the last saving: then everything goes that can.
+            guard let best else {
+                state = levels.map { $0.widths.count - 1 }
+                break
+            }
+            state[best.group] += 1
+        }
+        restore(mostSteps: nil)
+        // Each trade lowers the loss; the bound is on time.
+        for _ in 0..<min(100, 4 * levels.count) {
+            guard trade() else { break }
+            restore(mostSteps: nil)
+        }
+    }
+
+    /// Takes steps back while the budget has room: those that regain most for what they cost.
+    private mutating func restore(mostSteps: Int?) {
+        var restored = [Int](repeating: 0, count: levels.count)
+        while true {
+            let room = model.limit - model.cost(at: state)
+            var best: (worth: Double, group: Int)?
+            for group in levels.indices where state[group] > 0 && restored[group] < mostSteps ?? .max {
+                let cost = -saving([group], [-1])
+                guard cost <= room else { continue }
+                let gain = loss(group, state[group]) - loss(group, state[group] - 1)
+                let worth = cost > 0 ? gain / cost : .infinity
+                if best.map({ worth > $0.worth }) ?? true { best = (worth, group) }
+            }
+            guard let best else { return }
+            state[best.group] -= 1
+            guard isWithinBudget else {
+                state[best.group] += 1
+                return
+            }
+            restored[best.group] += 1
+        }
+    }
+
+    /// Takes one group's step back for one of another's, the best such pair.
+    /// - Returns: whether that lowered the loss.
+    private mutating func trade() -> Bool {
+        let room = model.limit - model.cost(at: state)
+        var best: (gain: Double, back: Int, away: Int)?
+        for back in levels.indices where state[back] > 0 {
+            let gained = loss(back, state[back]) - loss(back, state[back] - 1)
+            for away in levels.indices where away != back && canShrink(away) {
+                let gain = gained - (loss(away, state[away] + 1) - loss(away, state[away]))
+                guard gain > 1e-12 * gained, best.map({ gain > $0.gain }) ?? true else { continue }
+                guard -saving([back, away], [-1, 1]) <= room else { continue }
+                best = (gain, back, away)
+            }
+        }
+        guard let best else { return false }
+        let before = state
+        state[best.back] -= 1
+        state[best.away] += 1
+        if isWithinBudget { return true }
+        state = before
+        return false
+    }
+
+    // MARK: Equal shares
+
+    /// Every class keeps the same share of its channels, the largest within the budget; what is left of the budget goes to
+    /// groups that are worth it, one step each. Precondition: `smallest` is within the budget.
+    mutating func searchEqualShares(classes: [[Int]]) {
+        let sequences = classes.map(sequence)
+        var (low, high) = (0.0, 1.0)
+        take(share: high, sequences)
+        guard !isWithinBudget else { return }
+        // Far finer than any share at which a width changes.
+        for _ in 0..<48 {
+            let middle = (low + high) / 2
+            take(share: middle, sequences)
+            if isWithinBudget { low = middle } else { high = middle }
+        }
+        take(share: low, sequences)
+        if !isWithinBudget { state = levels.map { $0.widths.count - 1 } }
+        restore(mostSteps: 1)
+    }
+
+    /// Every class keeps a share of its channels, as nearly as its widths allow.
+    mutating func take(share: Double, classes: [[Int]]) { take(share: share, classes.map(sequence)) }
+
+    /// The steps by which the groups of a class shrink, the least important channels first, to their floors.
+    private func sequence(_ groups: [Int]) -> [(group: Int, channels: Int)] {
+        var level = [Int](repeating: 0, count: levels.count)
+        var steps: [(group: Int, channels: Int)] = []
+        while true {
+            var best: (price: Double, group: Int, channels: Int)?
+            for group in groups where level[group] + 1 < levels[group].widths.count {
+                let now = level[group]
+                let channels = levels[group].widths[now] - levels[group].widths[now + 1]
+                let price = (loss(group, now + 1) - loss(group, now)) / Double(channels)
+                if best.map({ price < $0.price }) ?? true { best = (price, group, channels) }
+            }
+            guard let best else { return steps }
+            level[best.group] += 1
+            steps.append((best.group, best.channels))
+        }
+    }
+
+    private mutating func take(share: Double, _ sequences: [[(group: Int, channels: Int)]]) {
+        state = [Int](repeating: 0, count: levels.count)
+        for steps in sequences {
+            // The steps reach every group of the class that can shrink; the others keep all they have.
+            var seen: Set<Int> = []
+            let width = steps.reduce(0) { $0 + (seen.insert($1.group).inserted ? levels[$1.group].group.channels : 0) }
+            var surplus = Double(width) * (1 - share)
+            for step in steps {
+                // Nearest; at half a step the wider.
+                guard surplus > Double(step.channels) / 2 else { break }
+                surplus -= Double(step.channels)
+                state[step.group] += 1
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+import ModelGraph
+import Tensors
+
+extension Importance {
+    /// The importance of each channel of each group, by the group's name.
+    ///
+    /// A channel's score is the mean over the group's members of what the member's elements that go with the channel add up
+    /// to, each member divided by its mean over the channels first: a kernel of thousands of numbers and a scale of one say
+    /// as much (Fang et al. 2023, section 3.3). So a group's scores have the mean 1, and groups can be ranked together.
+    /// Members that count are kernels and matrices, and the scales of normalisations; biases and shifts tell nothing of how
+    /// much a channel carries. Both sides count: removing a channel also removes the columns that read it, and after a
+    /// normalisation the filter's own size says little (He et al. 2019; Fang et al. 2023, table 4).
+    ///
+    /// `fpgm` looks at producers' filters alone and `bnScale` at BatchNormalizations' scales; `gradientNorm` is measured for
+    /// the channel as a whole; `lamp` is `l2` over the sum of what is no smaller in the group (Lee et al. 2021), without a
+    /// mean of 1. `movement` is shifted by each member's least value.
+    /// - Parameters:
+    ///   - includesConsumers: whether the columns that read the channels count.
+    ///   - isNormalized: false leaves members as they are: sums that groups can be compared by where a criterion estimates
+    ///     the loss itself (`taylor`, `fisher`, `gradientNorm`).
+    /// - Throws: `CompressionError.groupMisfit` for groups of another graph, without a member that counts or, for
+    ///   `bnScale`, without a BatchNormalization; `.missingStatistic`, `.scoresNotFinite`.
+    public func ofChannels(
+        _ groups: [ChannelGroup], includesConsumers: Bool = true, isNormalized: Bool = true
+    ) throws(CompressionError) -> [String: [Double]] {
+        try criterion.check(fits: PruningCriterion.forChannels, "channels")
+        var scores: [String: [Double]] = [:]
+        for group in groups {
+            scores[group.name] = try ofChannels(
+                group, includesConsumers: includesConsumers, isNormalized: isNormalized)
+        }
+        return scores
+    }
+
+    private func ofChannels(
+        _ group: ChannelGroup, includesConsumers: Bool, isNormalized: Bool
+    ) throws(CompressionError) -> [Double] {
+        if criterion == .gradientNorm {
+            let shape = try? Shape([group.channels])
+            guard let tensor = statistics[group.name], tensor.elementType == .float32, tensor.shape == shape else {
+                throw .missingStatistic(group.name, criterion: criterion.rawValue)
+            }
+            let values = tensor.floats.map { Double(max(0, $0)) / Double(ScoreStatistic.squareScale) }
+            guard values.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
+            return isNormalized ? Self.normalized(values) : values
+        }
+        let members = try countedMembers(of: group, includesConsumers: includesConsumers)
+        var total = [Double](repeating: 0, count: group.channels)
+        for member in members {
+            var values = try ofMember(member, of: group)
+            if isNormalized, criterion != .lamp { values = Self.normalized(values) }
+            for (channel, value) in values.enumerated() { total[channel] += value / Double(members.count) }
+        }
+        guard total.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
+        return criterion == .lamp ? Self.lamp(total) : total
+    }
+
+    /// What a member says of each channel, at least 0.
+    private func ofMember(_ member: ChannelMember, of group: ChannelGroup) throws(CompressionError) -> [Double] {
+        guard let weight = weights[member.parameter] else {
+            throw .groupMisfit(group: group.name, reason: "the model has no weights '\(member.parameter)'")
+        }
+        let slices = try ChannelSlices(member, of: group, shape: weight.shape)
+        var sums = [Double](repeating: 0, count: group.channels)
+        switch criterion {
+        case .fpgm:
+            sums = Self.distances(weight.withElements(as: Float.self) { slices.rows(of: $0) })
+        case .bnScale:
+            weight.withElements(as: Float.self) { weight in slices.add(into: &sums) { Double(abs(weight[$0])) } }
+        default:
+            let values = try ofElements(member.parameter)
+            slices.add(into: &sums) { Double(values[$0]) }
+        }
+        if criterion == .movement, let least = sums.min() { sums = sums.map { $0 - least } }
+        return sums
+    }
+
+    private func countedMembers(
+        of group: ChannelGroup, includesConsumers: Bool
+    ) throws(CompressionError) -> [ChannelMember] {
+        let kernels = Set(prunable)
+        var seen: Set<String> = []
+        var members: [ChannelMember] = []
+        for member in group.members {
+            let counts =
+                switch criterion {
+                case .fpgm: member.side == .producer && kernels.contains(member.parameter)
+                case .bnScale: member.side == .producer && batchScales.contains(member.parameter)
+                default:
+                    (member.side == .producer || includesConsumers)
+                        && (kernels.contains(member.parameter) || scales.contains(member.parameter))
+                }
+            // A depthwise kernel makes and reads a channel along one axis.
+            if counts, seen.insert("\(member.axis) \(member.parameter)").inserted { members.append(member) }
+        }
+        guard !members.isEmpty else {
+            throw .groupMisfit(
+                group: group.name,
+                reason: criterion == .bnScale
+                    ? "it has no BatchNormalization for criterion 'bnScale'; l1, taylor and the others rank it"
+                    : "it has no weights that criterion '\(criterion.rawValue)' could rank its channels by")
+        }
+        return members
+    }
+
+    /// Divided by their mean; all 0 where that is 0.
+    static func normalized(_ values: [Double]) -> [Double] {
+        let mean = values.reduce(0, +) / Double(max(1, values.count))
+        return mean > 0 ? values.map { $0 / mean } : values.map { _ in 0 }
+    }
+
+    /// Σ_j ‖w_i − w_j‖₂ of each row.
+    static func distances(_ rows: [[Float]]) -> [Double] {
+        var sums = [Double](repeating: 0, count: rows.count)
+        for first in rows.indices {
+            for second in 0..<first {
+                var square = 0.0
+                for (a, b) in zip(rows[first], rows[second]) {
+                    let difference = Double(a) - Double(b)
+                    square += difference * difference
+                }
+                sums[first] += square.squareRoot()
+                sums[second] += square.squareRoot()
+            }
+        }
+        return sums
+    }
+
+    private static func lamp(_ squares: [Double]) -> [Double] {
+        let order = squares.indices.sorted { (squares[$0], -$0) > (squares[$1], -$1) }
+        var scores = squares
+        var sum = 0.0
+        for index in order {
+            sum += squares[index]
+            scores[index] = sum > 0 ? squares[index] / sum : 0
+        }
+        return scores
+    }
+}

@@ -1,0 +1,74 @@
+import ModelGraph
+import Tensors
+
+extension Importance {
+    /// One tensor for each of `graph.prunableNames`, of its shape; dead weights are 0. `movement` is shifted by its least
+    /// value over all alive weights, which keeps its order within and between tensors.
+    /// - Throws: `CompressionError.criterionUnfit` for a criterion of channels, `.missingStatistic` for a statistic that was
+    ///   not given or is of another shape, `.scoresNotFinite`.
+    public func ofWeights() throws(CompressionError) -> NamedTensors {
+        try criterion.check(fits: PruningCriterion.forWeights, "single weights")
+        var scores = NamedTensors()
+        for name in prunable {
+            guard let shape = weights[name]?.shape else { continue }
+            var values = try ofElements(name)
+            if criterion == .lamp { values = Self.lamp(values) }
+            scores[name] = Tensor(values, shape: shape)
+        }
+        if criterion == .movement { shift(&scores) }
+        return scores
+    }
+
+    /// |E[g]| / (std[g] + 1e-8) of each prunable weight, for criterion `stability`: how much workers and steps agree on
+    /// where a weight should go. A figure for the report; the ranking does not use it.
+    /// - Throws: `CompressionError.criterionUnfit` for another criterion, `.missingStatistic`.
+    public func signalToNoise() throws(CompressionError) -> NamedTensors {
+        try criterion.check(fits: [.stability], "the signal-to-noise ratio")
+        var ratios = NamedTensors()
+        for name in prunable {
+            guard let weight = weights[name] else { continue }
+            let (means, squares) = try moments(name, like: weight)
+            let values = zip(means, squares).map { mean, square in
+                Float(abs(mean) / (max(0, square - mean * mean).squareRoot() + 1e-8))
+            }
+            ratios[name] = Tensor(values, shape: weight.shape)
+        }
+        return ratios
+    }
+
+    /// Lee et al. 2021, eq. 3: each of the squares over the sum of those no smaller in their tensor. Of equal ones the
+    /// earlier counts as larger, as in the ranking. All 0 for a tensor of zeros.
+    static func lamp(_ squares: [Float]) -> [Float] {
+        // Bits of non-negative floats order like the floats; the later of equal ones comes first.
+        let order = squares.indices.map { UInt64((squares[$0] + 0).bitPattern) << 32 | UInt64(UInt32.max - UInt32($0)) }
+            .sorted(by: >)
+        var scores = [Float](repeating: 0, count: squares.count)
+        var sum = 0.0
+        for key in order {
+            let index = Int(UInt32.max - UInt32(truncatingIfNeeded: key))
+            sum += Double(squares[index])
+            scores[index] = sum > 0 ? Float(Double(squares[index]) / sum) : 0
+        }
+        return scores
+    }
+
+    private func shift(_ scores: inout NamedTensors) {
+        var least = Float.infinity
+        for (name, tensor) in scores.ordered {
+            tensor.withElements(as: Float.self) { values in
+                for (index, value) in values.enumerated() where masks[name]?[index] ?? true {
+                    least = min(least, value)
+                }
+            }
+        }
+        guard least.isFinite else { return }
+        for name in scores.names {
+            scores.modify(name) { tensor in
+                tensor.withMutableElements(as: Float.self) { values in
+                    for index in values.indices { values[index] = max(0, values[index] - least) }
+                    masks.apply(to: values, of: name)
+                }
+            }
+        }
+    }
+}
