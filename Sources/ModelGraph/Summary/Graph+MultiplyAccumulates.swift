@@ -1,12 +1,6 @@
 import Tensors
 
 extension Graph {
-    /// Multiply-accumulates of one forward pass of one sample.
-    /// - Parameter extents: of open axes other than the batch, as in `inferShapes`.
-    public func multiplyAccumulates(extents: [String: Int] = [:]) throws(ModelError) -> Int {
-        try multiplyAccumulates(inferShapes(batch: 1, extents: extents))
-    }
-
     /// Multiply-accumulates of one forward pass over values of these shapes. Elementwise operators, normalisations and
     /// pools count nothing.
     /// - Throws: `ModelError.invalidRequest` beyond 63 bits.

@@ -1,6 +1,12 @@
 import Tensors
 
 extension Graph {
+    /// Multiply-accumulates of one forward pass of one sample.
+    /// - Parameter extents: of open axes other than the batch, as in `inferShapes`.
+    public func multiplyAccumulates(extents: [String: Int] = [:]) throws(ModelError) -> Int {
+        try multiplyAccumulates(inferShapes(batch: 1, extents: extents))
+    }
+
     /// Counts parameters, multiply-accumulates, memory and operators.
     /// - Parameters:
     ///   - fileBytes: the size of the model's file; `externalBytes` of its external data.
