@@ -15,7 +15,7 @@ extension CoordinatorNumerics {
         let decider = try MaskDecider(graph: graph, masks: current.masks, settings: PruningSettings(decision.rules))
         return TensorLayout(
             decision.rules.rule == .scores
-                ? try decider.statisticLayout(regrows: decision.regrow > 0) : try decider.voteLayout())
+                ? decider.statisticLayout(regrows: decision.regrow > 0) : try decider.voteLayout())
     }
 
     /// Decides a mask and makes the snapshot that follows from it.

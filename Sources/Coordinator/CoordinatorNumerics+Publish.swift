@@ -23,10 +23,6 @@ extension CoordinatorNumerics {
     /// A new mask is a delta without values: dead weights go, and with them what was still owed to them.
     func publish(mask new: MaskSet, base: SnapshotFacts) throws -> ComputedStep {
         foldMemory = nil
-<<<<<<< HEAD
-=======
-        let new = try MaskRanking.decide(scores: scores, sparsity: sparsity, previous: current.masks)
->>>>>>> wt-criteria
         var published = try publisher(base, masks: new).publish(maskFrom: current.masks)
         // Those of dead weights are dropped where they are taken up.
         published.moments = base.moments

@@ -30,6 +30,8 @@ final class CoordinatorNumerics {
     let blobs: BlobStore
     var current: CurrentSnapshot
     let threads: Int
+    /// For budgets of milliseconds.
+    let timer: ModelTimer
     private var fold = Fold.metrics
     /// What the last round's accumulator left for the next one; nil where something else needs the memory more.
     var foldMemory: FoldMemory?
@@ -51,8 +53,9 @@ final class CoordinatorNumerics {
         var norm: Double
     }
 
-    init(plan: Plan, blobs: BlobStore, facts: SnapshotFacts, threads: Int = 1) throws {
+    init(plan: Plan, blobs: BlobStore, directory: String, facts: SnapshotFacts, threads: Int = 1) throws {
         self.threads = threads
+        timer = ModelTimer(plan, directory: directory)
         self.plan = plan
         self.blobs = blobs
         let skeleton = try Self.skeleton(facts.graph, blobs)

@@ -1,5 +1,13 @@
 import Compression
+import Federation
 import ModelGraph
+
+extension ModelTimer {
+    /// For budgets: models are written into the run's own folder.
+    init(_ plan: Plan, directory: String) {
+        self.init(directory: directory + "/out/candidates", opset: plan.export.opset)
+    }
+}
 
 /// Turns a budget of milliseconds into one of multiply-accumulates by measuring candidates on the runtime: multiply-
 /// accumulates alone say little of time (widths that suit a kernel run twice as fast as one channel more).

@@ -18,7 +18,7 @@ final class NumericsThread: Sendable {
         report: @escaping @Sendable (CoordinatorService.ShellInput) -> Void
     ) throws {
         self.report = report
-        numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, facts: facts, threads: threads)
+        numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, directory: state.directory, facts: facts, threads: threads)
         exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
         // The model has been built or checked; from here on rounds decide how much memory is needed.
         EngineRuntime.trimMemory()

@@ -38,7 +38,7 @@ public enum PublishBenchmark {
         EngineRuntime.returnFreedMemory()
         let plan = try Plan.parse(text, path: "benchmark", environment: [:])
         let (base, results, blobs) = try prepare(plan, width, contributions, directory)
-        let numerics = try CoordinatorNumerics(plan: plan, blobs: blobs, facts: base)
+        let numerics = try CoordinatorNumerics(plan: plan, blobs: blobs, directory: directory, facts: base)
         EngineRuntime.trimMemory()
         ProcessMemory.releaseUnusedFilePages()
         // From here on the kernel counts the peak anew.

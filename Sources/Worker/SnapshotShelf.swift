@@ -1,3 +1,4 @@
+import Compression
 import Federation
 import Foundation
 import Ledger
