@@ -127,6 +127,7 @@ func smallPlan(workers: Int = 2, quorum: Int? = nil, rounds: Int = 3, wait: Int 
     stages:
       - train: {rounds: \(rounds), epochs: 1, batch: 32, learningRate: 0.05}
       - prune: {criterion: taylor, sparsity: 0.6, steps: 2, scoreSamples: 64, epochs: 0.5, learningRate: 0.03}
+      - prune: {granularity: channel, budget: {macs: 0.6}, multiple: 1, steps: 2, epochs: 0.5, learningRate: 0.02}
       - distill: {teacher: {stage: 1}, rounds: 1, epochs: 0.5, learningRate: 0.02}
       - quantize: {samples: 64}
     """

@@ -44,6 +44,9 @@ public struct ChaosOptions {
           - prune:
               {criterion: taylor, sparsity: 0.6, steps: 2, scoreSamples: 64, epochs: 0.5, learningRate: 0.03,
                server: {optimizer: adam}}
+          - prune:
+              {granularity: channel, budget: {macs: 0.6}, multiple: 2, steps: 2, scoreSamples: 64, epochs: 0.5,
+               learningRate: 0.02, server: {optimizer: momentum}, teacher: {stage: 1}}
           - quantize: {samples: 64}
         """
     }
