@@ -40,7 +40,7 @@ extension Importance {
             guard let tensor = statistics[group.name], tensor.elementType == .float32, tensor.shape == shape else {
                 throw .missingStatistic(group.name, criterion: criterion.rawValue)
             }
-            let values = tensor.floats.map { Double(max(0, $0)) / Double(ScoreStatistic.squareScale) }
+            let values = tensor.floats.map { Double(max(0, $0)) / Double(ScoreStatistic.gateScale) }
             guard values.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
             return isNormalized ? Self.normalized(values) : values
         }

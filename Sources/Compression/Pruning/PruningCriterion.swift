@@ -69,9 +69,11 @@ public enum ScoreStatistic: String, Sendable, Equatable, CaseIterable {
     /// S after local steps of plain gradient descent: S ← S − lr·w·g. The trained weights are thrown away.
     case movement
 
-    /// Squares travel as min(1024·x, 256): the fleet's fold is in steps of 2^-30 and takes numbers up to 256, and squares of
-    /// gradients are small. `Importance` undoes the factor.
+    /// Squares of weights' gradients travel as min(1024·x, 256): the fleet's fold is in steps of 2^-30 and takes numbers up
+    /// to 256, and these are small. `Importance` undoes the factor.
     public static let squareScale: Float = 1024
+    /// Squares of gates' gradients, each the sum over a filter, are larger: they travel as min(16·x, 256).
+    public static let gateScale: Float = 16
     /// The largest magnitude that travels.
     public static let bound: Float = 256
 
