@@ -50,7 +50,7 @@ extension CoordinatorNumerics {
         let sparsity = total == 0 ? 0 : Double(total - alive) / Double(total)
         let facts = SnapshotFacts(
             version: base.version + 1, snapshot: published.snapshot, graph: base.graph, maskEpoch: masks.epoch,
-            sparsity: sparsity,
+            sparsity: sparsity, parameters: current.trainableElementCount,
             delta: published.delta.map {
                 DeltaReference(blob: $0, from: base.snapshot.digest, to: published.snapshot.digest)
             },

@@ -47,6 +47,12 @@ final class CoordinatorNumerics {
         var statistics: ModelStatistics
         var masks: MaskSet
         var norm: Double
+
+        /// Numbers that training changes.
+        var trainableElementCount: Int {
+            let fixed = Set(statistics.names)
+            return layout.entries.reduce(0) { $0 + (fixed.contains($1.name) ? 0 : $1.elementCount) }
+        }
     }
 
     init(plan: Plan, blobs: BlobStore, facts: SnapshotFacts, threads: Int = 1) throws {

@@ -183,7 +183,9 @@ struct OpeningModel {
                 SnapshotFacts(
                     version: 0, snapshot: reference,
                     graph: BlobReference(digest: skeleton, byteCount: skeletonBytes), maskEpoch: 0, sparsity: 0,
-                    recipe: recipe)),
+                    parameters: graph.parameters.reduce(0) {
+                        $0 + ($1.role == .trainable ? $1.shape.elementCount : 0)
+                    }, recipe: recipe)),
         ]
     }
 

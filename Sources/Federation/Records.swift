@@ -7,6 +7,8 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
     public var maskEpoch: UInt32
     /// Share of prunable weights that are masked.
     public var sparsity: Double
+    /// Numbers that training changes, dead ones included; nil in records that do not tell.
+    public var parameters: Int?
     /// How to get here from the version before; nil for the first.
     public var delta: DeltaReference?
     /// What the downlink's compression left out so far.
@@ -17,6 +19,7 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
 
     public init(
         version: Int, snapshot: BlobReference, graph: BlobReference, maskEpoch: UInt32, sparsity: Double,
+        parameters: Int? = nil,
         delta: DeltaReference? = nil, residual: BlobReference? = nil, recipe: Recipe? = nil,
         moments: ServerMoments? = nil
     ) {
@@ -25,6 +28,7 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
         self.graph = graph
         self.maskEpoch = maskEpoch
         self.sparsity = sparsity
+        self.parameters = parameters
         self.delta = delta
         self.residual = residual
         self.recipe = recipe
