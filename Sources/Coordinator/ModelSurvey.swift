@@ -20,6 +20,8 @@ struct ModelSurvey {
     static let timedByteLimit = 2 << 30
     /// Seconds of timed runs over all models; loading them takes time as well.
     private static let timedSeconds = 12.0
+    /// Seconds after which no further model is read, for counting or for timing.
+    private static let readingSeconds = 10.0
 
     private let history: RunHistory
     private let blobs: BlobStore
@@ -28,6 +30,7 @@ struct ModelSurvey {
     private let forms: [Form]
     /// The delivered file in integers, once there is one.
     private let compact: BlobReference?
+    private let deadline = ContinuousClock.now + .seconds(Self.readingSeconds)
     private var counted: [Digest: StageCosts.Cost] = [:]
     private var milliseconds: [Form: Double] = [:]
 
@@ -98,7 +101,9 @@ struct ModelSurvey {
             let digest = history.snapshots[end].graph.digest
             guard counted[digest] == nil, let version = newest[digest] else { continue }
             counted[digest] = StageCosts.Cost(parameters: history.snapshots[version].parameters)
-            guard let graph = try? Graph.load(history.snapshots[version], from: blobs) else { continue }
+            guard .now < deadline, let graph = try? Graph.load(history.snapshots[version], from: blobs) else {
+                continue
+            }
             if let summary = try? graph.summary(fileBytes: 0) {
                 counted[digest]?.parameters = summary.parameters
                 counted[digest]?.macs = summary.macs

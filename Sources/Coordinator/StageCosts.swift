@@ -36,7 +36,7 @@ struct StageCosts: Equatable {
         if let measurement {
             notMeasured = measurement.reason ?? measurement.models.compactMap(\.reason).first
             if notMeasured == nil, survey.untimed > 0 {
-                notMeasured = "\(survey.untimed) models, because there are too many or they are too large"
+                notMeasured = "\(survey.untimed) of the models, which cannot be read or are too many or too large"
             }
         } else {
             notMeasured = "the plan says export: {measure: false}"

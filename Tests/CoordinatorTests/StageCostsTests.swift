@@ -145,7 +145,7 @@ private func answer(_ times: [Double]) -> String {
         let costs = StageCosts(run.history, blobs: run.blobs, timer: try run.timer("echo '\(answer([4]))'"))
         #expect(costs.models.map(\.milliseconds) == [4, 4, nil, nil])
         #expect(costs.models[3] == StageCosts.Cost())
-        #expect(costs.notMeasured?.hasPrefix("1 models") == true)
+        #expect(costs.notMeasured?.hasPrefix("1 of the models") == true)
     }
 
     @Test func whatCannotBeWrittenIsNotTimed() throws {

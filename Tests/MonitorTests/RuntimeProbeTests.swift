@@ -133,6 +133,14 @@ private let oneModel = #"{"version": "1.2.3", "models": [{"milliseconds": 2.5, "
         #expect(!isAlive(grandchild))
     }
 
+    @Test func aMeasurementThatIsNoLongerWantedEnds() throws {
+        let fake = try FakePython("echo started > \"$0.started\"; exec sleep 600")
+        let started = fake.path + ".started"
+        var probe = RuntimeProbe(candidates: [fake.candidate, fake.candidate])
+        probe.isCancelled = { FileManager.default.fileExists(atPath: started) }
+        #expect(probe.measure(["a"]).reason?.hasSuffix("python was stopped") == true)
+    }
+
     private func isAlive(_ process: pid_t) -> Bool {
         guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8) else { return false }
         return !status.contains("State:\tZ")

@@ -7,6 +7,7 @@ enum BoundedChild {
         case notStarted(Int32)
         case tooMuchOutput
         case tooLate
+        case cancelled
         case exited(Int32)
         case signalled(Int32)
 
@@ -15,6 +16,7 @@ enum BoundedChild {
             case .notStarted(let number): "cannot be started: \(String(cString: strerror(number)))"
             case .tooMuchOutput: "wrote more than a measurement can be"
             case .tooLate: "took too long and was stopped"
+            case .cancelled: "was stopped"
             case .exited(let status): "ended with status \(status)"
             case .signalled(let number): "was killed by signal \(number)"
             }
@@ -22,10 +24,12 @@ enum BoundedChild {
     }
 
     /// Everything the child printed, if it ended with status 0 in time.
-    /// - Parameter path: of the program; it is neither searched for nor given to a shell.
+    /// - Parameters:
+    ///   - path: of the program; it is neither searched for nor given to a shell.
+    ///   - isCancelled: asked several times a second.
     static func output(
         of path: String, arguments: [String], environment: [String: String], byteLimit: Int,
-        deadline: ContinuousClock.Instant
+        deadline: ContinuousClock.Instant, isCancelled: () -> Bool = { false }
     ) throws(Failure) -> [UInt8] {
         let input = try pipe()
         defer { close(input.write) }
@@ -44,8 +48,12 @@ enum BoundedChild {
         case .failure(let failure): throw failure
         }
         let result = Result { () throws(Failure) -> [UInt8] in
-            let bytes = try read(output.read, byteLimit: byteLimit, deadline: deadline)
-            try waitForEnd(of: child, deadline: deadline)
+            let check = { () throws(Failure) in
+                if isCancelled() { throw .cancelled }
+                if ContinuousClock.now >= deadline { throw .tooLate }
+            }
+            let bytes = try read(output.read, byteLimit: byteLimit, check)
+            try waitForEnd(of: child, check)
             return bytes
         }
         // Before it is reaped, so that its number cannot be another's yet; with it whatever it started.
@@ -105,15 +113,14 @@ enum BoundedChild {
     }
 
     private static func read(
-        _ file: Int32, byteLimit: Int, deadline: ContinuousClock.Instant
+        _ file: Int32, byteLimit: Int, _ check: () throws(Failure) -> Void
     ) throws(Failure) -> [UInt8] {
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let left = (deadline - .now) / .milliseconds(1)
-            guard left > 0 else { throw .tooLate }
+            try check()
             var waiting = pollfd(fd: file, events: Int16(POLLIN), revents: 0)
-            guard poll(&waiting, 1, Int32(min(left, 60_000)) + 1) > 0 else { continue }
+            guard poll(&waiting, 1, 100) > 0 else { continue }
             let count = Foundation.read(file, &piece, piece.count)
             if count == 0 { return bytes }
             guard count > 0 else {
@@ -126,12 +133,12 @@ enum BoundedChild {
     }
 
     /// Until it has ended; it stays a zombie, whose number is nobody else's.
-    private static func waitForEnd(of child: pid_t, deadline: ContinuousClock.Instant) throws(Failure) {
+    private static func waitForEnd(of child: pid_t, _ check: () throws(Failure) -> Void) throws(Failure) {
         while true {
             var information = siginfo_t()
             let result = waitid(P_PID, id_t(child), &information, WEXITED | WNOHANG | WNOWAIT)
             if result == 0, information.si_signo == SIGCHLD { return }
-            guard ContinuousClock.now < deadline else { throw .tooLate }
+            try check()
             usleep(2000)
         }
     }

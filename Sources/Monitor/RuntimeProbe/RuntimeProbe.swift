@@ -25,6 +25,8 @@ public struct RuntimeProbe: Sendable {
 
     /// The pythons to try, best first.
     public var candidates: [PythonCandidate]
+    /// Whether a measurement is no longer wanted; asked several times a second.
+    public var isCancelled: @Sendable () -> Bool = { false }
 
     public init(candidates: [PythonCandidate]) { self.candidates = candidates }
 
@@ -52,7 +54,8 @@ public struct RuntimeProbe: Sendable {
             do throws(BoundedChild.Failure) {
                 let output = try BoundedChild.output(
                     of: candidate.path, arguments: ["-c", RuntimeScript.text, request],
-                    environment: Self.childEnvironment, byteLimit: Self.answerByteLimit, deadline: deadline)
+                    environment: Self.childEnvironment, byteLimit: Self.answerByteLimit, deadline: deadline,
+                    isCancelled: isCancelled)
                 switch RuntimeMeasurement.parse(output, count: count) {
                 case .measured(let measurement): return measurement
                 case .noRuntime: if candidate.isNamedByUser { reason = "PLEACH_PYTHON has no onnxruntime" }
@@ -60,8 +63,8 @@ public struct RuntimeProbe: Sendable {
                 }
             } catch {
                 reason = "\(candidate.name) \(error)"
-                // The time is gone for the others as well.
-                if error == .tooLate { break }
+                // The others would have no time either.
+                if error == .tooLate || error == .cancelled { break }
             }
         }
         return RuntimeMeasurement(reason: reason, count: count)
