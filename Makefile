@@ -13,7 +13,7 @@ PARITY ?= .build/parity
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test parity simulate demo bench chaos fuzz conformance lint format protos clean dependencies
+.PHONY: build release test runtime parity simulate demo bench chaos fuzz conformance lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -27,6 +27,13 @@ test: dependencies
 	swift build --build-tests -j $(JOBS)
 	sync
 	swift test --skip-build --disable-xctest
+
+# A Python with ONNX Runtime (from PyPI, about 150 MB), with which runs and `pleach bench model` time models; without it their
+# milliseconds are left out. PLEACH_PYTHON names another one.
+runtime:
+	test -x .build/runtime/venv/bin/python || python3 -m venv .build/runtime/venv
+	.build/runtime/venv/bin/pip install --quiet --disable-pip-version-check -r Tests/onnxruntime/requirements.txt
+	@.build/runtime/venv/bin/python -c 'import onnxruntime; print("ONNX Runtime", onnxruntime.__version__)'
 
 # The engine beside PyTorch and ONNX Runtime (from PyPI): makes a venv and references in PARITY, about 1 GB, then compares.
 # PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes torch without CUDA. Details: Tests/parity/README.md

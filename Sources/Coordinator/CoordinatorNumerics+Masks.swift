@@ -135,7 +135,7 @@ extension ModelSize {
     /// Of a graph with values.
     init(of graph: Graph) {
         self.init(
-            parameters: graph.parameterTensors().elementCount, macs: try? graph.multiplyAccumulates(),
+            parameters: graph.trainableElementCount, macs: try? graph.multiplyAccumulates(),
             bytes: graph.serializedByteCount)
     }
 }

@@ -67,7 +67,7 @@ extension CoordinatorService {
 
     private func finish(succeeded: Bool, reason: String, failure: RunFailure?) -> CoordinatorOutcome {
         guard succeeded else { return CoordinatorOutcome(succeeded: false, reason: reason, failure: failure) }
-        let report = Report(history: machine.history)
+        let report = Report(ofFinished: machine.history, directory: options.state)
         sink(report.finishedEvent)
         return CoordinatorOutcome(succeeded: true, reason: reason, report: report)
     }

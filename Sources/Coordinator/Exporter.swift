@@ -10,6 +10,7 @@ struct Exporter: Sendable {
     let plan: Plan
     let directory: String
     let blobs: BlobStore
+    var probe = RuntimeProbe()
 
     /// The bytes depend on the snapshot, the calibration and the plan only.
     func export(_ history: RunHistory, numerics: CoordinatorNumerics) throws -> ExportFacts {
@@ -31,7 +32,16 @@ struct Exporter: Sendable {
         let facts = ExportFacts(target: plan.export.target.rawValue, path: path, byteCount: byteCount)
         var finished = history
         finished.apply(.exported(facts))
-        try Report(history: finished).write(to: folder + "/report.json")
+        var report = Report(history: finished)
+        report.take(StageCosts(finished, blobs: blobs, timer: timer))
+        try report.write(to: Self.reportPath(directory))
         return facts
+    }
+
+    static func reportPath(_ directory: String) -> String { directory + "/out/report.json" }
+
+    var timer: ModelTimer? {
+        guard plan.export.measure else { return nil }
+        return ModelTimer(directory: directory + "/out/measured", opset: plan.export.opset, probe: probe)
     }
 }

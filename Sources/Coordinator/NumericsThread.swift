@@ -4,6 +4,7 @@ import Federation
 import Foundation
 import Ledger
 import Monitor
+import Synchronization
 
 /// Carries out numeric actions one after another on a thread of its own and answers with events.
 final class NumericsThread: Sendable {
@@ -12,14 +13,27 @@ final class NumericsThread: Sendable {
     // Touched on `queue` only, which is serial.
     private nonisolated(unsafe) let numerics: CoordinatorNumerics
     private let exporter: Exporter
+    private let isFinishing: Flag
+
+    /// Set once, from any thread.
+    private final class Flag: Sendable {
+        private let value = Atomic(false)
+        var isSet: Bool { value.load(ordering: .relaxed) }
+        func set() { value.store(true, ordering: .relaxed) }
+    }
 
     init(
         plan: Plan, state: RunState, facts: SnapshotFacts, threads: Int,
         report: @escaping @Sendable (CoordinatorService.ShellInput) -> Void
     ) throws {
         self.report = report
-        numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, directory: state.directory, facts: facts, threads: threads)
-        exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
+        numerics = try CoordinatorNumerics(
+            plan: plan, blobs: state.blobs, directory: state.directory, facts: facts, threads: threads)
+        let isFinishing = Flag()
+        self.isFinishing = isFinishing
+        var exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
+        exporter.probe.isCancelled = { isFinishing.isSet }
+        self.exporter = exporter
         // The model has been built or checked; from here on rounds decide how much memory is needed.
         EngineRuntime.trimMemory()
         ProcessMemory.releaseUnusedFilePages()
@@ -49,8 +63,11 @@ final class NumericsThread: Sendable {
         attempt { [self] in report(.event(.exported(try exporter.export(history, numerics: numerics)))) }
     }
 
-    /// Waits until what was started is over.
-    func finish() { queue.sync {} }
+    /// Waits until what was started is over. Models are not timed any further: whoever resumes the run begins anew.
+    func finish() {
+        isFinishing.set()
+        queue.sync {}
+    }
 
     private func attempt(_ body: @escaping @Sendable () throws -> Void) {
         queue.async { [report] in

@@ -47,7 +47,7 @@ struct PruningRehearsal {
         switch target {
         case .sparsity(let share): return .keep(1 - share)
         case .weights(let share):
-            return .weights(Int((share * Double(graph.parameterTensors().elementCount)).rounded(.up)))
+            return .weights(Int((share * Double(graph.trainableElementCount)).rounded(.up)))
         case .macs(let share): return .macs(Int((share * Double(try graph.multiplyAccumulates())).rounded(.up)))
         case .bytes(let count): return .bytes(count)
         case .milliseconds:

@@ -14,6 +14,15 @@ extension Report {
             wireBytesFloat32: history.traffic.float32BytesUp + history.traffic.float32BytesDown,
             rounds: history.roundsClosed, seconds: history.seconds, refused: history.contributionsRefused,
             stages: history.summaries.map(Stage.init))
+        roundDetails = history.roundSummaries.suffix(RunHistory.roundSummaryLimit).map(Round.init)
+    }
+
+    /// The closing figures, and what was counted and timed when the export wrote its report: a finished run that is
+    /// started again measures nothing anew.
+    init(ofFinished history: RunHistory, directory: String) {
+        self.init(history: history)
+        guard let written = try? Report(contentsOf: Exporter.reportPath(directory)), written.run == run else { return }
+        takeCosts(of: written)
     }
 
     var finishedEvent: LogEvent {
@@ -28,6 +37,15 @@ extension Report {
         if let accuracyBefore { event.fields.append(("accuracyBefore", .double(accuracyBefore))) }
         if let accuracyAfter { event.fields.append(("accuracyAfter", .double(accuracyAfter))) }
         return event
+    }
+}
+
+extension Report.Round {
+    init(_ summary: RoundSummary) {
+        self.init(
+            round: summary.number, stage: summary.stage, task: summary.task,
+            wireBytesUp: summary.traffic.wireBytesUp, wireBytesDown: summary.traffic.wireBytesDown,
+            parameters: summary.parameters, sparsity: summary.sparsity, density: summary.density)
     }
 }
 

@@ -14,14 +14,22 @@ enum RandomBatch {
         for graph: Graph, rows: Int, extents: [String: Int] = [:], seed: UInt64 = 1
     ) throws(EngineError) -> (batch: Batch, loss: Loss) {
         var random = SeededGenerator(seed: seed)
+        let inputs = try inputs(for: graph, rows: rows, extents: extents, &random)
+        let output = try Executable(graph).logits(inputs)
+        let (targets, loss) = try targets(for: output.shape, &random)
+        return (Batch(inputs: inputs, targets: targets), loss)
+    }
+
+    /// Inputs alone; parameters and errors as above.
+    static func inputs(
+        for graph: Graph, rows: Int, extents: [String: Int], _ random: inout SeededGenerator
+    ) throws(EngineError) -> NamedTensors {
         var inputs = NamedTensors()
         for input in graph.inputs {
             inputs[input.name] = try noise(
                 input, shape: shape(of: input, rows: rows, extents: extents), &random)
         }
-        let output = try Executable(graph).logits(inputs)
-        let (targets, loss) = try targets(for: output.shape, &random)
-        return (Batch(inputs: inputs, targets: targets), loss)
+        return inputs
     }
 
     private static func shape(

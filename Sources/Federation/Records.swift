@@ -20,7 +20,8 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
 
     public init(
         version: Int, snapshot: BlobReference, graph: BlobReference, maskEpoch: UInt32, sparsity: Double,
-        size: ModelSize, isRewound: Bool = false, delta: DeltaReference? = nil, residual: BlobReference? = nil, recipe: Recipe? = nil,
+        size: ModelSize, isRewound: Bool = false, delta: DeltaReference? = nil, residual: BlobReference? = nil,
+        recipe: Recipe? = nil,
         moments: ServerMoments? = nil
     ) {
         self.version = version

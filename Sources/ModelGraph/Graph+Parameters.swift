@@ -41,6 +41,11 @@ extension Graph {
     /// Names of the parameters that gradients change.
     public var trainableNames: [String] { parameters.filter { $0.role == .trainable }.map(\.name) }
 
+    /// How many numbers gradients change.
+    public var trainableElementCount: Int {
+        parameters.reduce(0) { $0 + ($1.role == .trainable ? $1.shape.elementCount : 0) }
+    }
+
     /// Names of the running means and variances.
     public var statisticNames: [String] { parameters.filter { $0.role == .statistic }.map(\.name) }
 

@@ -12,13 +12,25 @@ public struct ClosingTable: Sendable {
 
     /// The lines, no newline at the end: labels on the left, figures on the right; names are escaped.
     public func text() -> String {
-        let cells = ([headings] + rows).map { [$0.label, $0.before, $0.after].map { escapedForTerminal($0) } }
-        let widths = (0..<3).map { column in cells.map { terminalWidth($0[column]) }.max() ?? 0 }
+        TextTable(rows: ([headings] + rows).map { [$0.label, $0.before, $0.after] }).text()
+    }
+}
+
+/// Rows of as many cells each, aligned for a terminal; the first row is the headings, the first column the labels.
+struct TextTable {
+    var rows: [[String]]
+
+    /// The lines, no newline at the end: labels on the left, figures on the right; everything is escaped.
+    func text() -> String {
+        let cells = rows.map { $0.map { escapedForTerminal($0) } }
+        let columns = cells.map(\.count).min() ?? 0
+        guard columns > 0 else { return "" }
+        let widths = (0..<columns).map { column in cells.map { terminalWidth($0[column]) }.max() ?? 0 }
         let lines = cells.map { row in
             row[0] + padding(widths[0] - terminalWidth(row[0]))
-                + (1..<3).map { "  " + padding(widths[$0] - terminalWidth(row[$0])) + row[$0] }.joined()
+                + (1..<columns).map { "  " + padding(widths[$0] - terminalWidth(row[$0])) + row[$0] }.joined()
         }
-        let rule = String(repeating: "─", count: widths.reduce(4, +))
+        let rule = String(repeating: "─", count: widths.reduce(2 * (columns - 1), +))
         return ([rule, lines[0], rule] + lines.dropFirst() + [rule]).joined(separator: "\n")
     }
 

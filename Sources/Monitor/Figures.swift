@@ -12,6 +12,24 @@ enum Figures {
         return (number < 0 ? "-" : "") + String(grouped.reversed())
     }
 
+    /// `812`, `41.2 M`, `4.10 G` (powers of 1000).
+    static func amount(_ count: Int) -> String {
+        var value = Double(count)
+        if abs(value) < 1000 { return "\(count)" }
+        var unit = ""
+        for next in ["K", "M", "G", "T", "P", "E"] where abs(value) >= 999.5 {
+            value /= 1000
+            unit = next
+        }
+        return "\(significant(value)) \(unit)"
+    }
+
+    /// Milliseconds: `0.512`, `12.3`, `351`.
+    static func milliseconds(_ value: Double) -> String {
+        guard value.isFinite, abs(value) < 1e9 else { return "?" }
+        return abs(value) < 0.9995 ? String(format: "%.3f", value) : significant(value)
+    }
+
     /// `812 B`, `30.1 KB`, `2.40 GB` (powers of 1000).
     static func bytes(_ count: Int) -> String {
         var value = Double(count)

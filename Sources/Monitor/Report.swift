@@ -3,7 +3,7 @@ import Foundation
 /// The closing figures of a run, as `out/report.json` holds them. Fractions are 0 to 1, sizes bytes, times seconds; what
 /// was not measured is null, never missing.
 public struct Report: Sendable, Equatable, Codable {
-    /// The same figures for one stage.
+    /// The same figures for one stage; `bytesBefore` and `bytesAfter` are of the file that its model is delivered as.
     public struct Stage: Sendable, Equatable, Codable {
         public var kind: String
         public var accuracyBefore: Double?
@@ -16,6 +16,14 @@ public struct Report: Sendable, Equatable, Codable {
         public var wireBytesFloat32: Int
         public var rounds: Int
         public var seconds: Double
+        /// Numbers that training changes, and multiply-accumulates of one sample.
+        public var parametersBefore: Int?
+        public var parametersAfter: Int?
+        public var macsBefore: Int?
+        public var macsAfter: Int?
+        /// Of one sample in ONNX Runtime, one thread, median.
+        public var millisecondsBefore: Double?
+        public var millisecondsAfter: Double?
 
         public init(
             kind: String, accuracyBefore: Double?, accuracyAfter: Double?, bytesBefore: Int, bytesAfter: Int,
@@ -32,6 +40,34 @@ public struct Report: Sendable, Equatable, Codable {
             self.wireBytesFloat32 = wireBytesFloat32
             self.rounds = rounds
             self.seconds = seconds
+        }
+    }
+
+    /// What one round moved, and how large the model was that it worked on.
+    public struct Round: Sendable, Equatable, Codable {
+        public var round: Int
+        public var stage: Int
+        public var task: String
+        public var wireBytesUp: Int
+        public var wireBytesDown: Int
+        public var parameters: Int?
+        /// Share of prunable weights that were masked.
+        public var sparsity: Double
+        /// Share of positions that the delta carries which the round ended with.
+        public var density: Double?
+
+        public init(
+            round: Int, stage: Int, task: String, wireBytesUp: Int, wireBytesDown: Int, parameters: Int?,
+            sparsity: Double, density: Double?
+        ) {
+            self.round = round
+            self.stage = stage
+            self.task = task
+            self.wireBytesUp = wireBytesUp
+            self.wireBytesDown = wireBytesDown
+            self.parameters = parameters
+            self.sparsity = sparsity
+            self.density = density
         }
     }
 
@@ -54,6 +90,20 @@ public struct Report: Sendable, Equatable, Codable {
     /// Contributions that were refused.
     public var refused: Int
     public var stages: [Stage]
+    /// As in a stage: of the model the run began with, and of the exported one.
+    public var parametersBefore: Int?
+    public var parametersAfter: Int?
+    public var macsBefore: Int?
+    public var macsAfter: Int?
+    public var millisecondsBefore: Double?
+    public var millisecondsAfter: Double?
+    /// What measured the milliseconds, and its version; nil when nothing did.
+    public var runtime: String?
+    public var runtimeVersion: String?
+    /// Why milliseconds are missing, of some models or of all.
+    public var notMeasured: String?
+    /// The newest rounds, oldest first.
+    public var roundDetails: [Round] = []
 
     public init(
         run: String, plan: String, accuracyBefore: Double?, accuracyAfter: Double?, bytesBefore: Int, bytesAfter: Int,

@@ -23,31 +23,14 @@ extension Report {
 
     /// Writes the file atomically and durably: the old report or the new one, never half.
     public func write(to path: String) throws(MonitorError) { try DurableFile.write(serialized(), to: path) }
-
-    /// The closing table: accuracy, file and wire bytes before and after, rounds, time.
-    public func table() -> String {
-        let wire = wireBytesUp + wireBytesDown
-        return ClosingTable(rows: [
-            ("accuracy", accuracyBefore.map(Figures.percent) ?? "-", accuracyAfter.map(Figures.percent) ?? "-"),
-            ("model file", Figures.bytes(bytesBefore), Figures.bytes(bytesAfter)),
-            ("  after / before", "", Self.share(bytesAfter, of: bytesBefore)),
-            ("masked weights", "", Figures.percent(sparsity)),
-            ("wire (before: float32 averaging)", Figures.bytes(wireBytesFloat32), Figures.bytes(wire)),
-            ("  fewer bytes", "", wire > 0 ? Figures.factor(Double(wireBytesFloat32) / Double(wire)) : "-"),
-            ("rounds", "", Figures.count(rounds)),
-            ("time", "", Figures.seconds(seconds)),
-        ]).text()
-    }
-
-    private static func share(_ part: Int, of whole: Int) -> String {
-        whole > 0 ? String(format: "%.3f", Double(part) / Double(whole)) : "-"
-    }
 }
 
 extension Report {
     private enum Key: String, CodingKey {
         case run, plan, accuracyBefore, accuracyAfter, bytesBefore, bytesAfter, sparsity, wireBytesUp, wireBytesDown
         case wireBytesFloat32, rounds, seconds, refused, stages
+        case parametersBefore, parametersAfter, macsBefore, macsAfter, millisecondsBefore, millisecondsAfter
+        case runtime, runtimeVersion, notMeasured, roundDetails
     }
 
     /// Written by hand because a synthesised encoder leaves nil out, and readers rely on every key.
@@ -67,6 +50,16 @@ extension Report {
         try container.encode(seconds.finiteOrZero, forKey: .seconds)
         try container.encode(refused, forKey: .refused)
         try container.encode(stages, forKey: .stages)
+        try container.encode(parametersBefore, forKey: .parametersBefore)
+        try container.encode(parametersAfter, forKey: .parametersAfter)
+        try container.encode(macsBefore, forKey: .macsBefore)
+        try container.encode(macsAfter, forKey: .macsAfter)
+        try container.encode(millisecondsBefore.finite, forKey: .millisecondsBefore)
+        try container.encode(millisecondsAfter.finite, forKey: .millisecondsAfter)
+        try container.encode(runtime, forKey: .runtime)
+        try container.encode(runtimeVersion, forKey: .runtimeVersion)
+        try container.encode(notMeasured, forKey: .notMeasured)
+        try container.encode(roundDetails, forKey: .roundDetails)
     }
 }
 
@@ -74,6 +67,7 @@ extension Report.Stage {
     private enum Key: String, CodingKey {
         case kind, accuracyBefore, accuracyAfter, bytesBefore, bytesAfter, sparsity, wireBytesUp, wireBytesDown
         case wireBytesFloat32, rounds, seconds
+        case parametersBefore, parametersAfter, macsBefore, macsAfter, millisecondsBefore, millisecondsAfter
     }
 
     /// Every key is there, null when not measured.
@@ -90,6 +84,31 @@ extension Report.Stage {
         try container.encode(wireBytesFloat32, forKey: .wireBytesFloat32)
         try container.encode(rounds, forKey: .rounds)
         try container.encode(seconds.finiteOrZero, forKey: .seconds)
+        try container.encode(parametersBefore, forKey: .parametersBefore)
+        try container.encode(parametersAfter, forKey: .parametersAfter)
+        try container.encode(macsBefore, forKey: .macsBefore)
+        try container.encode(macsAfter, forKey: .macsAfter)
+        try container.encode(millisecondsBefore.finite, forKey: .millisecondsBefore)
+        try container.encode(millisecondsAfter.finite, forKey: .millisecondsAfter)
+    }
+}
+
+extension Report.Round {
+    private enum Key: String, CodingKey {
+        case round, stage, task, wireBytesUp, wireBytesDown, parameters, sparsity, density
+    }
+
+    /// Every key is there, null when not known.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(round, forKey: .round)
+        try container.encode(stage, forKey: .stage)
+        try container.encode(task, forKey: .task)
+        try container.encode(wireBytesUp, forKey: .wireBytesUp)
+        try container.encode(wireBytesDown, forKey: .wireBytesDown)
+        try container.encode(parameters, forKey: .parameters)
+        try container.encode(sparsity.finiteOrZero, forKey: .sparsity)
+        try container.encode(density.finite, forKey: .density)
     }
 }
 

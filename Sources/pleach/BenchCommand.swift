@@ -8,12 +8,12 @@ import UpdateCodec
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure the codec, the fold, the loader and a training step on this machine.",
+        abstract: "Measure the codec, the fold, the loader, a training step and models on this machine.",
         discussion: "Example: pleach bench codec --json",
         subcommands: [
             BenchCodecCommand.self, BenchFoldCommand.self, BenchPublishCommand.self, BenchStepCommand.self,
             BenchRoundsCommand.self,
-            BenchTransportCommand.self, BenchDataCommand.self,
+            BenchTransportCommand.self, BenchDataCommand.self, BenchModelCommand.self,
         ])
 }
 

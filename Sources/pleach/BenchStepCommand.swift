@@ -51,7 +51,7 @@ struct BenchStepCommand: AsyncParsableCommand {
                 graph: Graph.load(path: model),
                 options: StepBenchmark.Options(
                     batch: batch, threads: threads, steps: steps, optimizer: optimizer, precision: precision,
-                    extents: try extents()))
+                    extents: try Extents.parse(extent)))
             if json { return try printJSON(row) }
             print(
                 String(
@@ -60,10 +60,13 @@ struct BenchStepCommand: AsyncParsableCommand {
                     Double(row.residentBytesBefore) / 1e6))
         }
     }
+}
 
-    private func extents() throws -> [String: Int] {
+/// `--extent NAME=N` options.
+enum Extents {
+    static func parse(_ options: [String]) throws(ValidationError) -> [String: Int] {
         var found: [String: Int] = [:]
-        for text in extent {
+        for text in options {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, !parts[0].isEmpty, let extent = Int(parts[1]), (1...1 << 20).contains(extent) else {
                 throw ValidationError("--extent is '\(text)'; give NAME=N, such as length=128")

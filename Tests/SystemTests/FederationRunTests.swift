@@ -18,7 +18,7 @@ struct FederationRunTests {
         let report = try Self.report(folder, "state")
         for key in [
             "accuracyBefore", "accuracyAfter", "bytesBefore", "bytesAfter", "sparsity", "wireBytesUp", "wireBytesDown",
-            "wireBytesFloat32", "rounds", "seconds", "stages",
+            "wireBytesFloat32", "rounds", "seconds", "stages", "millisecondsBefore", "millisecondsAfter",
         ] {
             #expect(report[key] != nil, "report.json lacks \(key)")
         }
@@ -26,6 +26,9 @@ struct FederationRunTests {
         let after = try #require(report["bytesAfter"] as? Int)
         #expect(after == folder.bytes("state/out/compact.onnx").count)
         #expect(Double(after) < 0.5 * Double(before))
+        try Self.costsAreTold(report)
+        #expect(text.contains("4 quantize"), "the table has a row for each stage")
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/state/out/measured"))
         let sparsity = try #require(report["sparsity"] as? Double)
         #expect(sparsity > 0.59)
         let up = try #require(report["wireBytesUp"] as? Int)
@@ -45,6 +48,21 @@ struct FederationRunTests {
         #expect(abs(accuracy - reported) < 1e-9)
         #expect(accuracy > 0.3, "ten classes: chance is 0.1")
         try await Self.everyBlobIsExplained(in: folder.path + "/state")
+    }
+
+    /// What does not need an ONNX Runtime: sizes of models, and what each round moved.
+    private static func costsAreTold(_ report: [String: Any]) throws {
+        let stages = try #require(report["stages"] as? [[String: Any]])
+        #expect(stages.count == 4)
+        let parameters = try #require(report["parametersBefore"] as? Int)
+        let macs = try #require(report["macsAfter"] as? Int)
+        #expect(stages.allSatisfy { $0["parametersAfter"] as? Int == parameters && $0["macsBefore"] as? Int == macs })
+        #expect(stages.last?["bytesAfter"] as? Int == report["bytesAfter"] as? Int)
+        let rounds = try #require(report["roundDetails"] as? [[String: Any]])
+        #expect(rounds.count == report["rounds"] as? Int)
+        #expect(rounds.allSatisfy { $0["parameters"] as? Int == parameters && $0["wireBytesUp"] as? Int ?? 0 > 0 })
+        #expect(rounds.first?["sparsity"] as? Double == 0)
+        #expect(try #require(rounds.last?["sparsity"] as? Double) > 0.59)
     }
 
     /// Coordinator's and workers' alike, each once.

@@ -51,14 +51,14 @@ extension MaskDecider {
     }
 
     private func channelAmount(_ amount: PruningAmount) throws -> ChannelAmount {
-        let parameters = graph.parameters.reduce(0) { $0 + $1.shape.elementCount }
         switch amount {
         case .sparsity(let share): return .channels(1 - share)
         case .keep(let share): return .channels(share)
-        case .weights(let count): return .weights(Self.share(count, of: parameters))
+        case .weights(let count): return .weights(Self.share(count, of: graph.trainableElementCount))
         case .macs(let count): return .macs(Self.share(count, of: try graph.multiplyAccumulates()))
         case .bytes(let count):
             // What is not parameters stays.
+            let parameters = graph.parameters.reduce(0) { $0 + $1.shape.elementCount }
             let rest = graph.serializedByteCount - 4 * parameters
             guard count > rest else {
                 throw CompressionError.budgetTooSmall(

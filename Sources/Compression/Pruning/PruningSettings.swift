@@ -42,7 +42,7 @@ public enum PruningAmount: Sendable, Equatable {
     case sparsity(Double)
     /// Share of the channels, heads or blocks that stays, above 0, at most 1; for what is removed.
     case keep(Double)
-    /// Parameters (running statistics among them), multiply-accumulates of a sample, or bytes of the float32 file at most;
+    /// Numbers that training changes, multiply-accumulates of a sample, or bytes of the float32 file at most;
     /// for what is removed.
     case weights(Int)
     case macs(Int)

@@ -1,7 +1,10 @@
 // Log events that need more than a line (`protocols/log-events.md`).
 
 extension CoordinatorMachine {
-    func roundClosed(_ round: OpenRound, _ outcome: StepOutcome, traffic: StepTraffic, seconds: Double) -> LogEvent {
+    /// - Parameter base: the snapshot that the round's tasks started from.
+    func roundClosed(
+        _ round: OpenRound, _ outcome: StepOutcome, base: SnapshotFacts?, traffic: StepTraffic, seconds: Double
+    ) -> LogEvent {
         var event = LogEvent(
             "round.closed",
             [
@@ -11,6 +14,10 @@ extension CoordinatorMachine {
                 "wireBytesDown": .int(traffic.wireBytesDown), "rawBytesUp": .int(traffic.float32BytesUp),
                 "rawBytesDown": .int(traffic.float32BytesDown), "seconds": .double(seconds),
             ])
+        if let parameters = base?.size.parameters {
+            event.fields.append(("parameters", .int(parameters)))
+        }
+        if let base { event.fields.append(("sparsity", .double(base.sparsity))) }
         let wire = traffic.wireBytesUp + traffic.wireBytesDown
         let raw = traffic.float32BytesUp + traffic.float32BytesDown
         if raw > 0, wire > 0 { event.fields.append(("ratio", .double(Double(raw) / Double(wire)))) }

@@ -149,7 +149,8 @@ extension CoordinatorMachine {
             ])
         ]
         if let round {
-            actions.append(.log(roundClosed(round, computed.outcome, traffic: traffic, seconds: seconds)))
+            actions.append(
+                .log(roundClosed(round, computed.outcome, base: previous, traffic: traffic, seconds: seconds)))
         }
         if let snapshot = computed.snapshot {
             if snapshot.maskEpoch != previous?.maskEpoch { actions.append(.log(maskDecided(snapshot, by: step))) }

@@ -26,6 +26,19 @@ public struct ControlRound: Sendable, Equatable {
     public var reach: Double
 }
 
+/// What one closed round moved, and what it worked on.
+public struct RoundSummary: Sendable, Equatable {
+    public var number: Int
+    public var stage: Int
+    public var task: String
+    public var traffic: StepTraffic
+    /// Of the snapshot that its tasks started from.
+    public var parameters: Int?
+    public var sparsity: Double
+    /// Share of positions that the delta carries which the round ended with.
+    public var density: Double?
+}
+
 /// What one stage did.
 public struct StageSummary: Sendable, Equatable {
     public var kind: String
@@ -59,6 +72,9 @@ public struct RunHistory: Sendable {
     public private(set) var roundBases: [RoundBase] = []
     public private(set) var roundsClosed = 0
     public private(set) var summaries: [StageSummary] = []
+    /// Of the newest rounds, oldest first: at least `roundSummaryLimit` of them, if there were so many.
+    public private(set) var roundSummaries: [RoundSummary] = []
+    public static let roundSummaryLimit = 10_000
     /// Version of the snapshot at the end of each finished stage.
     public private(set) var stageSnapshots: [Int] = []
     /// Newest round, plus one, in which a task of each worker was accepted.
@@ -142,6 +158,7 @@ public struct RunHistory: Sendable {
     private mutating func finishStep(
         isRound: Bool, _ outcome: StepOutcome, snapshot: SnapshotFacts?, traffic: StepTraffic, seconds: Double
     ) {
+        summarizeRound(outcome, traffic: traffic)
         if let snapshot {
             control = controlRound()
             note(snapshot, after: snapshots.last)
@@ -163,6 +180,16 @@ public struct RunHistory: Sendable {
         if let delta = snapshot.delta, delta.kind == .structure, let previous {
             changes.append(.structure(delta.blob, graph: previous.graph))
         }
+    }
+
+    private mutating func summarizeRound(_ outcome: StepOutcome, traffic: StepTraffic) {
+        guard let round = openRound, let base = snapshot else { return }
+        // Rarely, and then half of them: a run may have millions of rounds.
+        if roundSummaries.count >= 2 * Self.roundSummaryLimit { roundSummaries.removeFirst(Self.roundSummaryLimit) }
+        roundSummaries.append(
+            RoundSummary(
+                number: round.number, stage: round.stage, task: round.task, traffic: traffic,
+                parameters: base.size.parameters, sparsity: base.sparsity, density: outcome.density))
     }
 
     /// What the round that just ended is for the next one's corrections.

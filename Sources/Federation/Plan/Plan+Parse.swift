@@ -130,6 +130,8 @@ struct PlanReader {
         guard target != .x86 || isQuantized else {
             throw section.error("target", "target 'x86' is int8: add a 'quantize' stage or write target: float32")
         }
-        return ExportPlan(target: target, opset: try section.integer("opset", 13...21, default: 17))
+        return ExportPlan(
+            target: target, opset: try section.integer("opset", 13...21, default: 17),
+            measure: try section.boolean("measure", default: true))
     }
 }

@@ -238,9 +238,12 @@ public struct ExportPlan: Sendable, Equatable {
     public var target: ExportTarget
     /// ONNX opset of `compact.onnx`, 13 to 21.
     public var opset: Int
+    /// Whether the models at the ends of stages are timed in ONNX Runtime.
+    public var measure: Bool
 
-    public init(target: ExportTarget = .x86, opset: Int = 17) {
+    public init(target: ExportTarget = .x86, opset: Int = 17, measure: Bool = true) {
         self.target = target
         self.opset = opset
+        self.measure = measure
     }
 }

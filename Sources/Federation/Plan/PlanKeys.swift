@@ -21,7 +21,7 @@ enum PlanKeys {
         "message", "blob", "chunks", "totalChunks", "peers", "connectionsPerKey", "messagesPerSecond", "attempts",
         "log", "logFiles",
     ]
-    static let export = ["target", "opset"]
+    static let export = ["target", "opset", "measure"]
 
     private static let training = [
         "epochs", "batch", "accumulate", "optimizer", "learningRate", "momentum", "nesterov", "weightDecay", "decay",

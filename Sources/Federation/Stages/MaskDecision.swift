@@ -6,7 +6,7 @@ public struct MaskDecision: Sendable, Equatable {
         case sparsity(Double)
         /// Share of the channels, heads or layers there are now that stay, above 0, at most 1.
         case keep(Double)
-        /// Parameters, multiply-accumulates or bytes (float32 file) at most.
+        /// Parameters (`ModelSize`), multiply-accumulates or bytes (float32 file) at most.
         case weights(Int)
         case macs(Int)
         case bytes(Int)
@@ -45,6 +45,7 @@ public struct ScoreRequest: Sendable, Equatable {
 
 /// How large a model is.
 public struct ModelSize: Sendable, Equatable, Codable {
+    /// Numbers that training changes, dead ones included; running statistics are none.
     public var parameters: Int
     /// Multiply-accumulates for one sample; nil where its shapes are not known without data.
     public var macs: Int?

@@ -41,7 +41,7 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
               - distill: {teacher: {stage: 2}, temperature: 2, alpha: 0.5, rounds: 4, learningRate: 0.1}
               - quantize: {calibration: mse, samples: 5}
               - evaluate: {samples: 6}
-            export: {target: x86, opset: 13}
+            export: {target: x86, opset: 13, measure: false}
             """)
         #expect(plan.name == "full" && plan.seed == .max && plan.data == "synthetic:digits")
         #expect(
@@ -72,7 +72,7 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
                 .train(TrainPlan(rounds: 9, recipe: recipe)), .prune(prune), .distill(distill),
                 .quantize(QuantizePlan(method: .mse, samples: 5)), .evaluate(EvaluatePlan(samples: 6)),
             ])
-        #expect(plan.export == ExportPlan(target: .x86, opset: 13))
+        #expect(plan.export == ExportPlan(target: .x86, opset: 13, measure: false))
         // Each stage but `evaluate` ends with an evaluation.
         #expect(plan.roundsPlanned == (9 + 1) + (3 * (2 + 1) + 1) + (4 + 1) + (1 + 1) + 1)
     }

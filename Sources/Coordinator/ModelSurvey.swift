@@ -1,0 +1,127 @@
+import Compression
+import Federation
+import Ledger
+import ModelGraph
+import Monitor
+import UpdateCodec
+
+/// The different models at the start of a run and at the ends of its stages: each is read, counted and written once, so
+/// that one of them is in memory at a time.
+struct ModelSurvey {
+    /// A form in which a model is delivered. Masks and weights make no difference to size or time; structure does.
+    enum Form: Hashable {
+        case float32(graph: Digest)
+        case compact(Digest)
+    }
+
+    /// Different models that are timed at most. The first and the last are, then those of the earliest stages.
+    static let timedLimit = 24
+    /// Bytes of their files together, all of which are open at once.
+    static let timedByteLimit = 2 << 30
+    /// Seconds of timed runs over all models; loading them takes time as well.
+    private static let timedSeconds = 12.0
+    /// Seconds after which no further model is read, for counting or for timing.
+    private static let readingSeconds = 10.0
+
+    private let history: RunHistory
+    private let blobs: BlobStore
+    /// Versions at the start and at the end of each finished stage.
+    private let ends: [Int]
+    private let forms: [Form]
+    /// The delivered file in integers, once there is one.
+    private let compact: BlobReference?
+    private let deadline = ContinuousClock.now + .seconds(Self.readingSeconds)
+    private var counted: [Digest: StageCosts.Cost] = [:]
+    private var milliseconds: [Form: Double] = [:]
+
+    init(_ history: RunHistory, _ blobs: BlobStore) {
+        self.history = history
+        self.blobs = blobs
+        let ends = [0] + history.stageSnapshots
+        let isDelivered = history.plan.export.target == .x86
+        let compact = isDelivered ? history.compact?.compact : nil
+        let quantized = history.summaries.firstIndex { $0.kind == "quantize" }
+        forms = ends.indices.map { place in
+            if let compact, let quantized, place > quantized { return .compact(compact.digest) }
+            return .float32(graph: history.snapshots[ends[place]].graph.digest)
+        }
+        self.ends = ends
+        self.compact = compact
+    }
+
+    /// The figures known so far, at the start and at the end of each stage.
+    var costs: [StageCosts.Cost] {
+        zip(ends, forms).map { end, form in
+            var cost = counted[history.snapshots[end].graph.digest] ?? StageCosts.Cost()
+            if case .compact = form { cost.bytes = compact?.byteCount }
+            cost.milliseconds = milliseconds[form]
+            return cost
+        }
+    }
+
+    /// How many different models have no time.
+    var untimed: Int { Set(forms).count { milliseconds[$0] == nil } }
+
+    /// Counts what is not yet counted, without timing anything.
+    mutating func count() { try? count { _, _, _ in } }
+
+    /// Counts and times the models.
+    mutating func measure(_ timer: ModelTimer) -> RuntimeMeasurement {
+        var timer = timer
+        let different = Set(forms)
+        timer.options.secondsEach = min(1, Self.timedSeconds / Double(min(different.count, Self.timedLimit)))
+        var timed: [Form] = []
+        var bytesLeft = Self.timedByteLimit
+        func takes(_ form: Form, _ bytes: Int) -> Bool {
+            guard different.contains(form), timed.count < Self.timedLimit, bytes <= bytesLeft else { return false }
+            bytesLeft -= bytes
+            timed.append(form)
+            return true
+        }
+        let measurement = timer.measure { add in
+            if let compact, takes(.compact(compact.digest), compact.byteCount) {
+                let bytes = try blobs.get(compact.digest)
+                try add { append in try append(bytes) }
+            }
+            try count { form, delivered, bytes in
+                guard takes(form, bytes) else { return }
+                try add { append in try delivered.serialize { piece in try append(piece) } }
+            }
+        }
+        for (form, model) in zip(timed, measurement.models) { milliseconds[form] = model.milliseconds }
+        return measurement
+    }
+
+    /// Reads each structure that is not yet counted and gives away the model as it would be delivered, with its size.
+    private mutating func count(_ visit: (Form, Graph, Int) throws -> Void) throws {
+        let opset = Int64(history.plan.export.opset)
+        // The newest snapshot of a structure stands for it.
+        let newest = Dictionary(ends.map { (history.snapshots[$0].graph.digest, $0) }, uniquingKeysWith: { $1 })
+        for end in [0, ends.last ?? 0] + ends {
+            let digest = history.snapshots[end].graph.digest
+            guard counted[digest] == nil, let version = newest[digest] else { continue }
+            counted[digest] = StageCosts.Cost(parameters: history.snapshots[version].size.parameters)
+            guard .now < deadline, let graph = try? Graph.load(history.snapshots[version], from: blobs) else {
+                continue
+            }
+            if let summary = try? graph.summary(fileBytes: 0) {
+                counted[digest]?.parameters = summary.parameters
+                counted[digest]?.macs = summary.macs
+            }
+            guard let delivered = try? CompactModel.float32(graph: graph, opset: opset) else { continue }
+            let bytes = delivered.serializedByteCount
+            counted[digest]?.bytes = bytes
+            try visit(.float32(graph: digest), delivered, bytes)
+        }
+    }
+}
+
+extension Graph {
+    /// The whole model of a snapshot.
+    static func load(_ facts: SnapshotFacts, from blobs: BlobStore) throws -> Graph {
+        let file = try SnapshotFile(blobs.map(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
+        return try Graph.load(
+            skeleton: PackedBlob.unpack(blobs.get(facts.graph.digest), byteLimit: ModelLimits.graphByteCount),
+            path: "graph \(facts.graph.digest)", parameters: file.snapshot().parameters)
+    }
+}
