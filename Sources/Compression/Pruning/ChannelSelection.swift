@@ -14,8 +14,8 @@ public enum ChannelSelection {
     /// ones. How much of each group stays is the scope's: `local` and `isomorphic` leave each group, or the groups of one
     /// signature together, the same share; `global` takes the steps that lose least importance for what they save, with
     /// costs recomputed as widths shrink, since a layer costs the product of its widths (see `ChannelSearch`). Under a
-    /// budget `global` with weights of `layers` loses least accuracy; without weights it would empty residual streams, whose
-    /// channels save much and count as one.
+    /// budget `global` needs the weighting `layers` with normalised scores: without it residual streams would be emptied,
+    /// whose channels save much and count as one.
     /// Weights and bytes count what the members of groups lose, not biases that absorbing constants may add.
     /// - Parameters:
     ///   - groups: all groups of the graph, with its costs.
