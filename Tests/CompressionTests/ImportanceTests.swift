@@ -34,6 +34,11 @@ struct ImportanceTests {
         #expect(expectClose(try channels(importance(.l1), includesConsumers: false), [9.0 / 7, 3.0 / 7, 9.0 / 7]))
     }
 
+    /// Rows 3, 1, 3 and columns 2, 4, 2 as they are.
+    @Test func sumsMayStayAsTheyAre() throws {
+        #expect(try importance(.l1).ofChannels([HandModel.group], isNormalized: false)["w1"] == [5, 5, 5])
+    }
+
     @Test func l2() throws {
         #expect(try weights(importance(.l2), "w2") == [1, 0, 4, 1, 16, 0])
         #expect(expectClose(try channels(importance(.l2)), mean([5, 0.5, 9], [2, 16, 4])))
@@ -100,6 +105,16 @@ struct ImportanceTests {
         #expect(expectClose(try channels(importance(.fpgm)), [(a + b) / sum, 2 * a / sum, (a + b) / sum]))
     }
 
+    /// Rows longer than one run of lanes, against plain loops.
+    @Test func distancesAreThoseOfPlainLoops() {
+        var random = SeededGenerator(seed: 41)
+        let rows = (0..<5).map { _ in (0..<21).map { _ in random.uniform() } }
+        let expected = rows.map { a in
+            rows.reduce(0) { $0 + zip(a, $1).reduce(0.0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }.squareRoot() }
+        }
+        #expect(expectClose(Importance.distances(rows), expected))
+    }
+
     @Test func gradientNorm() throws {
         let statistics = NamedTensors([("w1", Tensor([2, 0, 4] as [Float], shape: [3]))])
         #expect(try channels(importance(.gradientNorm, statistics)) == [1, 0, 2])
@@ -148,6 +163,13 @@ struct ImportanceTests {
             } throws: { "\($0)".contains("'\(criterion.rawValue)'") && "\($0)".contains("l1, l2, taylor") }
         }
         #expect(throws: CompressionError.self) { try importance(.lamp).ofBlocks([]) }
+        #expect(try PruningCriterion.named("fpgm", among: PruningCriterion.forChannels, toRank: "channels") == .fpgm)
+        #expect {
+            try PruningCriterion.named("tailor", among: PruningCriterion.forWeights, toRank: "weights")
+        } throws: { "\($0)".contains("did you mean 'taylor'?") }
+        #expect(throws: CompressionError.self) {
+            try PruningCriterion.named("fpgm", among: PruningCriterion.forWeights, toRank: "weights")
+        }
         #expect(throws: CompressionError.missingStatistic("w1", criterion: "taylor")) {
             try importance(.taylor).ofWeights()
         }

@@ -6,18 +6,18 @@ extension Importance {
     ///
     /// A channel's score is the mean over the group's members of what the member's elements that go with the channel add up
     /// to, each member divided by its mean over the channels first: a kernel of thousands of numbers and a scale of one say
-    /// as much (Fang et al. 2023, section 3.3). So a group's scores have the mean 1, and groups can be ranked together.
+    /// as much. So a group's scores have the mean 1.
     /// Members that count are kernels and matrices, and the scales of normalisations; biases and shifts tell nothing of how
-    /// much a channel carries. Both sides count: removing a channel also removes the columns that read it, and after a
-    /// normalisation the filter's own size says little (He et al. 2019; Fang et al. 2023, table 4).
+    /// much a channel carries. Both sides count: removing a channel also removes the columns that read it, and before a
+    /// normalisation the filter's own size says little (Fang et al. 2023, section 3.3).
     ///
     /// `fpgm` looks at producers' filters alone and `bnScale` at BatchNormalizations' scales; `gradientNorm` is measured for
     /// the channel as a whole; `lamp` is `l2` over the sum of what is no smaller in the group (Lee et al. 2021), without a
     /// mean of 1. `movement` is shifted by each member's least value.
     /// - Parameters:
     ///   - includesConsumers: whether the columns that read the channels count.
-    ///   - isNormalized: false leaves members as they are: sums that groups can be compared by where a criterion estimates
-    ///     the loss itself (`taylor`, `fisher`, `gradientNorm`).
+    ///   - isNormalized: false: the plain sum of the members, for criteria that estimate the loss itself (`taylor`,
+    ///     `fisher`), where `gradientNorm` is one number; goes with `ChannelWeighting.none`.
     /// - Throws: `CompressionError.groupMisfit` for groups of another graph, without a member that counts or, for
     ///   `bnScale`, without a BatchNormalization; `.missingStatistic`, `.scoresNotFinite`.
     public func ofChannels(
@@ -36,20 +36,20 @@ extension Importance {
         _ group: ChannelGroup, includesConsumers: Bool, isNormalized: Bool
     ) throws(CompressionError) -> [Double] {
         if criterion == .gradientNorm {
-            let shape = try? Shape([group.channels])
-            guard let tensor = statistics[group.name], tensor.elementType == .float32, tensor.shape == shape else {
-                throw .missingStatistic(group.name, criterion: criterion.rawValue)
+            guard let shape = try? Shape([group.channels]) else {
+                throw .groupMisfit(group: group.name, reason: "it has \(group.channels) channels")
             }
-            let values = tensor.floats.map { Double(max(0, $0)) / Double(ScoreStatistic.gateScale) }
-            guard values.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
+            let squares = try statistic(group.name, shape: shape).floats
+            let values = squares.map { Double(max(0, $0)) / Double(ScoreStatistic.gateScale) }
             return isNormalized ? Self.normalized(values) : values
         }
         let members = try countedMembers(of: group, includesConsumers: includesConsumers)
+        let divisor = isNormalized ? Double(members.count) : 1
         var total = [Double](repeating: 0, count: group.channels)
         for member in members {
             var values = try ofMember(member, of: group)
             if isNormalized, criterion != .lamp { values = Self.normalized(values) }
-            for (channel, value) in values.enumerated() { total[channel] += value / Double(members.count) }
+            for (channel, value) in values.enumerated() { total[channel] += value / divisor }
         }
         guard total.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
         return criterion == .lamp ? Self.lamp(total) : total
@@ -109,21 +109,38 @@ extension Importance {
         return mean > 0 ? values.map { $0 / mean } : values.map { _ in 0 }
     }
 
-    /// Σ_j ‖w_i − w_j‖₂ of each row.
+    /// Σ_j ‖w_i − w_j‖₂ of each row. Precondition: rows of one length.
     static func distances(_ rows: [[Float]]) -> [Double] {
         var sums = [Double](repeating: 0, count: rows.count)
         for first in rows.indices {
             for second in 0..<first {
-                var square = 0.0
-                for (a, b) in zip(rows[first], rows[second]) {
-                    let difference = Double(a) - Double(b)
-                    square += difference * difference
-                }
-                sums[first] += square.squareRoot()
-                sums[second] += square.squareRoot()
+                let distance = rows[first].withUnsafeBufferPointer { a in
+                    rows[second].withUnsafeBufferPointer { b in squaredDistance(a, b) }
+                }.squareRoot()
+                sums[first] += distance
+                sums[second] += distance
             }
         }
         return sums
+    }
+
+    /// In eight sums side by side.
+    private static func squaredDistance(_ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float>) -> Double {
+        var lanes = SIMD8<Double>(repeating: 0)
+        var index = 0
+        while index + 8 <= a.count {
+            var part = SIMD8<Double>()
+            for lane in 0..<8 { part[lane] = Double(a[index + lane]) - Double(b[index + lane]) }
+            lanes += part * part
+            index += 8
+        }
+        var sum = lanes.sum()
+        while index < a.count {
+            let difference = Double(a[index]) - Double(b[index])
+            sum += difference * difference
+            index += 1
+        }
+        return sum
     }
 
     private static func lamp(_ squares: [Double]) -> [Double] {

@@ -1,3 +1,5 @@
+import Tensors
+
 // Which weights, channels and blocks a model can do without. A criterion turns weights and folded statistics into
 // importance (Importance), statistics come from workers (Scorer), and ranking decides what stays: MaskRanking for
 // weights, ChannelSelection for channels. Everything but Scorer is plain arithmetic in a fixed order: the same input gives
@@ -46,6 +48,23 @@ public enum PruningCriterion: String, Sendable, Equatable, CaseIterable {
     public static let forChannels = allCases
     /// Those that rank whole residual blocks.
     public static let forBlocks: [PruningCriterion] = [.l1, .l2, .taylor, .stability, .fisher, .movement]
+
+    /// The criterion that a plan or command line names.
+    /// - Parameter valid: those that fit what is to be ranked, such as `forChannels`.
+    /// - Throws: `CompressionError.unknownMethod` with the nearest name, `.criterionUnfit`.
+    public static func named(
+        _ name: String, among valid: [PruningCriterion], toRank what: String
+    ) throws(CompressionError) -> PruningCriterion {
+        guard let criterion = PruningCriterion(rawValue: name) else {
+            let names = valid.map(\.rawValue)
+            throw .unknownMethod(
+                "criterion '\(name)' is unknown"
+                    + (NearestName.suggestion(for: name, in: names).map { "; did you mean '\($0)'?" } ?? "")
+                    + "; available: \(names.joined(separator: ", "))")
+        }
+        try criterion.check(fits: valid, what)
+        return criterion
+    }
 
     /// - Throws: `CompressionError.criterionUnfit` with what there is, unless the criterion is one of `valid`.
     func check(fits valid: [PruningCriterion], _ what: String) throws(CompressionError) {
