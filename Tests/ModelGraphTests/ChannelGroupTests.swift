@@ -65,6 +65,65 @@ import Testing
         #expect(try graph.groupLines == ["w1 x2 = w1:0[0] w2:0[0, 1] >w3:1[0, 1]"])
     }
 
+    @Test func transposedConvolutionsHoldTheirAxesTheOtherWayRound() throws {
+        let graph = smallGraph(
+            [
+                node("Conv", ["x", "w1"], ["a"]), node("ConvTranspose", ["a", "w2"], ["b"], ["group": .int(4)]),
+                node("ConvTranspose", ["b", "w3", "b3"], ["c"]),
+                node("ConvTranspose", ["c", "w4"], ["d"], ["group": .int(3)]),
+                node("Conv", ["d", "w5"], ["y"]),
+            ],
+            [
+                ("w1", try kernel(4, 2)), ("w2", try kernel(4, 1)), ("w3", try kernel(4, 6)), ("b3", try numbers(6)),
+                ("w4", try kernel(6, 2)), ("w5", try kernel(1, 6)),
+            ])
+        #expect(
+            try graph.groupLines == [
+                "w1 x4 = w1:0[0] w2:0[0] >w3:0[0]", "w3 x2 = w3:1[0, 2, 4] b3:0[0, 2, 4] >w4:0[0, 2, 4]",
+                "w4 x2 = w4:1[0] >w5:1[0, 2, 4]",
+            ])
+        let pruned = try graph.keepingFirst(1)
+        #expect(pruned.graph.nodes[1].int("group") == 1)
+        #expect(pruned.graph.extents("w4") == [3, 1, 1, 1])
+    }
+
+    @Test func groupNormalizationsKeepTheirGroupsEven() throws {
+        for (groups, opset, line) in [
+            (2, Int64(21), "w1 x2 = w1:0[0, 2] s:0[0, 2] h:0[0, 2] >w2:1[0, 2]"),
+            (4, 21, "w1 x4 = w1:0[0] s:0[0] h:0[0] >w2:1[0]"),
+            (2, 18, "w1 x2 = w1:0[0, 2] >w2:1[0, 2]"),
+        ] {
+            let count = opset < 21 ? groups : 4
+            let graph = smallGraph(
+                [
+                    node("Conv", ["x", "w1"], ["a"]),
+                    node("GroupNormalization", ["a", "s", "h"], ["b"], ["num_groups": .int(Int64(groups))]),
+                    node("Conv", ["b", "w2"], ["y"]),
+                ],
+                [
+                    ("w1", try kernel(4, 2)), ("s", try numbers(count)), ("h", try numbers(count)),
+                    ("w2", try kernel(1, 4)),
+                ], opset: opset)
+            #expect(try graph.groupLines == [line])
+            #expect(try graph.channelGroups().groups[0].isNormalizedOver == (groups == 2))
+            let pruned = try graph.keepingFirst(1)
+            #expect(pruned.graph.nodes[1].int("num_groups") == (groups == 4 ? 1 : 2))
+        }
+    }
+
+    @Test func embeddingsLoseColumnsAndWordsStay() throws {
+        var graph = smallGraph(
+            [
+                node("Gather", ["words", "x"], ["a"]), node("Add", ["a", "places"], ["b"]),
+                node("MatMul", ["b", "w1"], ["y"]),
+            ], [("words", ramp([9, 4])), ("places", ramp([1, 6, 4])), ("w1", ramp([4, 2]))], input: [6])
+        graph.inputs[0].elementType = .int64
+        #expect(try graph.groupLines == ["words x4 = words:1[0] places:2[0] >w1:0[0]"])
+        let pruned = try graph.keepingFirst(3)
+        #expect(pruned.notes.isEmpty)
+        #expect(pruned.graph.nodes.count == 3)
+    }
+
     @Test func concatSplitAndSliceKeepOffsets() throws {
         let graph = smallGraph(
             [

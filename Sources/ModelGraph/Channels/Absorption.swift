@@ -145,20 +145,22 @@ struct Absorption {
         let node = graph.nodes[index]
         guard sums.contains(where: { $0 != 0 }) else { return }
         let output = node.outputs[0]
-        if node.inputs.count > 2, !node.inputs[2].isEmpty {
-            guard add(sums, toInput: 2, of: index) else {
-                return note(dead.dead(node.inputs[0], 1).map(\.channel), index, .notConstant)
-            }
-            return
-        }
+        let bias = node.inputs.count > 2 ? node.inputs[2] : ""
+        if !bias.isEmpty, add(sums, toInput: 2, of: index) { return }
         if !outputs.contains(output), let reader = readers[output], reader.count == 1, reader[0].input == 0,
             graph.nodes[reader[0].node].operatorType == "BatchNormalization",
             add(sums.map { -$0 }, toInput: 3, of: reader[0].node)
         {
             return
         }
+        // A bias that is computed from nothing but constants is written out.
+        let profile = bias.isEmpty ? Profile(repeating: 0, rank: 1) : profiles[bias]
+        guard profile.rank == 1, !profile.values.contains(where: \.isNaN) else {
+            return note(dead.dead(node.inputs[0], 1).map(\.channel), index, .notConstant)
+        }
+        let values = sums.indices.map { Float(sums[$0] + profile.values[profile.extents[0] == 1 ? 0 : $0]) }
         let name = Graph.uniqueName("\(node.inputs[1]).bias", taken: &taken)
-        graph.initializers[name] = Tensor(elements: sums.map { Float($0) }, elementType: .float32, shape: [sums.count])
+        graph.initializers[name] = Tensor(elements: values, elementType: .float32, shape: [values.count])
         sources[name] = [(output, 1)]
         graph.nodes[index].inputs = [node.inputs[0], node.inputs[1], name]
     }
