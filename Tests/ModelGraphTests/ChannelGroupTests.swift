@@ -226,6 +226,28 @@ import Testing
             ])
     }
 
+    @Test func lettersOfAnEinsumAreOneAxis() throws {
+        let graph = smallGraph(
+            [
+                node("Einsum", ["x", "wq"], ["q"], ["equation": .string("blc,chd->bhld")]),
+                node("Einsum", ["x", "wk"], ["k"], ["equation": .string("blc,chd->bhld")]),
+                node("Einsum", ["q", "k"], ["s"], ["equation": .string("bhid,bhjd->bhij")]),
+                node("Softmax", ["s"], ["p"]),
+                node("Einsum", ["p", "x", "wo"], ["y"], ["equation": .string("bhij,bjc,hco->bio")]),
+            ], [("wq", ramp([8, 2, 4])), ("wk", ramp([8, 2, 4])), ("wo", ramp([2, 8, 3]))], input: [6, 8])
+        let groups = try graph.channelGroups()
+        #expect(
+            groups.groups.map(describe) == [
+                "wq heads x2 = wq:1[0] wk:1[0] >wo:0[0]", "wq.2 x4 = wq:2[0] wk:2[0]",
+            ])
+        #expect(groups.costs[2].macs == 2 * 6 * 6 * 4)
+        #expect(groups.costs[2].factors.map(\.perChannel).filter { !$0.isEmpty } == [["wq.2": 1], ["wq": 1]])
+        let pruned = try graph.keepingFirst(1)
+        #expect(try pruned.graph.inferShapes(batch: 2)["s"]?.dimensions == [2, 1, 6, 6])
+        // Softmax of a dead head's scores is no constant, and nothing behind it silences it.
+        #expect(pruned.notes.map(\.reason) == [.notConstant])
+    }
+
     @Test func headsLeaveAndShapesFollow() throws {
         for fused in [false, true] {
             let pruned = try attention(fused: fused).keepingFirst(1)

@@ -44,6 +44,7 @@ struct Absorption {
         case "Conv", "ConvTranspose": convolution(index)
         case "Gemm": gemm(index)
         case "MatMul": matMul(index)
+        case "Einsum": einsum(index)
         case "LSTM", "GRU", "RNN": _ = constants(index, node.inputs[0], 2) { _ in false }
         case "AveragePool", "Pad": border(index)
         default: break
@@ -257,6 +258,23 @@ struct Absorption {
         graph.nodes[index].outputs[0] = product
         following[index] = Node(
             name: "\(graph.nodes[index].name).bias", operatorType: "Add", inputs: [product, name], outputs: [output])
+    }
+
+    /// As `contraction`, for each letter that is summed over.
+    private mutating func einsum(_ index: Int) {
+        let node = graph.nodes[index]
+        guard let equation = try? EinsumEquation(structure.view(node)) else { return }
+        for letter in equation.extents.keys.sorted() where !equation.output.contains(letter) {
+            let axes = zip(node.inputs, equation.terms).compactMap { value, letters in
+                letters.firstIndex(of: letter).map { (value: value, axis: $0) }
+            }
+            guard let first = axes.first else { continue }
+            let lost = dead.dead(first.value, first.axis).filter { place, channel in
+                !channel.isNormalizedOver
+                    && axes.allSatisfy { profiles[$0.value].value(at: place, axis: $0.axis) != 0 }
+            }
+            note(lost.map(\.channel), index, .notConstant)
+        }
     }
 
     /// A sum of products of two activations loses nothing where one of the two is 0.

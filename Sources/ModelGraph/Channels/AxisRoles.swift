@@ -61,7 +61,8 @@ struct AxisRoles {
             guard shift >= 0, type != "DequantizeLinear" || position == 0 else { return nil }
             return (0..<rank).map { axis in
                 let passed = found[axis + shift]
-                return passed.isEmpty ? Self.direct(position, axis: axis, rank: rank, view) : passed
+                guard passed.isDisjoint(with: [.makes, .reads]) else { return passed }
+                return passed.union(Self.direct(position, axis: axis, rank: rank, view))
             }
         case "Transpose":
             let order = view.node.ints("perm")?.map(Int.init) ?? Array((0..<rank).reversed())
@@ -105,6 +106,9 @@ struct AxisRoles {
         case "MatMul":
             let inner = position == 0 ? rank - 1 : max(rank - 2, 0)
             return axis == inner ? .reads : .makes
+        case "Einsum":
+            guard let equation = try? EinsumEquation(view), axis < equation.terms[position].count else { return [] }
+            return equation.output.contains(equation.terms[position][axis]) ? .makes : .reads
         case "BatchNormalization": return position == 3 ? .makes : .shapes
         case "LayerNormalization", "GroupNormalization", "RMSNormalization": return .scales
         case "Add", "Sub", "Sum", "Mean", "Concat": return .makes

@@ -9,6 +9,7 @@ extension ChannelLabeler {
         case "Gemm": gemm(view)
         case "MatMul": matMul(view)
         case "LSTM", "GRU", "RNN": recurrent(view)
+        case "Einsum": einsum(view)
         default: return false
         }
         return true

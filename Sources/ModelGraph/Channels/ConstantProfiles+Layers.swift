@@ -8,6 +8,7 @@ extension ConstantProfiles {
         case "ConvTranspose": convolution(view, silent: silentOutputs(view))
         case "Gemm": gemm(view)
         case "MatMul": matMul(view)
+        case "Einsum": einsum(view)
         default: nil
         }
     }
