@@ -2,7 +2,7 @@ import ModelGraph
 import Tensors
 
 /// A batch of noise that fits a model, and a loss that its output can have.
-enum RandomBatch {
+public enum RandomBatch {
     /// Most elements of one input.
     private static let elementLimit = 1 << 30
 
@@ -14,14 +14,30 @@ enum RandomBatch {
         for graph: Graph, rows: Int, extents: [String: Int] = [:], seed: UInt64 = 1
     ) throws(EngineError) -> (batch: Batch, loss: Loss) {
         var random = SeededGenerator(seed: seed)
+        let inputs = try inputs(for: graph, rows: rows, extents: extents, &random)
+        let output = try Executable(graph).logits(inputs)
+        let (targets, loss) = try targets(for: output.shape, &random)
+        return (Batch(inputs: inputs, targets: targets), loss)
+    }
+
+    /// The inputs alone: numbers from 0 to 1, integers 0 and 1.
+    /// - Throws: as `make`.
+    public static func inputs(
+        for graph: Graph, rows: Int, extents: [String: Int] = [:], seed: UInt64 = 1
+    ) throws(EngineError) -> NamedTensors {
+        var random = SeededGenerator(seed: seed)
+        return try inputs(for: graph, rows: rows, extents: extents, &random)
+    }
+
+    private static func inputs(
+        for graph: Graph, rows: Int, extents: [String: Int], _ random: inout SeededGenerator
+    ) throws(EngineError) -> NamedTensors {
         var inputs = NamedTensors()
         for input in graph.inputs {
             inputs[input.name] = try noise(
                 input, shape: shape(of: input, rows: rows, extents: extents), &random)
         }
-        let output = try Executable(graph).logits(inputs)
-        let (targets, loss) = try targets(for: output.shape, &random)
-        return (Batch(inputs: inputs, targets: targets), loss)
+        return inputs
     }
 
     private static func shape(
