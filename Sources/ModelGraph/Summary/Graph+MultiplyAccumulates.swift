@@ -7,22 +7,35 @@ extension Graph {
     func multiplyAccumulates(_ shapes: [String: Shape]) throws(ModelError) -> Int {
         var total = 0
         for node in nodes where node.domain.isEmpty {
-            guard let factors = factors(of: node, shapes) else { continue }
-            for product in factors {
-                var count = 1
-                var overflows = false
-                for factor in product {
-                    let (next, overflow) = count.multipliedReportingOverflow(by: factor)
-                    (count, overflows) = (next, overflows || overflow)
-                }
-                let (sum, overflow) = total.addingReportingOverflow(count)
-                guard !overflows, !overflow else {
-                    throw .invalidRequest("the multiply-accumulates of node '\(node.name)' exceed 63 bits")
-                }
-                total = sum
-            }
+            guard let count = try multiplyAccumulates(of: node, shapes) else { continue }
+            let (sum, overflow) = total.addingReportingOverflow(count)
+            guard !overflow else { throw Graph.tooManyMultiplyAccumulates(node) }
+            total = sum
         }
         return total
+    }
+
+    /// Those of one node, or nil for an operator that counts none.
+    /// - Throws: `ModelError.invalidRequest` beyond 63 bits.
+    func multiplyAccumulates(of node: Node, _ shapes: [String: Shape]) throws(ModelError) -> Int? {
+        guard let factors = factors(of: node, shapes) else { return nil }
+        var total = 0
+        for product in factors {
+            var count = 1
+            var overflows = false
+            for factor in product {
+                let (next, overflow) = count.multipliedReportingOverflow(by: factor)
+                (count, overflows) = (next, overflows || overflow)
+            }
+            let (sum, overflow) = total.addingReportingOverflow(count)
+            guard !overflows, !overflow else { throw Graph.tooManyMultiplyAccumulates(node) }
+            total = sum
+        }
+        return total
+    }
+
+    private static func tooManyMultiplyAccumulates(_ node: Node) -> ModelError {
+        .invalidRequest("the multiply-accumulates of node '\(node.name)' exceed 63 bits")
     }
 
     /// A node's multiply-accumulates as a sum of products; nil for an operator that counts none.

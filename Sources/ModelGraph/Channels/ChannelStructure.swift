@@ -1,0 +1,123 @@
+import Tensors
+
+/// A graph with the labels of its axes, settled: the basis of finding groups and of removing channels.
+struct ChannelStructure {
+    let graph: Graph
+    let inference: ShapeInference
+    /// The shapes above, and others under another batch and other lengths where the graph takes them: what differs
+    /// follows an open axis.
+    let references: [StructureRewriter.Reference]
+    /// Values that come from initializers alone.
+    let fixed: Set<String>
+    let roles: AxisRoles
+    /// By label: the root of its class, and why it cannot be removed.
+    private let roots: [Int32]
+    private let reasons: [Int32: String]
+    private let traits: [Int32: AxisLabels.Traits]
+    private let starts: [String: [Int]]
+
+    /// - Throws: `ModelError` where shapes cannot be inferred.
+    init(_ graph: Graph) throws(ModelError) {
+        self.graph = graph
+        references = try graph.references()
+        inference = references[0].inference
+        fixed = graph.fixedValues
+        roles = AxisRoles(graph, inference, fixed: fixed)
+        var labels = try ChannelLabeler.labels(of: graph, inference, fixed: fixed)
+        starts = labels.starts
+        let count = labels.count
+        var roots = [Int32](repeating: 0, count: count)
+        var reasons: [Int32: String] = [:]
+        var traits: [Int32: AxisLabels.Traits] = [:]
+        for label in 0..<count {
+            let root = labels.root(label)
+            roots[label] = Int32(root)
+            guard root == label else { continue }
+            if let reason = labels.reason(label) { reasons[Int32(root)] = reason }
+            let own = labels.traits(label)
+            if !own.isEmpty { traits[Int32(root)] = own }
+        }
+        (self.roots, self.reasons, self.traits) = (roots, reasons, traits)
+    }
+
+    func extent(_ value: String, _ axis: Int) -> Int { inference.shapes[value]?.dimensions[axis] ?? 0 }
+
+    func rank(_ value: String) -> Int { inference.shapes[value]?.rank ?? 0 }
+
+    /// The classes of an axis's indices, in order.
+    func classes(_ value: String, _ axis: Int) -> ArraySlice<Int32> {
+        guard let start = starts[value]?[axis] else { return [] }
+        return roots[start..<(start + extent(value, axis))]
+    }
+
+    func reason(_ label: Int32) -> String? { reasons[label] }
+
+    func traits(_ label: Int32) -> AxisLabels.Traits { traits[label] ?? [] }
+
+    func view(_ node: Node) -> NodeShapes {
+        NodeShapes(
+            node: node, opset: graph.opset, shapes: inference.shapes, types: inference.types, known: inference.known)
+    }
+}
+
+extension Graph {
+    /// Values that come from initializers alone, these among them.
+    var fixedValues: Set<String> {
+        var fixed = Set(initializers.names)
+        for node in nodes where !node.inputs.isEmpty && node.inputs.allSatisfy({ $0.isEmpty || fixed.contains($0) }) {
+            fixed.formUnion(node.outputs)
+        }
+        return fixed
+    }
+
+    /// Extents for open axes that most networks take: those of images from the third axis of four on, else a sequence's.
+    private var madeUpExtents: [[String: Int]] {
+        var spatial = Set<String>()
+        for input in inputs {
+            guard let dimensions = input.dimensions, dimensions.count >= 4 else { continue }
+            for (axis, dimension) in dimensions.enumerated() where axis >= 2 {
+                switch dimension {
+                case .symbolic(let symbol): spatial.insert(symbol)
+                case .unknown: spatial.insert("\(input.name).\(axis)")
+                case .fixed: break
+                }
+            }
+        }
+        let open = openAxes
+        guard !open.isEmpty else { return [[:]] }
+        return [(224, 16), (224, 32), (64, 8), (32, 16)].map { pixels, length in
+            Dictionary(
+                open.map { ($0, spatial.contains($0) ? pixels : length) }, uniquingKeysWith: { first, _ in first })
+        }
+    }
+
+    /// Shapes for a batch and open axes that are made up: the first that fit, and others with which nothing but open axes
+    /// agrees. A batch of 7 keeps its axis apart from others; a file that fixes it in a Reshape takes 1.
+    fileprivate func references() throws(ModelError) -> [StructureRewriter.Reference] {
+        var found: [StructureRewriter.Reference] = []
+        var failure: ModelError?
+        for batch in [7, 1] where found.isEmpty {
+            for extents in madeUpExtents where found.isEmpty {
+                do throws(ModelError) {
+                    let inference = try inferred(batch: batch, extents: extents)
+                    found.append(StructureRewriter.Reference(batch: batch, extents: extents, inference: inference))
+                } catch { failure = failure ?? error }
+            }
+        }
+        guard let first = found.first else { throw failure ?? .invalidRequest("no shapes can be inferred") }
+        let others = first.extents.mapValues { $0 + ($0 >= 64 ? 32 : 8) }
+        // Networks that take only some lengths still take another batch.
+        for extents in others == first.extents ? [others] : [others, first.extents] where found.count == 1 {
+            guard let inference = try? inferred(batch: first.batch + 4, extents: extents) else { continue }
+            found.append(
+                StructureRewriter.Reference(batch: first.batch + 4, extents: extents, inference: inference))
+        }
+        return found
+    }
+
+    /// Shapes of one sample, where the graph takes that.
+    func inferredForOneSample(_ reference: StructureRewriter.Reference) throws(ModelError) -> ShapeInference {
+        if let inference = try? inferred(batch: 1, extents: reference.extents) { return inference }
+        return try inferred(batch: reference.batch, extents: reference.extents)
+    }
+}
