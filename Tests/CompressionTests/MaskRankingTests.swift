@@ -7,11 +7,6 @@ private func scores(_ pairs: [(String, [Float])]) throws -> NamedTensors {
     NamedTensors(try pairs.map { ($0.0, Tensor($0.1, shape: try Shape([$0.1.count]))) })
 }
 
-private func bits(_ masks: MaskSet, _ name: String) -> [Bool] {
-    guard let bitmap = masks[name] else { return [] }
-    return (0..<bitmap.count).map { bitmap[$0] }
-}
-
 @Test func theSmallestScoresOfAllTensorsGo() throws {
     let masks = try MaskRanking.decide(
         scores: scores([("a", [5, 1, 9, 2]), ("b", [3, 8, 4, 7])]), sparsity: 0.5, previous: MaskSet(epoch: 4))

@@ -16,7 +16,7 @@ struct ChannelCostModel {
     }
 
     private let terms: [Term]
-    /// Indices of the terms that each group changes.
+    /// Indices of the terms that each group changes, ascending.
     private let affected: [[Int]]
     /// The cost before anything is removed.
     let whole: Double
@@ -116,9 +116,18 @@ struct ChannelCostModel {
     /// The whole cost. The same terms in the same order give the same sum, however the state came about.
     func cost(at state: [Int]) -> Double { terms.reduce(0) { $0 + Self.value($1, at: state) } }
 
-    /// What the terms of some groups cost together.
-    func cost(of groups: [Int], at state: [Int]) -> Double {
-        guard groups.count > 1 else { return affected[groups[0]].reduce(0) { $0 + Self.value(terms[$1], at: state) } }
-        return Set(groups.flatMap { affected[$0] }).sorted().reduce(0) { $0 + Self.value(terms[$1], at: state) }
+    /// What the terms of a group, or of two different ones together, cost.
+    func cost(of group: Int, and other: Int? = nil, at state: [Int]) -> Double {
+        let first = affected[group]
+        var sum = 0.0
+        for number in first { sum += Self.value(terms[number], at: state) }
+        guard let other else { return sum }
+        // Both lists ascend: those of the first are passed over.
+        var next = 0
+        for number in affected[other] {
+            while next < first.count, first[next] < number { next += 1 }
+            if next == first.count || first[next] != number { sum += Self.value(terms[number], at: state) }
+        }
+        return sum
     }
 }

@@ -42,10 +42,12 @@ struct ChannelLevels {
     /// The channels that stay at a level, ascending.
     func kept(_ level: Int) -> [Int] { order.suffix(widths[level]).sorted() }
 
-    /// The fewest channels that make extents of every layer a multiple: a channel may take several places of an axis.
+    /// The fewest channels that make the extents of layers a multiple: a channel may take several places of an axis. A
+    /// head's are those it hands on: tables of positions have one a head.
     static func step(_ group: ChannelGroup, multiple: Int) -> Int {
+        let side: ChannelMember.Side = group.kind == .heads ? .consumer : .producer
         var places = 0
-        for member in group.members where member.side == .producer {
+        for member in group.members where member.side == side {
             places = greatestCommonDivisor(places, member.places.first?.count ?? 1)
         }
         return multiple / greatestCommonDivisor(multiple, max(1, places))

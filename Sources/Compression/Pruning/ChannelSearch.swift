@@ -2,7 +2,7 @@
 ///
 /// A layer costs the product of its widths, so the problem is a knapsack whose prices change: the greedy step with the
 /// least importance lost for the cost saved, then two repairs: steps are taken back where the budget has room, and one
-/// group's step is traded for another's while that loses less. Deterministic: ties go to the earlier group.
+/// group's steps are traded for another's while that loses less. Deterministic: ties go to the earlier group.
 struct ChannelSearch {
     private let levels: [ChannelLevels]
     private let model: ChannelCostModel
@@ -21,39 +21,79 @@ struct ChannelSearch {
 
     private func loss(_ group: Int, _ level: Int) -> Double { levels[group].losses[level] }
 
-    /// What the groups' terms cost less when their levels change by `steps`.
-    private func saving(_ groups: [Int], _ steps: [Int]) -> Double {
-        var next = state
-        for (group, step) in zip(groups, steps) { next[group] += step }
-        return model.cost(of: groups, at: state) - model.cost(of: groups, at: next)
+    /// What less it costs when a group's level changes by `steps`.
+    private mutating func saving(_ group: Int, _ steps: Int) -> Double {
+        let before = model.cost(of: group, at: state)
+        state[group] += steps
+        defer { state[group] -= steps }
+        return before - model.cost(of: group, at: state)
+    }
+
+    /// What less it costs when the levels of two groups change.
+    private mutating func saving(_ first: Int, _ firstSteps: Int, _ second: Int, _ secondSteps: Int) -> Double {
+        let before = model.cost(of: first, and: second, at: state)
+        state[first] += firstSteps
+        state[second] += secondSteps
+        defer {
+            state[first] -= firstSteps
+            state[second] -= secondSteps
+        }
+        return before - model.cost(of: first, and: second, at: state)
     }
 
     private func canShrink(_ group: Int) -> Bool { state[group] + 1 < levels[group].widths.count }
 
     // MARK: All groups together
 
-    /// Precondition: `smallest` is within the budget.
+    /// How much the cost saved counts against the importance lost in a greedy step; 1 is their ratio. Where the last step
+    /// overshoots the budget, or a layer that is dear now is cheap later, others end lower.
+    private static let starts = [1.0, 0.5, 2, 0]
+
+    /// The best of several greedy starts, each repaired. Precondition: `smallest` is within the budget.
     mutating func searchAll() {
+        var best: (loss: Double, state: [Int])?
+        for weight in Self.starts {
+            state = [Int](repeating: 0, count: levels.count)
+            shrink(weight: weight)
+            restore(mostSteps: nil)
+            // Each trade lowers the loss; the bound is on time.
+            for _ in 0..<min(100, 4 * levels.count) {
+                guard trade() else { break }
+                restore(mostSteps: nil)
+            }
+            let loss = levels.indices.reduce(0) { $0 + self.loss($1, state[$1]) }
+            if best.map({ loss < $0.loss }) ?? true { best = (loss, state) }
+        }
+        if let best { state = best.state }
+    }
+
+    /// Greedy steps until the budget is met.
+    private mutating func shrink(weight: Double) {
         while !isWithinBudget {
             var best: (price: Double, group: Int)?
             for group in levels.indices where canShrink(group) {
-                let saved = saving([group], [1])
+                let saved = saving(group, 1)
                 guard saved > 0 else { continue }
-                let price = (loss(group, state[group] + 1) - loss(group, state[group])) / saved
+                let lost = loss(group, state[group] + 1) - loss(group, state[group])
+                let price = lost / Self.power(saved, weight)
                 if best.map({ price < $0.price }) ?? true { best = (price, group) }
             }
             // Rounding may hide the last saving: then everything goes that can.
             guard let best else {
                 state = levels.map { $0.widths.count - 1 }
-                break
+                return
             }
             state[best.group] += 1
         }
-        restore(mostSteps: nil)
-        // Each trade lowers the loss; the bound is on time.
-        for _ in 0..<min(100, 4 * levels.count) {
-            guard trade() else { break }
-            restore(mostSteps: nil)
+    }
+
+    /// Only products and square roots, which are the same on every machine.
+    private static func power(_ value: Double, _ exponent: Double) -> Double {
+        switch exponent {
+        case 0: 1
+        case 0.5: value.squareRoot()
+        case 2: value * value
+        default: value
         }
     }
 
@@ -64,7 +104,7 @@ struct ChannelSearch {
             let room = model.limit - model.cost(at: state)
             var best: (worth: Double, group: Int)?
             for group in levels.indices where state[group] > 0 && restored[group] < mostSteps ?? .max {
-                let cost = -saving([group], [-1])
+                let cost = -saving(group, -1)
                 guard cost <= room else { continue }
                 let gain = loss(group, state[group]) - loss(group, state[group] - 1)
                 let worth = cost > 0 ? gain / cost : .infinity
@@ -80,24 +120,27 @@ struct ChannelSearch {
         }
     }
 
-    /// Takes one group's step back for one of another's, the best such pair.
+    /// Takes one or two of one group's steps back for one to three of another's, the best such pair.
     /// - Returns: whether that lowered the loss.
     private mutating func trade() -> Bool {
         let room = model.limit - model.cost(at: state)
-        var best: (gain: Double, back: Int, away: Int)?
-        for back in levels.indices where state[back] > 0 {
-            let gained = loss(back, state[back]) - loss(back, state[back] - 1)
-            for away in levels.indices where away != back && canShrink(away) {
-                let gain = gained - (loss(away, state[away] + 1) - loss(away, state[away]))
-                guard gain > 1e-12 * gained, best.map({ gain > $0.gain }) ?? true else { continue }
-                guard -saving([back, away], [-1, 1]) <= room else { continue }
-                best = (gain, back, away)
+        var best: (gain: Double, back: Int, away: Int, steps: [Int])?
+        for back in levels.indices {
+            for away in levels.indices where away != back {
+                for (restored, removed) in [(1, 1), (1, 2), (2, 1), (1, 3), (2, 3)]
+                where state[back] >= restored && state[away] + removed < levels[away].widths.count {
+                    let gained = loss(back, state[back]) - loss(back, state[back] - restored)
+                    let gain = gained - (loss(away, state[away] + removed) - loss(away, state[away]))
+                    guard gain > 1e-12 * gained, best.map({ gain > $0.gain }) ?? true else { continue }
+                    guard -saving(back, -restored, away, removed) <= room else { continue }
+                    best = (gain, back, away, [-restored, removed])
+                }
             }
         }
         guard let best else { return false }
         let before = state
-        state[best.back] -= 1
-        state[best.away] += 1
+        state[best.back] += best.steps[0]
+        state[best.away] += best.steps[1]
         if isWithinBudget { return true }
         state = before
         return false

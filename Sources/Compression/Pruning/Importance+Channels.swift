@@ -36,12 +36,11 @@ extension Importance {
         _ group: ChannelGroup, includesConsumers: Bool, isNormalized: Bool
     ) throws(CompressionError) -> [Double] {
         if criterion == .gradientNorm {
-            let shape = try? Shape([group.channels])
-            guard let tensor = statistics[group.name], tensor.elementType == .float32, tensor.shape == shape else {
-                throw .missingStatistic(group.name, criterion: criterion.rawValue)
+            guard let shape = try? Shape([group.channels]) else {
+                throw .groupMisfit(group: group.name, reason: "it has \(group.channels) channels")
             }
-            let values = tensor.floats.map { Double(max(0, $0)) / Double(ScoreStatistic.squareScale) }
-            guard values.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
+            let squares = try statistic(group.name, shape: shape).floats
+            let values = squares.map { Double(max(0, $0)) / Double(ScoreStatistic.gateScale) }
             return isNormalized ? Self.normalized(values) : values
         }
         let members = try countedMembers(of: group, includesConsumers: includesConsumers)
@@ -109,21 +108,38 @@ extension Importance {
         return mean > 0 ? values.map { $0 / mean } : values.map { _ in 0 }
     }
 
-    /// Σ_j ‖w_i − w_j‖₂ of each row.
+    /// Σ_j ‖w_i − w_j‖₂ of each row. Precondition: rows of one length.
     static func distances(_ rows: [[Float]]) -> [Double] {
         var sums = [Double](repeating: 0, count: rows.count)
         for first in rows.indices {
             for second in 0..<first {
-                var square = 0.0
-                for (a, b) in zip(rows[first], rows[second]) {
-                    let difference = Double(a) - Double(b)
-                    square += difference * difference
-                }
-                sums[first] += square.squareRoot()
-                sums[second] += square.squareRoot()
+                let distance = rows[first].withUnsafeBufferPointer { a in
+                    rows[second].withUnsafeBufferPointer { b in squaredDistance(a, b) }
+                }.squareRoot()
+                sums[first] += distance
+                sums[second] += distance
             }
         }
         return sums
+    }
+
+    /// In eight sums side by side.
+    private static func squaredDistance(_ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float>) -> Double {
+        var lanes = SIMD8<Double>(repeating: 0)
+        var index = 0
+        while index + 8 <= a.count {
+            var part = SIMD8<Double>()
+            for lane in 0..<8 { part[lane] = Double(a[index + lane]) - Double(b[index + lane]) }
+            lanes += part * part
+            index += 8
+        }
+        var sum = lanes.sum()
+        while index < a.count {
+            let difference = Double(a[index]) - Double(b[index])
+            sum += difference * difference
+            index += 1
+        }
+        return sum
     }
 
     private static func lamp(_ squares: [Double]) -> [Double] {

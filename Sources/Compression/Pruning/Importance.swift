@@ -75,8 +75,8 @@ public struct Importance: Sendable {
         case .l2, .lamp, .bnScale, .fpgm, .gradientNorm:
             // A finite weight's square that overflows is only large.
             values = weight.floats.map { $0.isFinite ? min($0 * $0, .greatestFiniteMagnitude) : $0 }
-        case .taylor: values = try statistic(name, like: weight).floats.map(abs)
-        case .movement: values = try statistic(name, like: weight).floats
+        case .taylor: values = try statistic(name, shape: weight.shape).floats.map(abs)
+        case .movement: values = try statistic(name, shape: weight.shape).floats
         case .stability:
             let moments = try self.moments(name, like: weight)
             values = zip(moments.means, moments.squares).map { mean, square in
@@ -85,7 +85,7 @@ public struct Importance: Sendable {
                 return Float((mean * mean + variance).squareRoot())
             }
         case .fisher:
-            let squares = try statistic(ScoreStatistic.squareName(name), like: weight).floats
+            let squares = try statistic(ScoreStatistic.squareName(name), shape: weight.shape).floats
             values = zip(weight.floats, squares).map { weight, square in
                 Float(Double(weight) * Double(weight) * Double(max(0, square)) / Double(ScoreStatistic.squareScale))
             }
@@ -97,16 +97,19 @@ public struct Importance: Sendable {
 
     /// E[g] and E[g²] in double.
     func moments(_ name: String, like weight: Tensor) throws(CompressionError) -> (means: [Double], squares: [Double]) {
-        let means = try statistic(name, like: weight).floats.map(Double.init)
-        let squares = try statistic(ScoreStatistic.squareName(name), like: weight).floats.map {
+        let means = try statistic(name, shape: weight.shape).floats.map(Double.init)
+        let squares = try statistic(ScoreStatistic.squareName(name), shape: weight.shape).floats.map {
             Double($0) / Double(ScoreStatistic.squareScale)
         }
         return (means, squares)
     }
 
-    func statistic(_ name: String, like weight: Tensor) throws(CompressionError) -> Tensor {
-        guard let tensor = statistics[name], tensor.elementType == .float32, tensor.shape == weight.shape else {
+    func statistic(_ name: String, shape: Shape) throws(CompressionError) -> Tensor {
+        guard let tensor = statistics[name], tensor.elementType == .float32, tensor.shape == shape else {
             throw .missingStatistic(name, criterion: criterion.rawValue)
+        }
+        guard tensor.withElements(as: Float.self, { $0.allSatisfy(\.isFinite) }) else {
+            throw .scoresNotFinite(tensor: name)
         }
         return tensor
     }

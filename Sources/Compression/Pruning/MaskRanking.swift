@@ -19,8 +19,10 @@ public enum WeightPattern: Sendable, Equatable {
     /// incomplete run keeps the same share, rounded up. 2:4 is what TensorRT runs.
     case nOfM(kept: Int, of: Int)
 
+    private static let longestRun = 1 << 16
+
     /// - Throws: `CompressionError.valueOutOfRange`.
-    func validate() throws(CompressionError) {
+    public func validate() throws(CompressionError) {
         switch self {
         case .weight: break
         case .block(let rows, let columns):
@@ -28,9 +30,10 @@ public enum WeightPattern: Sendable, Equatable {
                 throw .valueOutOfRange("blocks are \(rows) x \(columns): both must be at least 1")
             }
         case .nOfM(let kept, let run):
-            guard kept > 0, kept < run else {
+            guard kept > 0, kept < run, run <= Self.longestRun else {
                 throw .valueOutOfRange(
-                    "pattern \(kept):\(run) keeps \(kept) of \(run): give fewer than all, at least 1")
+                    "pattern \(kept):\(run) keeps \(kept) of \(run): give at least 1 and fewer than all, of \(Self.longestRun) at most"
+                )
             }
         }
     }

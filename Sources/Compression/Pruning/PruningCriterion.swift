@@ -1,3 +1,5 @@
+import Tensors
+
 // Which weights, channels and blocks a model can do without. A criterion turns weights and folded statistics into
 // importance (Importance), statistics come from workers (Scorer), and ranking decides what stays: MaskRanking for
 // weights, ChannelSelection for channels. Everything but Scorer is plain arithmetic in a fixed order: the same input gives
@@ -47,6 +49,23 @@ public enum PruningCriterion: String, Sendable, Equatable, CaseIterable {
     /// Those that rank whole residual blocks.
     public static let forBlocks: [PruningCriterion] = [.l1, .l2, .taylor, .stability, .fisher, .movement]
 
+    /// The criterion that a plan or command line names.
+    /// - Parameter valid: those that fit what is to be ranked, such as `forChannels`.
+    /// - Throws: `CompressionError.unknownMethod` with the nearest name, `.criterionUnfit`.
+    public static func named(
+        _ name: String, among valid: [PruningCriterion], toRank what: String
+    ) throws(CompressionError) -> PruningCriterion {
+        guard let criterion = PruningCriterion(rawValue: name) else {
+            let names = valid.map(\.rawValue)
+            throw .unknownMethod(
+                "criterion '\(name)' is unknown"
+                    + (NearestName.suggestion(for: name, in: names).map { "; did you mean '\($0)'?" } ?? "")
+                    + "; available: \(names.joined(separator: ", "))")
+        }
+        try criterion.check(fits: valid, what)
+        return criterion
+    }
+
     /// - Throws: `CompressionError.criterionUnfit` with what there is, unless the criterion is one of `valid`.
     func check(fits valid: [PruningCriterion], _ what: String) throws(CompressionError) {
         guard valid.contains(self) else {
@@ -69,9 +88,11 @@ public enum ScoreStatistic: String, Sendable, Equatable, CaseIterable {
     /// S after local steps of plain gradient descent: S ← S − lr·w·g. The trained weights are thrown away.
     case movement
 
-    /// Squares travel as min(1024·x, 256): the fleet's fold is in steps of 2^-30 and takes numbers up to 256, and squares of
-    /// gradients are small. `Importance` undoes the factor.
+    /// Squares of weights' gradients travel as min(1024·x, 256): the fleet's fold is in steps of 2^-30 and takes numbers up
+    /// to 256, and these are small. `Importance` undoes the factor.
     public static let squareScale: Float = 1024
+    /// Squares of gates' gradients, each the sum over a filter, are larger: they travel as min(16·x, 256).
+    public static let gateScale: Float = 16
     /// The largest magnitude that travels.
     public static let bound: Float = 256
 

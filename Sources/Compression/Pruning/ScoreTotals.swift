@@ -7,6 +7,7 @@ final class ScoreTotals {
     private let statistic: ScoreStatistic
     private let layout: [(name: String, shape: Shape)]
     private let rate: Double
+    private let masks: MaskSet
     /// As they stand: `movement` moves them.
     private var weights: NamedTensors
     /// By tensor of the layout; for gates by group.
@@ -23,6 +24,7 @@ final class ScoreTotals {
     ) throws(CompressionError) {
         self.statistic = statistic
         self.rate = rate
+        self.masks = masks
         layout = Scorer.layout(of: graph, statistic: statistic, groups: groups, onlyPrunable: onlyPrunable)
         guard !layout.isEmpty else {
             throw .noData(
@@ -90,11 +92,9 @@ final class ScoreTotals {
         weights.modify(name) { weight in
             weight.withMutableElements(as: Float.self) { weight in
                 gradient.withElements(as: Float.self) { gradient in
-                    // Masked weights are exactly 0 and stay so.
-                    for index in weight.indices where weight[index] != 0 {
-                        weight[index] -= Float(rate) * gradient[index]
-                    }
+                    for index in weight.indices { weight[index] -= Float(rate) * gradient[index] }
                 }
+                masks.apply(to: weight, of: name)
             }
         }
     }
@@ -114,11 +114,14 @@ final class ScoreTotals {
         let bound = Double(ScoreStatistic.bound)
         var tensors = NamedTensors()
         for (index, entry) in layout.enumerated() {
-            let isSquare =
-                statistic == .gradientSquares || statistic == .channelGradients
-                || statistic == .gradientMoments && index >= layout.count / 2
-            let divisor = statistic == .movement ? 1 : Double(targets)
-            let factor = (isSquare ? Double(ScoreStatistic.squareScale) : 1) / divisor
+            let scale =
+                switch statistic {
+                case .weightGradient, .movement: Float(1)
+                case .gradientMoments: index < layout.count / 2 ? 1 : ScoreStatistic.squareScale
+                case .gradientSquares: ScoreStatistic.squareScale
+                case .channelGradients: ScoreStatistic.gateScale
+                }
+            let factor = Double(scale) / (statistic == .movement ? 1 : Double(targets))
             var isFinite = true
             let values = sums[index].map { sum in
                 if !sum.isFinite { isFinite = false }
