@@ -28,7 +28,8 @@ struct ModelInspectCommand: AsyncParsableCommand {
 
     @OptionGroup var extents: ExtentOptions
 
-    @Flag(help: "List the groups of channels and the residual blocks that pruning can remove, and what is fixed and why.")
+    @Flag(
+        help: "List the groups of channels and the residual blocks that pruning can remove, and what is fixed and why.")
     var groups = false
 
     func run() async throws {

@@ -99,18 +99,26 @@ struct ModelPruneCommand: AsyncParsableCommand {
     private func pruner(for amount: PruneAmount) throws -> ModelPruner {
         let slices: Bool
         let usual: (criterion: PruningCriterion, scope: PruningScope)
+        let fitting: (criteria: [PruningCriterion], what: String)
         switch amount {
-        case .weights: (slices, usual) = (false, (.l1, .global))
-        case .channels(.channels, _): (slices, usual) = (true, (.l2, .local))
-        case .channels, .layers: (slices, usual) = (true, (.l2, .global))
+        case .weights:
+            (slices, usual, fitting) = (false, (.l1, .global), (PruningCriterion.forWeights, "single weights"))
+        case .channels(let amount, _):
+            var scope = PruningScope.global
+            if case .channels = amount { scope = .local }
+            (slices, usual, fitting) = (true, (.l2, scope), (PruningCriterion.forChannels, "channels"))
+        case .layers:
+            (slices, usual, fitting) = (true, (.l2, .global), (PruningCriterion.forBlocks, "whole blocks"))
         }
         if check, !slices {
             throw ValidationError("--check compares sliced with masked outputs, and zeroed weights slice nothing")
         }
         guard multiple > 0, samples > 0 else { throw ValidationError("--multiple and --samples must be at least 1") }
-        let criterion: PruningCriterion = try self.criterion.map { try parseChoice($0, "--criterion") } ?? usual.criterion
+        let criterion =
+            try self.criterion.map { try PruningCriterion.named($0, among: fitting.criteria, toRank: fitting.what) }
+            ?? usual.criterion
         if criterion.statistic != nil, data == nil {
-            let free = PruningCriterion.allCases.filter { $0.statistic == nil }.map(\.rawValue)
+            let free = fitting.criteria.filter { $0.statistic == nil }.map(\.rawValue)
             throw ValidationError(
                 "--criterion \(criterion.rawValue) needs gradients: give --data SPEC, or take \(free.joined(separator: ", "))"
             )

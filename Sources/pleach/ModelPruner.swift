@@ -2,6 +2,7 @@ import ArgumentParser
 import Compression
 import Engine
 import ModelGraph
+import Monitor
 import Tensors
 
 /// Prunes one graph by the rules of the prune stage, without a federation: what is asked of workers there is measured here.
@@ -126,7 +127,8 @@ struct ModelPruner {
         try checkExcluded(all.map(\.name))
         let blocks = all.filter { !excluded.contains($0.name) }
         guard count <= blocks.count else {
-            throw ModelError.invalidRequest("--layers \(count): the model has \(blocks.count) residual blocks to remove")
+            throw ModelError.invalidRequest(
+                "--layers \(count): the model has \(blocks.count) residual blocks to remove")
         }
         let scores = try importance(groups: []).ofBlocks(
             blocks.map { (name: $0.name, parameters: $0.parameters, signature: $0.signature) })

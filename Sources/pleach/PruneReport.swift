@@ -119,7 +119,8 @@ struct PruneReport: Codable {
             return "not exact: \(text) (\(count) times, first in \(first.group) at \(first.node))"
         }
         return [
-            sentence(.border, "the constant of removed channels meets a border padded with zeros; --borders keep keeps them"),
+            sentence(
+                .border, "the constant of removed channels meets a border padded with zeros; --borders keep keeps them"),
             sentence(.notConstant, "what removed channels emit at a layer behind is no constant that it could absorb"),
         ].compactMap(\.self)
     }
