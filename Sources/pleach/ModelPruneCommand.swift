@@ -51,7 +51,7 @@ struct ModelPruneCommand: AsyncParsableCommand {
             Channels whose constant meets a border padded with zeros: absorb (what is left there is not exact) or keep \
             (they stay).
             """)
-    var borders: PruneBorders = .absorb
+    var borders = PruneBorders.absorb.rawValue
 
     @Option(parsing: .upToNextOption, help: "Weights, groups or blocks that stay whole.")
     var exclude: [String] = []
@@ -129,13 +129,13 @@ struct ModelPruneCommand: AsyncParsableCommand {
         return ModelPruner(
             graph: try Graph.load(path: file), criterion: criterion,
             scope: try scope.map { try parseChoice($0, "--scope") } ?? usual.scope, multiple: multiple,
-            includesNormalized: normalized, borders: borders, excluded: exclude,
+            includesNormalized: normalized, borders: try parseChoice(borders, "--borders"), excluded: exclude,
             data: data.map { ModelPruner.Data(spec: $0, samples: samples) })
     }
 }
 
 /// What becomes of dead channels whose constant meets a padded border.
-enum PruneBorders: String, ExpressibleByArgument, CaseIterable {
+enum PruneBorders: String, CaseIterable {
     case absorb, keep
 }
 

@@ -6,8 +6,8 @@ struct TextTable {
     /// Columns of numbers, which end below each other.
     private let numbers: Set<Int>
 
-    /// Longer cells are cut, so that the other columns still fit.
-    private static let cellWidth = 54
+    /// Longer cells are cut. Names are for typing them again, so few are.
+    private static let cellWidth = 120
 
     init(_ headings: [String], numbers: Set<Int> = []) {
         rows = [headings]

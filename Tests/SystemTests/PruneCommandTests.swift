@@ -104,6 +104,7 @@ struct PruneCommandTests {
         (["--channels", "0.5", "--criterion", "talor"], "did you mean 'taylor'?"),
         (["--channels", "0.5", "--criterion", "taylor"], "needs gradients: give --data SPEC"),
         (["--channels", "0.5", "--scope", "globl"], "did you mean 'global'?"),
+        (["--channels", "0.5", "--borders", "keeep"], "did you mean 'keep'?"),
         (["--pattern", "4:2"], "neither N:M such as 2:4 nor RxC"),
         (["--pattern", "4x4"], "needs --sparsity"),
         (["--bytes", "many"], "not a size such as"),

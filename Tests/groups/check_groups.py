@@ -95,6 +95,7 @@ def judge(arguments, name):
     """One row of the table; its last two columns are verdict and reason."""
     model = os.path.join(arguments.models, name + ".onnx")
     row = {"name": name}
+    reason = ""
     try:
         if not os.path.exists(model):
             with open(os.path.join(arguments.models, name + ".failed")) as file:
@@ -116,10 +117,8 @@ def judge(arguments, name):
             row["heads"] = heads["check"]["relativeDifference"]
             compare(heads, "half of the heads")
         if any(group["normalizedOver"] and group["kind"] == "channels" for group in listed):
-            everything, sliced = prune(arguments, model, "--channels", "0.5", "--multiple", "1", "--normalized")
-            run_in_onnxruntime(model, sliced)
-            row["all"] = everything["after"]["parameters"] / everything["before"]["parameters"]
-        row |= {"verdict": "passed", "reason": ""}
+            row["all"], reason = prune_everything(arguments, model)
+        row |= {"verdict": "passed", "reason": reason}
     except Refusal as error:
         row |= {"verdict": "refused", "reason": str(error)}
     except Failure as error:
@@ -127,6 +126,17 @@ def judge(arguments, name):
     except Exception as error:  # ONNX Runtime's and onnx's own errors
         row |= {"verdict": "failed", "reason": str(error).strip().splitlines()[0][:200]}
     return row
+
+
+def prune_everything(arguments, model):
+    """Channels that a normalisation takes statistics over too, where masked and sliced differ by nature: whether it runs.
+    Gives the share of the parameters that is left, or why there is none."""
+    try:
+        report, sliced = prune(arguments, model, "--channels", "0.5", "--multiple", "1", "--normalized")
+    except Refusal as error:
+        return None, f"--normalized: {error}"
+    run_in_onnxruntime(model, sliced)
+    return report["after"]["parameters"] / report["before"]["parameters"], ""
 
 
 def figures(report):
