@@ -43,7 +43,7 @@ private struct Chain {
     ) throws(CompressionError) -> [String: [Int]] {
         try ChannelSelection.select(
             groups, among: groups.groups, scores: scores, amount: amount, scope: scope, multiple: multiple,
-            minimumShare: minimumShare, parameters: parameters)
+            minimumShare: minimumShare, weighting: .none, parameters: parameters)
     }
 
     func widths(_ kept: [String: [Int]]) -> [Int] { groups.groups.map { kept[$0.name]?.count ?? $0.channels } }
@@ -138,6 +138,40 @@ struct ChannelSelectionTests {
             for (a, stepA) in shares { for (b, stepB) in shares { #expect(abs(a - b) <= stepA + stepB) } }
             #expect(try chain.select(.macs(1), .global) == [:])
         }
+    }
+
+    /// Two groups of equal scores and costs, of which four layers make and read the first and two the second: only the
+    /// second shrinks. A group of twice the width is worth half as much a channel.
+    @Test func groupsAreWorthTheirLayers() throws {
+        func group(_ name: String, _ channels: Int, _ layers: Int) -> ChannelGroup {
+            ChannelGroup(
+                name: name, kind: .channels, channels: channels,
+                members: (0..<layers).map { member("\(name)\($0)", 0, .producer, channels) }, signature: "",
+                isNormalizedOver: false)
+        }
+        func kept(_ a: ChannelGroup, _ b: ChannelGroup, _ weighting: ChannelWeighting) throws -> [Int] {
+            let costs = [a, b].map {
+                ChannelCost(
+                    node: $0.name, macs: 100 * $0.channels,
+                    factors: [ChannelCost.Factor(extent: $0.channels, perChannel: [$0.name: 1])])
+            }
+            let parameters = try [a, b].flatMap { group in
+                try group.members.map {
+                    Parameter(name: $0.parameter, shape: try Shape([group.channels, 1]), role: .trainable)
+                }
+            }
+            let groups = ChannelGroups(groups: [a, b], costs: costs, fixed: [])
+            let kept = try ChannelSelection.select(
+                groups, among: [a, b],
+                scores: [
+                    "a": [Double](repeating: 1, count: a.channels), "b": [Double](repeating: 1, count: b.channels),
+                ],
+                amount: .macs(0.75), scope: .global, weighting: weighting, parameters: parameters)
+            return [a, b].map { kept[$0.name]?.count ?? $0.channels }
+        }
+        #expect(try kept(group("a", 8, 4), group("b", 8, 2), .layers) == [8, 4])
+        #expect(try kept(group("a", 8, 4), group("b", 8, 2), .none) == [4, 8])
+        #expect(try kept(group("a", 4, 2), group("b", 8, 2), .layers) == [4, 5])
     }
 
     /// A smaller budget keeps a part of what a larger one keeps, where shares are equal.

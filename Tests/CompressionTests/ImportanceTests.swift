@@ -34,6 +34,11 @@ struct ImportanceTests {
         #expect(expectClose(try channels(importance(.l1), includesConsumers: false), [9.0 / 7, 3.0 / 7, 9.0 / 7]))
     }
 
+    /// Rows 3, 1, 3 and columns 2, 4, 2 as they are.
+    @Test func sumsMayStayAsTheyAre() throws {
+        #expect(try importance(.l1).ofChannels([HandModel.group], isNormalized: false)["w1"] == [5, 5, 5])
+    }
+
     @Test func l2() throws {
         #expect(try weights(importance(.l2), "w2") == [1, 0, 4, 1, 16, 0])
         #expect(expectClose(try channels(importance(.l2)), mean([5, 0.5, 9], [2, 16, 4])))

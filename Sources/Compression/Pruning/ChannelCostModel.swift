@@ -18,6 +18,8 @@ struct ChannelCostModel {
     private let terms: [Term]
     /// Indices of the terms that each group changes, ascending.
     private let affected: [[Int]]
+    /// How much arithmetic it takes to price a step of each group.
+    let effort: [Int]
     /// The cost before anything is removed.
     let whole: Double
     /// The most that may be left.
@@ -77,6 +79,8 @@ struct ChannelCostModel {
         }
         terms = found
         self.affected = affected
+        let sizes = found.map { $0.factors.reduce(1) { $0 + 1 + $1.gone.count } }
+        effort = affected.map { $0.reduce(0) { $0 + sizes[$1] } }
         let start = [Int](repeating: 0, count: levels.count)
         let whole = found.reduce(0) { $0 + Self.value($1, at: start) }
         self.whole = whole

@@ -7,14 +7,15 @@ struct ChannelLevels {
     let order: [Int]
     /// Descending: the whole width, then multiples of the step, down to the floor.
     let widths: [Int]
-    /// The sum of scores that each width loses.
+    /// The sum of scores that each width loses, in the worth of the group.
     let losses: [Double]
 
     /// - Parameters:
     ///   - multiple: what the extents of layers should be multiples of. A head of 64 dimensions is one by itself, so heads
     ///     leave one by one then.
     ///   - minimumShare: of the width that stays at least.
-    init(_ group: ChannelGroup, scores: [Double], multiple: Int, minimumShare: Double) {
+    ///   - worth: of all channels together; nil: the sum of the scores.
+    init(_ group: ChannelGroup, scores: [Double], multiple: Int, minimumShare: Double, worth: Double? = nil) {
         self.group = group
         order = scores.indices.sorted { (scores[$0], -$0) < (scores[$1], -$1) }
         let step = Self.step(group, multiple: multiple)
@@ -26,6 +27,8 @@ struct ChannelLevels {
             next -= step
         }
         self.widths = widths
+        let sum = scores.reduce(0, +)
+        let factor = worth.map { sum > 0 ? $0 / sum : 1 } ?? 1
         var losses: [Double] = []
         var lost = 0.0
         var gone = 0
@@ -34,7 +37,7 @@ struct ChannelLevels {
                 lost += scores[order[gone]]
                 gone += 1
             }
-            losses.append(lost)
+            losses.append(lost * factor)
         }
         self.losses = losses
     }

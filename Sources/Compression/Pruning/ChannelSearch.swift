@@ -7,6 +7,11 @@ struct ChannelSearch {
     private let levels: [ChannelLevels]
     private let model: ChannelCostModel
     private(set) var state: [Int]
+    /// Arithmetic spent on prices.
+    private var effort = 0
+    /// Beyond this repairs end, for graphs whose groups all meet in one concatenation: some seconds. Counted, not timed, so
+    /// that every machine decides alike.
+    private static let effortLimit = 500_000_000
 
     init(_ levels: [ChannelLevels], _ model: ChannelCostModel) {
         self.levels = levels
@@ -23,6 +28,7 @@ struct ChannelSearch {
 
     /// What less it costs when a group's level changes by `steps`.
     private mutating func saving(_ group: Int, _ steps: Int) -> Double {
+        effort += 2 * model.effort[group]
         let before = model.cost(of: group, at: state)
         state[group] += steps
         defer { state[group] -= steps }
@@ -31,6 +37,7 @@ struct ChannelSearch {
 
     /// What less it costs when the levels of two groups change.
     private mutating func saving(_ first: Int, _ firstSteps: Int, _ second: Int, _ secondSteps: Int) -> Double {
+        effort += 2 * (model.effort[first] + model.effort[second])
         let before = model.cost(of: first, and: second, at: state)
         state[first] += firstSteps
         state[second] += secondSteps
@@ -52,13 +59,13 @@ struct ChannelSearch {
     /// The best of several greedy starts, each repaired. Precondition: `smallest` is within the budget.
     mutating func searchAll() {
         var best: (loss: Double, state: [Int])?
-        for weight in Self.starts {
+        for weight in Self.starts where best == nil || effort < Self.effortLimit {
             state = [Int](repeating: 0, count: levels.count)
             shrink(weight: weight)
             restore(mostSteps: nil)
             // Each trade lowers the loss; the bound is on time.
             for _ in 0..<min(100, 4 * levels.count) {
-                guard trade() else { break }
+                guard effort < Self.effortLimit, trade() else { break }
                 restore(mostSteps: nil)
             }
             let loss = levels.indices.reduce(0) { $0 + self.loss($1, state[$1]) }
@@ -67,24 +74,39 @@ struct ChannelSearch {
         if let best { state = best.state }
     }
 
-    /// Greedy steps until the budget is met.
+    /// Greedy steps until the budget is met. A price only rises while other groups shrink, since less is saved then: so an
+    /// old price is a lower bound, and only the cheapest is looked at anew (Minoux 1978, "accelerated greedy").
     private mutating func shrink(weight: Double) {
+        var prices = levels.indices.map { price($0, weight: weight) }
+        var isCurrent = [Bool](repeating: true, count: levels.count)
         while !isWithinBudget {
-            var best: (price: Double, group: Int)?
-            for group in levels.indices where canShrink(group) {
-                let saved = saving(group, 1)
-                guard saved > 0 else { continue }
-                let lost = loss(group, state[group] + 1) - loss(group, state[group])
-                let price = lost / Self.power(saved, weight)
-                if best.map({ price < $0.price }) ?? true { best = (price, group) }
+            while true {
+                guard let best = prices.indices.min(by: { (prices[$0], $0) < (prices[$1], $1) }),
+                    prices[best] < .infinity
+                else {
+                    // Rounding hides the last saving: then everything goes that can.
+                    state = levels.map { $0.widths.count - 1 }
+                    return
+                }
+                guard !isCurrent[best] else {
+                    state[best] += 1
+                    for group in isCurrent.indices { isCurrent[group] = false }
+                    prices[best] = price(best, weight: weight)
+                    isCurrent[best] = true
+                    break
+                }
+                prices[best] = price(best, weight: weight)
+                isCurrent[best] = true
             }
-            // Rounding may hide the last saving: then everything goes that can.
-            guard let best else {
-                state = levels.map { $0.widths.count - 1 }
-                return
-            }
-            state[best.group] += 1
         }
+    }
+
+    /// What a group's next step loses for what it saves; infinite where nothing is left to take or to save.
+    private mutating func price(_ group: Int, weight: Double) -> Double {
+        guard canShrink(group) else { return .infinity }
+        let saved = saving(group, 1)
+        guard saved > 0 else { return .infinity }
+        return (loss(group, state[group] + 1) - loss(group, state[group])) / Self.power(saved, weight)
     }
 
     /// Only products and square roots, which are the same on every machine.

@@ -6,18 +6,18 @@ extension Importance {
     ///
     /// A channel's score is the mean over the group's members of what the member's elements that go with the channel add up
     /// to, each member divided by its mean over the channels first: a kernel of thousands of numbers and a scale of one say
-    /// as much (Fang et al. 2023, section 3.3). So a group's scores have the mean 1, and groups can be ranked together.
+    /// as much. So a group's scores have the mean 1.
     /// Members that count are kernels and matrices, and the scales of normalisations; biases and shifts tell nothing of how
-    /// much a channel carries. Both sides count: removing a channel also removes the columns that read it, and after a
-    /// normalisation the filter's own size says little (He et al. 2019; Fang et al. 2023, table 4).
+    /// much a channel carries. Both sides count: removing a channel also removes the columns that read it, and before a
+    /// normalisation the filter's own size says little (Fang et al. 2023, section 3.3).
     ///
     /// `fpgm` looks at producers' filters alone and `bnScale` at BatchNormalizations' scales; `gradientNorm` is measured for
     /// the channel as a whole; `lamp` is `l2` over the sum of what is no smaller in the group (Lee et al. 2021), without a
     /// mean of 1. `movement` is shifted by each member's least value.
     /// - Parameters:
     ///   - includesConsumers: whether the columns that read the channels count.
-    ///   - isNormalized: false leaves members as they are: sums that groups can be compared by where a criterion estimates
-    ///     the loss itself (`taylor`, `fisher`, `gradientNorm`).
+    ///   - isNormalized: false: the plain sum of the members, for criteria that estimate the loss itself (`taylor`,
+    ///     `fisher`), where `gradientNorm` is one number; goes with `ChannelWeighting.none`.
     /// - Throws: `CompressionError.groupMisfit` for groups of another graph, without a member that counts or, for
     ///   `bnScale`, without a BatchNormalization; `.missingStatistic`, `.scoresNotFinite`.
     public func ofChannels(
@@ -44,11 +44,12 @@ extension Importance {
             return isNormalized ? Self.normalized(values) : values
         }
         let members = try countedMembers(of: group, includesConsumers: includesConsumers)
+        let divisor = isNormalized ? Double(members.count) : 1
         var total = [Double](repeating: 0, count: group.channels)
         for member in members {
             var values = try ofMember(member, of: group)
             if isNormalized, criterion != .lamp { values = Self.normalized(values) }
-            for (channel, value) in values.enumerated() { total[channel] += value / Double(members.count) }
+            for (channel, value) in values.enumerated() { total[channel] += value / divisor }
         }
         guard total.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
         return criterion == .lamp ? Self.lamp(total) : total
