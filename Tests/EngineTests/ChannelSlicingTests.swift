@@ -62,14 +62,89 @@ import Testing
         return (Parity.relativeError(sliced, masked), pruned.notes)
     }
 
+    /// Shifts of normalisations up to `largest`: with none above 0 a Relu leaves no constant to meet a border.
+    private func withShifts(_ graph: Graph, upTo largest: Float) throws -> Graph {
+        var values = graph.parameterTensors()
+        for node in graph.nodes where node.operatorType == "BatchNormalization" {
+            guard let shift = values[node.inputs[2]] else { continue }
+            values[node.inputs[2]] = Tensor(shift.floats.map { min($0, largest) }, shape: shift.shape)
+        }
+        return try graph.replacingParameters(values)
+    }
+
     @Test(arguments: ["mlp", "cnn", "resnet18", "resnet20", "mobilenetv2"], [UInt64(1), 2])
-    func architectureSlicesAsItMasks(name: String, seed: UInt64) throws {
+    func architecturesSliceAsTheyMask(name: String, seed: UInt64) throws {
         let shape = name == "mlp" ? [20] : name == "cnn" ? [1, 8, 8] : [3, 16, 16]
-        let graph = try randomized(
-            try ModelBuilder.build(architecture: name, inputShape: shape, width: 16, seed: seed), seed: seed)
+        let built = try ModelBuilder.build(architecture: name, inputShape: shape, width: 16, seed: seed)
+        let graph = try randomized(built, seed: seed)
         let (difference, notes) = try compare(graph, seed: seed)
-        if !notes.contains(where: { $0.reason == .border }) { #expect(difference < 1e-4) }
         #expect(notes.allSatisfy { $0.reason == .border }, "\(notes)")
-        #expect(difference < 0.5)
+        if notes.isEmpty {
+            #expect(difference < 1e-4)
+        } else {
+            // Only a rim of each map differs.
+            #expect(name.hasPrefix("resnet") && difference < 0.5)
+            let exact = try compare(try withShifts(graph, upTo: 0), seed: seed)
+            #expect(exact.notes.isEmpty && exact.difference < 1e-4)
+        }
+    }
+
+    @Test(arguments: [TransformerOptions.Normalization.pre, .post])
+    func headsAndUnitsOfATransformerSliceAsTheyMask(_ normalization: TransformerOptions.Normalization) throws {
+        var options = TransformerOptions()
+        options.depth = 2
+        options.heads = 4
+        options.normalization = normalization
+        let built = try ModelBuilder.build(
+            architecture: "transformer", inputShape: [9, 16], width: 32, transformer: options, seed: 3)
+        let graph = try randomized(built, seed: 3)
+        let groups = try graph.channelGroups().groups
+        // The stream between the blocks, and in each block heads and hidden units.
+        #expect(groups.map(\.channels) == [4, 32, 128, 4, 128])
+        #expect(groups.map(\.kind) == [.heads, .channels, .channels, .heads, .channels])
+        #expect(groups.map(\.isNormalizedOver) == [false, true, false, false, false])
+        let (difference, notes) = try compare(graph, seed: 3) { !$0.isNormalizedOver }
+        #expect(notes.isEmpty && difference < 1e-4)
+        // The stream can go too; what it is normalised over makes that inexact.
+        let whole = try compare(graph, seed: 4)
+        #expect(whole.notes.isEmpty && whole.difference.isFinite)
+    }
+
+    @Test(
+        .enabled(if: Parity.isThere),
+        arguments: [
+            "models/cnn-mnist", "models/resnet20-cifar10", "models/teacher-mnist", "models/teacher-cifar10",
+            "parity/cnn", "parity/resnet8", "parity/tinybert",
+        ])
+    func exportedModelsSliceAsTheyMask(name: String) throws {
+        let graph = try Graph.load(path: "\(Parity.folder)/../\(name).onnx")
+        let (difference, notes) = try compare(graph, share: 0.6, seed: 5) { !$0.isNormalizedOver }
+        #expect(notes.allSatisfy { $0.reason == .border }, "\(notes)")
+        #expect(difference < (notes.isEmpty ? 1e-4 : 0.5))
+    }
+
+    /// Whatever stays, what is left is a graph that runs and gives as many logits.
+    @Test(arguments: 0..<24)
+    func whateverStaysRuns(seed: Int) throws {
+        let names = ["cnn", "resnet20", "mobilenetv2", "transformer"]
+        let name = names[seed % names.count]
+        let shape = name == "transformer" ? [5, 16] : name == "cnn" ? [1, 8, 8] : [3, 8, 8]
+        var graph = try ModelBuilder.build(
+            architecture: name, inputShape: shape, classes: 7, width: 16, seed: UInt64(seed))
+        var slices = ParameterSlices()
+        let first = graph
+        for step in 0..<3 {
+            let groups = try graph.channelGroups()
+            let kept = randomKept(groups, share: 0.7 - 0.2 * Float(step), seed: UInt64(seed * 3 + step))
+            let pruned = try graph.keeping(kept, of: groups)
+            slices = slices.followed(by: pruned.slices)
+            graph = try Graph.load(pruned.graph.serialized(), path: "pruned.onnx")
+        }
+        let logits = try Executable(graph).logits(try input(graph, seed: 1, vocabulary: 16))
+        #expect(logits.shape.dimensions == [3, 7])
+        #expect(logits.floats.allSatisfy { $0.isFinite })
+        for (name, tensor) in first.initializers.ordered where first.trainableNames.contains(name) {
+            #expect(slices.apply(to: tensor, named: name).shape == graph.initializers[name]?.shape)
+        }
     }
 }

@@ -65,6 +65,65 @@ import Testing
         #expect(try graph.groupLines == ["w1 x2 = w1:0[0] w2:0[0, 1] >w3:1[0, 1]"])
     }
 
+    @Test func transposedConvolutionsHoldTheirAxesTheOtherWayRound() throws {
+        let graph = smallGraph(
+            [
+                node("Conv", ["x", "w1"], ["a"]), node("ConvTranspose", ["a", "w2"], ["b"], ["group": .int(4)]),
+                node("ConvTranspose", ["b", "w3", "b3"], ["c"]),
+                node("ConvTranspose", ["c", "w4"], ["d"], ["group": .int(3)]),
+                node("Conv", ["d", "w5"], ["y"]),
+            ],
+            [
+                ("w1", try kernel(4, 2)), ("w2", try kernel(4, 1)), ("w3", try kernel(4, 6)), ("b3", try numbers(6)),
+                ("w4", try kernel(6, 2)), ("w5", try kernel(1, 6)),
+            ])
+        #expect(
+            try graph.groupLines == [
+                "w1 x4 = w1:0[0] w2:0[0] >w3:0[0]", "w3 x2 = w3:1[0, 2, 4] b3:0[0, 2, 4] >w4:0[0, 2, 4]",
+                "w4 x2 = w4:1[0] >w5:1[0, 2, 4]",
+            ])
+        let pruned = try graph.keepingFirst(1)
+        #expect(pruned.graph.nodes[1].int("group") == 1)
+        #expect(pruned.graph.extents("w4") == [3, 1, 1, 1])
+    }
+
+    @Test func groupNormalizationsKeepTheirGroupsEven() throws {
+        for (groups, opset, line) in [
+            (2, Int64(21), "w1 x2 = w1:0[0, 2] s:0[0, 2] h:0[0, 2] >w2:1[0, 2]"),
+            (4, 21, "w1 x4 = w1:0[0] s:0[0] h:0[0] >w2:1[0]"),
+            (2, 18, "w1 x2 = w1:0[0, 2] >w2:1[0, 2]"),
+        ] {
+            let count = opset < 21 ? groups : 4
+            let graph = smallGraph(
+                [
+                    node("Conv", ["x", "w1"], ["a"]),
+                    node("GroupNormalization", ["a", "s", "h"], ["b"], ["num_groups": .int(Int64(groups))]),
+                    node("Conv", ["b", "w2"], ["y"]),
+                ],
+                [
+                    ("w1", try kernel(4, 2)), ("s", try numbers(count)), ("h", try numbers(count)),
+                    ("w2", try kernel(1, 4)),
+                ], opset: opset)
+            #expect(try graph.groupLines == [line])
+            #expect(try graph.channelGroups().groups[0].isNormalizedOver == (groups == 2))
+            let pruned = try graph.keepingFirst(1)
+            #expect(pruned.graph.nodes[1].int("num_groups") == (groups == 4 ? 1 : 2))
+        }
+    }
+
+    @Test func embeddingsLoseColumnsAndWordsStay() throws {
+        var graph = smallGraph(
+            [
+                node("Gather", ["words", "x"], ["a"]), node("Add", ["a", "places"], ["b"]),
+                node("MatMul", ["b", "w1"], ["y"]),
+            ], [("words", ramp([9, 4])), ("places", ramp([1, 6, 4])), ("w1", ramp([4, 2]))], input: [6])
+        graph.inputs[0].elementType = .int64
+        #expect(try graph.groupLines == ["words x4 = words:1[0] places:2[0] >w1:0[0]"])
+        let pruned = try graph.keepingFirst(3)
+        #expect(pruned.notes.isEmpty)
+        #expect(pruned.graph.nodes.count == 3)
+    }
+
     @Test func concatSplitAndSliceKeepOffsets() throws {
         let graph = smallGraph(
             [
@@ -165,6 +224,28 @@ import Testing
             try attention(fused: true).groupLines == [
                 "wqkv heads x2 = wqkv:1[0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19] >wo:0[0, 1, 2, 3]"
             ])
+    }
+
+    @Test func lettersOfAnEinsumAreOneAxis() throws {
+        let graph = smallGraph(
+            [
+                node("Einsum", ["x", "wq"], ["q"], ["equation": .string("blc,chd->bhld")]),
+                node("Einsum", ["x", "wk"], ["k"], ["equation": .string("blc,chd->bhld")]),
+                node("Einsum", ["q", "k"], ["s"], ["equation": .string("bhid,bhjd->bhij")]),
+                node("Softmax", ["s"], ["p"]),
+                node("Einsum", ["p", "x", "wo"], ["y"], ["equation": .string("bhij,bjc,hco->bio")]),
+            ], [("wq", ramp([8, 2, 4])), ("wk", ramp([8, 2, 4])), ("wo", ramp([2, 8, 3]))], input: [6, 8])
+        let groups = try graph.channelGroups()
+        #expect(
+            groups.groups.map(describe) == [
+                "wq heads x2 = wq:1[0] wk:1[0] >wo:0[0]", "wq.2 x4 = wq:2[0] wk:2[0]",
+            ])
+        #expect(groups.costs[2].macs == 2 * 6 * 6 * 4)
+        #expect(groups.costs[2].factors.map(\.perChannel).filter { !$0.isEmpty } == [["wq.2": 1], ["wq": 1]])
+        let pruned = try graph.keepingFirst(1)
+        #expect(try pruned.graph.inferShapes(batch: 2)["s"]?.dimensions == [2, 1, 6, 6])
+        // Softmax of a dead head's scores is no constant, and nothing behind it silences it.
+        #expect(pruned.notes.map(\.reason) == [.notConstant])
     }
 
     @Test func headsLeaveAndShapesFollow() throws {

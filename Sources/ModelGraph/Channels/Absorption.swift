@@ -44,6 +44,7 @@ struct Absorption {
         case "Conv", "ConvTranspose": convolution(index)
         case "Gemm": gemm(index)
         case "MatMul": matMul(index)
+        case "Einsum": einsum(index)
         case "LSTM", "GRU", "RNN": _ = constants(index, node.inputs[0], 2) { _ in false }
         case "AveragePool", "Pad": border(index)
         default: break
@@ -145,20 +146,22 @@ struct Absorption {
         let node = graph.nodes[index]
         guard sums.contains(where: { $0 != 0 }) else { return }
         let output = node.outputs[0]
-        if node.inputs.count > 2, !node.inputs[2].isEmpty {
-            guard add(sums, toInput: 2, of: index) else {
-                return note(dead.dead(node.inputs[0], 1).map(\.channel), index, .notConstant)
-            }
-            return
-        }
+        let bias = node.inputs.count > 2 ? node.inputs[2] : ""
+        if !bias.isEmpty, add(sums, toInput: 2, of: index) { return }
         if !outputs.contains(output), let reader = readers[output], reader.count == 1, reader[0].input == 0,
             graph.nodes[reader[0].node].operatorType == "BatchNormalization",
             add(sums.map { -$0 }, toInput: 3, of: reader[0].node)
         {
             return
         }
+        // A bias that is computed from nothing but constants is written out.
+        let profile = bias.isEmpty ? Profile(repeating: 0, rank: 1) : profiles[bias]
+        guard profile.rank == 1, !profile.values.contains(where: \.isNaN) else {
+            return note(dead.dead(node.inputs[0], 1).map(\.channel), index, .notConstant)
+        }
+        let values = sums.indices.map { Float(sums[$0] + profile.values[profile.extents[0] == 1 ? 0 : $0]) }
         let name = Graph.uniqueName("\(node.inputs[1]).bias", taken: &taken)
-        graph.initializers[name] = Tensor(elements: sums.map { Float($0) }, elementType: .float32, shape: [sums.count])
+        graph.initializers[name] = Tensor(elements: values, elementType: .float32, shape: [values.count])
         sources[name] = [(output, 1)]
         graph.nodes[index].inputs = [node.inputs[0], node.inputs[1], name]
     }
@@ -255,6 +258,23 @@ struct Absorption {
         graph.nodes[index].outputs[0] = product
         following[index] = Node(
             name: "\(graph.nodes[index].name).bias", operatorType: "Add", inputs: [product, name], outputs: [output])
+    }
+
+    /// As `contraction`, for each letter that is summed over.
+    private mutating func einsum(_ index: Int) {
+        let node = graph.nodes[index]
+        guard let equation = try? EinsumEquation(structure.view(node)) else { return }
+        for letter in equation.extents.keys.sorted() where !equation.output.contains(letter) {
+            let axes = zip(node.inputs, equation.terms).compactMap { value, letters in
+                letters.firstIndex(of: letter).map { (value: value, axis: $0) }
+            }
+            guard let first = axes.first else { continue }
+            let lost = dead.dead(first.value, first.axis).filter { place, channel in
+                !channel.isNormalizedOver
+                    && axes.allSatisfy { profiles[$0.value].value(at: place, axis: $0.axis) != 0 }
+            }
+            note(lost.map(\.channel), index, .notConstant)
+        }
     }
 
     /// A sum of products of two activations loses nothing where one of the two is 0.

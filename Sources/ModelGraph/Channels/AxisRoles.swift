@@ -28,13 +28,17 @@ struct AxisRoles {
             let view = NodeShapes(
                 node: node, opset: graph.opset, shapes: inference.shapes, types: inference.types,
                 known: inference.known)
-            let isFixed = node.inputs.allSatisfy { $0.isEmpty || fixed.contains($0) }
+            let isFixed = node.outputs.allSatisfy { $0.isEmpty || fixed.contains($0) }
             for (position, name) in node.inputs.enumerated() where fixed.contains(name) {
                 guard let rank = inference.shapes[name]?.rank else { continue }
                 if isFixed, let moved = moved(position, rank, view) {
                     add(moved, to: name)
                 } else {
-                    add((0..<rank).map { Self.direct(position, axis: $0, rank: rank, view) }, to: name)
+                    // A constant that a weight multiplies is an input of a network on constants, not a weight.
+                    let isInput =
+                        isFixed && position == 0 && ["MatMul", "Gemm", "Conv"].contains(node.operatorType)
+                    add(
+                        (0..<rank).map { isInput ? [] : Self.direct(position, axis: $0, rank: rank, view) }, to: name)
                 }
             }
         }
@@ -55,7 +59,11 @@ struct AxisRoles {
         case let type where ChannelOperators.elementwise.contains(type) || type == "DequantizeLinear":
             let shift = after.rank - rank
             guard shift >= 0, type != "DequantizeLinear" || position == 0 else { return nil }
-            return (0..<rank).map { found[$0 + shift] }
+            return (0..<rank).map { axis in
+                let passed = found[axis + shift]
+                guard passed.isDisjoint(with: [.makes, .reads]) else { return passed }
+                return passed.union(Self.direct(position, axis: axis, rank: rank, view))
+            }
         case "Transpose":
             let order = view.node.ints("perm")?.map(Int.init) ?? Array((0..<rank).reversed())
             var result = [AxisRole](repeating: [], count: rank)
@@ -88,7 +96,7 @@ struct AxisRoles {
         case "Conv", "ConvTranspose":
             guard position == 1, let shape = view.shapes[node.inputs[1]] else { return position == 2 ? .makes : [] }
             guard axis < 2 else { return [] }
-            if ChannelOperators.isDepthwise(node, weight: shape.dimensions) { return .makes }
+            if ChannelOperators.isDepthwise(node, weight: shape.dimensions) { return axis == 0 ? .makes : [] }
             return (axis == 0) == (node.operatorType == "Conv") ? .makes : .reads
         case "Gemm":
             guard position < 2 else { return .makes }
@@ -98,6 +106,9 @@ struct AxisRoles {
         case "MatMul":
             let inner = position == 0 ? rank - 1 : max(rank - 2, 0)
             return axis == inner ? .reads : .makes
+        case "Einsum":
+            guard let equation = try? EinsumEquation(view), axis < equation.terms[position].count else { return [] }
+            return equation.output.contains(equation.terms[position][axis]) ? .makes : .reads
         case "BatchNormalization": return position == 3 ? .makes : .shapes
         case "LayerNormalization", "GroupNormalization", "RMSNormalization": return .scales
         case "Add", "Sub", "Sum", "Mean", "Concat": return .makes

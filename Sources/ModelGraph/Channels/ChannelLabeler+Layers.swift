@@ -9,6 +9,7 @@ extension ChannelLabeler {
         case "Gemm": gemm(view)
         case "MatMul": matMul(view)
         case "LSTM", "GRU", "RNN": recurrent(view)
+        case "Einsum": einsum(view)
         default: return false
         }
         return true
@@ -28,24 +29,19 @@ extension ChannelLabeler {
         let (outAxis, inAxis) = isForward ? (0, 1) : (1, 0)
         let (outRange, inRange) = (labels.range(w, outAxis), labels.range(w, inAxis))
         let (xRange, yRange) = (labels.range(x, 1), labels.range(y, 1))
+        let isDepthwise = ChannelOperators.isDepthwise(
+            view.node, weight: inference.shapes[w]?.dimensions ?? [])
         for channel in yRange {
             let place = channel - yRange.lowerBound
-            labels.unite(channel, outRange.lowerBound + (isForward ? place : place % (outputs / groups)))
             if view.has(2) { labels.unite(channel, labels.range(view.node.inputs[2], 0).lowerBound + place) }
+            // A channel goes with what is made of it.
+            if isDepthwise { labels.unite(channel, xRange.lowerBound + place / (outputs / groups)) }
+            guard isForward || !isDepthwise else { continue }
+            labels.unite(channel, outRange.lowerBound + (isForward ? place : place % (outputs / groups)))
         }
-        if ChannelOperators.isDepthwise(view.node, weight: inference.shapes[w]?.dimensions ?? []) {
-            // A channel and what is made of it go together; the other axis of the kernel is one of positions.
-            let multiplier = outputs / groups
-            for channel in yRange {
-                labels.unite(channel, xRange.lowerBound + (channel - yRange.lowerBound) / multiplier)
-            }
-            if isForward {
-                labels.freeze(w, 1, "it is the only input channel of a depthwise filter")
-            } else {
-                // [in, multiplier, ...]: the axis of outputs is shared by all channels.
-                for channel in xRange { labels.unite(channel, inRange.lowerBound + channel - xRange.lowerBound) }
-                if multiplier == 1 { labels.freeze(w, 1, "it is the only output channel of a depthwise filter") }
-            }
+        if isDepthwise {
+            labels.freeze(w, 1, "it is no channel of a depthwise filter")
+            if !isForward { labels.unite(w, 0, x, 1) }
             return
         }
         let (inPart, outPart) = (inputs / groups, outputs / groups)

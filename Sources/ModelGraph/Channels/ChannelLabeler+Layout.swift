@@ -78,7 +78,11 @@ extension ChannelLabeler {
         // The part along which each axis of the input may lose elements.
         var chosen: [Int?] = []
         for (place, axis) in block.before.enumerated() {
-            let candidates = block.candidates(place, isLast: axis == last)
+            var candidates = block.candidates(place, isLast: axis == last)
+            // What is already coupled across the other parts can only go along this one.
+            let settled =
+                candidates.count > 1 ? candidates.filter { follows($0, axis, block.partsBefore[place], block, x) } : []
+            if !settled.isEmpty { candidates = [settled[0]] }
             let tried = tried[index]?[axis] ?? 0
             let isFrozen = labels.isFrozen(x, axis)
             if !isFrozen, candidates.count > 1 {
@@ -115,5 +119,18 @@ extension ChannelLabeler {
         for (place, axis) in block.before.enumerated() where chosen[place].map({ !followed.contains($0) }) ?? true {
             labels.freeze(x, axis, reason)
         }
+    }
+
+    /// Whether elements of an axis with the same coordinate along a part carry the same label.
+    private mutating func follows(
+        _ part: Int, _ axis: Int, _ range: Range<Int>, _ block: ReshapeBlock, _ x: String
+    ) -> Bool {
+        let all = labels.range(x, axis)
+        for label in all {
+            let coordinate = block.coordinate(label - all.lowerBound, along: part, in: range)
+            let first = all.lowerBound + block.firstPlace(of: coordinate, part, in: range)
+            guard labels.root(label) == labels.root(first) else { return false }
+        }
+        return true
     }
 }

@@ -64,8 +64,10 @@ extension Graph {
     /// Values that come from initializers alone, these among them.
     var fixedValues: Set<String> {
         var fixed = Set(initializers.names)
-        for node in nodes where !node.inputs.isEmpty && node.inputs.allSatisfy({ $0.isEmpty || fixed.contains($0) }) {
-            fixed.formUnion(node.outputs)
+        for node in nodes where !node.inputs.isEmpty {
+            // CastLike reads only the type of its second operand.
+            let read = node.operatorType == "CastLike" ? node.inputs.prefix(1) : node.inputs[...]
+            if read.allSatisfy({ $0.isEmpty || fixed.contains($0) }) { fixed.formUnion(node.outputs) }
         }
         return fixed
     }

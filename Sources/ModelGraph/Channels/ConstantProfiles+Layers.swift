@@ -8,6 +8,7 @@ extension ConstantProfiles {
         case "ConvTranspose": convolution(view, silent: silentOutputs(view))
         case "Gemm": gemm(view)
         case "MatMul": matMul(view)
+        case "Einsum": einsum(view)
         default: nil
         }
     }
@@ -20,7 +21,7 @@ extension ConstantProfiles {
         let rank = rank(view)
         let own = Profile(silence(silent), axis: 1, rank: rank)
         guard let bias = input(view, 2) else { return own }
-        guard bias.rank == 1, bias.extents[0] == silent.count else { return nil }
+        guard bias.rank == 1 else { return nil }
         return Profile.combine([own, Profile(bias.values, axis: 1, rank: rank)], rank: rank) { $0[0] + $0[1] }
     }
 
@@ -103,7 +104,7 @@ extension ConstantProfiles {
         var operands = [x]
         for position in positions {
             guard let parameter = input(view, position), parameter.rank == 1,
-                parameter.extents[0] == structure.extent(view.node.outputs[0], 1) || parameter.extents[0] == 1
+                structure.extent(view.node.inputs[position], 0) == structure.extent(view.node.outputs[0], 1)
             else { return nil }
             operands.append(Profile(parameter.values, axis: 1, rank: rank))
         }

@@ -3,8 +3,9 @@ import Tensors
 // Operators that move, select, pool and reduce.
 extension ConstantProfiles {
     func layout(_ view: NodeShapes) -> Profile? {
-        guard let x = input(view, 0) else { return nil }
         let rank = rank(view)
+        if view.node.operatorType == "Gather", let silent = silentEmbedding(view, rank) { return silent }
+        guard let x = input(view, 0) else { return nil }
         switch view.node.operatorType {
         // What a pool makes of a constant at its padded border is noted where it is absorbed.
         case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Pad":
@@ -100,6 +101,14 @@ extension ConstantProfiles {
         extents.replaceSubrange(
             axis...axis, with: x.extents[axis] > 1 ? indices.dimensions : indices.dimensions.map { _ in 1 })
         return Profile(extents: extents, values: taken.values)
+    }
+
+    /// Rows of a table that are picked by what the input says: known where all have a zero.
+    private func silentEmbedding(_ view: NodeShapes, _ rank: Int) -> Profile? {
+        guard view.value(1)?.integers == nil, view.node.int("axis") ?? 0 == 0,
+            structure.rank(view.node.inputs[0]) == 2, let lines = silentLines(view.node.inputs[0], axis: 1)
+        else { return nil }
+        return Profile(lines.map { $0 ? 0 : .nan }, axis: rank - 1, rank: rank)
     }
 
     private func reduce(_ view: NodeShapes, _ x: Profile) -> Profile? {

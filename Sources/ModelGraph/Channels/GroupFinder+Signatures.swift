@@ -64,6 +64,13 @@ extension GroupFinder {
         case "ConvTranspose": return [(x, 1), (w, 1)]
         case "Gemm": return [(y, 1), (w, node.int("transB") ?? 0 != 0 ? 1 : 0)]
         case "MatMul": return (0..<structure.rank(y)).map { (y, $0) } + [(x, structure.rank(x) - 1)]
+        case "Einsum":
+            guard let equation = try? EinsumEquation(structure.view(node)) else { return [] }
+            return equation.extents.keys.sorted().compactMap { letter in
+                zip(node.inputs, equation.terms).lazy.compactMap { value, letters in
+                    letters.firstIndex(of: letter).map { (value, $0) }
+                }.first
+            }
         default: return []
         }
     }

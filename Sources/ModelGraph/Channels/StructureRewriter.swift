@@ -117,20 +117,24 @@ struct StructureRewriter {
         for input in graph.inputs { inference.types[input.name] = input.elementType }
         for (name, tensor) in graph.initializers.ordered { inference.define(name, tensor) }
         for index in graph.nodes.indices {
-            let failure = attempt(graph.nodes[index], &inference)
+            var failure = attempt(graph.nodes[index], &inference)
+            if rewrites, failure == nil, keepCounted(index, inference) {
+                failure = attempt(graph.nodes[index], &inference)
+            }
             if try agrees(index, inference, reference), failure == nil { continue }
             guard rewrites, try rewrite(index, inference) else {
                 throw failure ?? wrong(index, inference, reference)
             }
-            for name in graph.nodes[index].inputs where inference.shapes[name] == nil {
-                if let tensor = graph.initializers[name] { inference.define(name, tensor) }
-            }
-            try inference.visit(graph.nodes[index])
+            if let failure = attempt(graph.nodes[index], &inference) { throw failure }
             guard try agrees(index, inference, reference) else { throw wrong(index, inference, reference) }
         }
     }
 
     private func attempt(_ node: Node, _ inference: inout ShapeInference) -> ModelError? {
+        // Constants that rewriting made are new to the walk.
+        for name in node.inputs where inference.shapes[name] == nil {
+            if let tensor = graph.initializers[name] { inference.define(name, tensor) }
+        }
         do throws(ModelError) {
             try inference.visit(node)
             return nil
@@ -170,14 +174,36 @@ struct StructureRewriter {
             }
         }
         // A number computed from an extent (a scale, say) would change with it.
-        if node.operatorType == "Cast", let output = node.outputs.first,
-            let old = reference.inference.known[output]?.reals, let new = inference.known[output]?.reals, old != new,
-            structure.inference.types[node.inputs[0]]?.isFloatingPoint == false
-        {
+        if let (old, new) = counted(node, inference, reference), old != new {
             throw .invalidNode(
                 operatorType: node.operatorType, node: node.name,
-                reason: "the network computes with the number of channels \(old); keep the channels it counts")
+                reason: "the network computes with an extent, which would change from \(old) to \(new)")
         }
+        return true
+    }
+
+    /// What a conversion makes of a number known before running, in the graph before and now.
+    private func counted(
+        _ node: Node, _ inference: ShapeInference, _ reference: Reference
+    ) -> (old: [Double], new: [Double])? {
+        guard ["Cast", "CastLike"].contains(node.operatorType), let output = node.outputs.first,
+            let old = reference.inference.known[output]?.reals, let new = inference.known[output]?.reals,
+            inference.types[node.inputs[0]]?.isFloatingPoint == false
+        else { return nil }
+        return (old, new)
+    }
+
+    /// Keeps a number that was computed from an extent as it was: the scale of an attention, say.
+    private mutating func keepCounted(_ index: Int, _ inference: ShapeInference) -> Bool {
+        let node = graph.nodes[index]
+        guard let (old, new) = counted(node, inference, references[0]), old != new,
+            let value = references[0].inference.known[node.inputs[0]], let integers = value.integers,
+            value.type == .int64
+        else { return false }
+        let name = Graph.uniqueName("\(node.name).value", taken: &taken)
+        graph.initializers[name] = Tensor(elements: integers, elementType: .int64, shape: value.shape)
+        graph.constantNames.insert(name)
+        graph.nodes[index].inputs[0] = name
         return true
     }
 

@@ -77,6 +77,8 @@ extension ShapeRules {
 
 /// An Einsum equation with the extents of its labels. The axes of an ellipsis are labelled "...0" from the last one.
 struct EinsumEquation {
+    /// The labels of each input's axes.
+    private(set) var terms: [[String]] = []
     private(set) var output: [String] = []
     private(set) var extents: [String: Int] = [:]
 
@@ -96,6 +98,7 @@ struct EinsumEquation {
         for (index, term) in terms.enumerated() {
             let shape = try view.input(index)
             let labels = try Self.labels(term, rank: shape.rank, view)
+            self.terms.append(labels)
             widest = max(widest, labels.filter { $0.hasPrefix("...") }.count)
             for (label, extent) in zip(labels, shape.dimensions) {
                 uses[label, default: 0] += 1
