@@ -9,11 +9,12 @@ KILLS ?= 20
 TARGET ?= update
 SECONDS ?= 60
 PARITY ?= .build/parity
+GROUPS ?= .build/groups
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test runtime parity simulate demo bench chaos fuzz conformance lint format protos clean dependencies
+.PHONY: build release test runtime parity simulate demo bench chaos fuzz conformance groups lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -83,6 +84,15 @@ conformance: dependencies
 	.build/conformance/venv/bin/pip install --quiet --disable-pip-version-check -r Tests/conformance/requirements.txt
 	.build/conformance/venv/bin/python Tests/conformance/run.py --runner .build/release/pleach-conformance \
 		--work .build/conformance/work $(if $(UPDATE),--update) $(if $(ONLY),--only $(ONLY))
+
+# Half of the channels of 97 torchvision models (PyPI; random weights, exported to GROUPS, about 20 GB) pruned, and sliced
+# beside masked outputs. ONLY="resnet18 vit_b_16" checks these; UPDATE=1 writes Tests/groups/expected.txt anew.
+groups: release
+	test -x $(GROUPS)/venv/bin/python || python3 -m venv $(GROUPS)/venv
+	$(GROUPS)/venv/bin/pip install --quiet --disable-pip-version-check --requirement Tests/groups/requirements.txt
+	$(GROUPS)/venv/bin/python -W ignore Tests/groups/export_torchvision.py $(GROUPS)/models $(ONLY)
+	$(GROUPS)/venv/bin/python Tests/groups/check_groups.py --pleach $(PLEACH) --models $(GROUPS)/models \
+		$(if $(ONLY),--only $(ONLY)) $(if $(UPDATE),--update)
 
 lint:
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel

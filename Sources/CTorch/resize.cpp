@@ -132,7 +132,8 @@ bool by_aten(const at::Tensor &x, const CTResizeAxis *axes, int count, const CTR
         int exponent;
         powers = powers && std::frexp(axes[index].scale, &exponent) == 0.5;
     }
-    at::IntArrayRef extents{axes[0].output, axes[1].output};
+    // An IntArrayRef of a list in braces would outlive the list.
+    const int64_t extents[] = {axes[0].output, axes[1].output};
     bool floors = settings.mode == CT_NEAREST && settings.nearest == CT_FLOOR;
     if (floors && settings.coordinates == CT_ASYMMETRIC && powers) {
         result = at::upsample_nearest2d(x, extents, axes[0].scale, axes[1].scale);

@@ -2,7 +2,7 @@ import ModelGraph
 import Tensors
 
 /// A batch of noise that fits a model, and a loss that its output can have.
-enum RandomBatch {
+public enum RandomBatch {
     /// Most elements of one input.
     private static let elementLimit = 1 << 30
 
@@ -20,7 +20,16 @@ enum RandomBatch {
         return (Batch(inputs: inputs, targets: targets), loss)
     }
 
-    /// Inputs alone; parameters and errors as above.
+    /// The inputs alone: numbers from 0 to 1, integers 0 and 1.
+    /// - Throws: as `make`.
+    public static func inputs(
+        for graph: Graph, rows: Int, extents: [String: Int] = [:], seed: UInt64 = 1
+    ) throws(EngineError) -> NamedTensors {
+        var random = SeededGenerator(seed: seed)
+        return try inputs(for: graph, rows: rows, extents: extents, &random)
+    }
+
+    /// The same, from a generator that goes on.
     static func inputs(
         for graph: Graph, rows: Int, extents: [String: Int], _ random: inout SeededGenerator
     ) throws(EngineError) -> NamedTensors {

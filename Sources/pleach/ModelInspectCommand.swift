@@ -14,6 +14,7 @@ struct ModelInspectCommand: AsyncParsableCommand {
             Examples:
               pleach model inspect compact.onnx --json
               pleach model inspect bert.onnx --batch 8 --extent sequence=128
+              pleach model inspect cnn.onnx --groups
             """)
 
     @Argument(help: "The ONNX file.")
@@ -25,30 +26,25 @@ struct ModelInspectCommand: AsyncParsableCommand {
     @Option(help: "Samples in the batch that MACs and memory are given for.")
     var batch = 1
 
-    @Option(help: "Extent of an open axis, as NAME=N; may be repeated.")
-    var extent: [String] = []
+    @OptionGroup var extents: ExtentOptions
+
+    @Flag(
+        help: "List the groups of channels and the residual blocks that pruning can remove, and what is fixed and why.")
+    var groups = false
 
     func run() async throws {
         try await exitingOnError {
             let (graph, fileBytes, externalBytes) = try Graph.loadMeasuring(path: file)
+            if groups {
+                let report = try GroupsReport(graph)
+                if json { return try printJSON(report) }
+                return print(report.lines.joined(separator: "\n"))
+            }
             let summary = try graph.summary(
-                fileBytes: fileBytes, externalBytes: externalBytes, batch: batch, extents: try extents(),
+                fileBytes: fileBytes, externalBytes: externalBytes, batch: batch, extents: try extents.parsed(),
                 supported: SupportedOperators.table)
             if json { return try printJSON(summary) }
             print(summary.report.joined(separator: "\n"))
         }
-    }
-
-    private func extents() throws -> [String: Int] {
-        var extents: [String: Int] = [:]
-        for text in extent {
-            guard let sign = text.lastIndex(of: "="), sign != text.startIndex,
-                let value = Int(text[text.index(after: sign)...]), value >= 0
-            else { throw ValidationError("--extent '\(text)' is not of the form NAME=N, such as sequence=128") }
-            guard extents.updateValue(value, forKey: String(text[..<sign])) == nil else {
-                throw ValidationError("--extent '\(text)' gives that axis a second extent")
-            }
-        }
-        return extents
     }
 }

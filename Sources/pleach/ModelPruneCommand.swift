@@ -1,42 +1,142 @@
 import ArgumentParser
 import Compression
+import Engine
 import ModelGraph
-import Tensors
 
 struct ModelPruneCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune",
-        abstract: "Mask the smallest weights of one file (global magnitude, unstructured).",
+        abstract: "Prune one file: zero weights, or remove channels, attention heads or residual blocks.",
         discussion: """
-            The prune stage's own code on one file, without recovery. Example: \
-            pleach model prune cnn.onnx --sparsity 0.8 --out pruned.onnx
+            The prune stage's own code on one file, without recovery. What removed channels still emitted is added to the \
+            biases behind them. --check compares the smaller model with the given one whose channels are only zeroed.
+
+            Examples:
+              pleach model prune cnn.onnx --channels 0.5 --criterion l2 --multiple 16 --check --out half.onnx
+              pleach model prune resnet.onnx --macs 0.5 --criterion taylor --data 'idx:../shared/data/mnist' --out fast.onnx
+              pleach model prune cnn.onnx --sparsity 0.8 --out sparse.onnx
+              pleach model prune cnn.onnx --pattern 2:4 --out sparse.onnx
             """)
 
     @Argument(help: "The ONNX file.")
     var file: String
 
-    @Option(help: "Share of prunable weights to mask, 0 to 1.")
-    var sparsity: Double
-
     @Option(help: "The ONNX file to write.")
     var out: String
 
+    @OptionGroup(title: "How much") var amount: PruneAmountOptions
+
+    @Option(
+        help: """
+            What is important: l1, l2, bnScale, fpgm, lamp; with --data also taylor, gradientNorm, stability, fisher, \
+            movement. (default: l1 for weights, l2 for the rest)
+            """)
+    var criterion: String?
+
+    @Option(
+        help: """
+            What competes: local (each layer or group alone), global, isomorphic (those of one structure). (default: local \
+            for --channels and --heads, else global)
+            """)
+    var scope: String?
+
+    @Option(help: "Widths that are left are multiples of this; narrower groups stay whole.")
+    var multiple = 16
+
+    @Flag(help: "Also prune channels that a normalisation takes its statistics over, which changes the other channels.")
+    var normalized = false
+
+    @Option(
+        help: """
+            Channels whose constant meets a border padded with zeros: absorb (what is left there is not exact) or keep \
+            (they stay).
+            """)
+    var borders = PruneBorders.absorb.rawValue
+
+    @Option(parsing: .upToNextOption, help: "Weights, groups or blocks that stay whole.")
+    var exclude: [String] = []
+
+    @Option(help: "The data SPEC for criteria that need gradients (its training split unless it says otherwise).")
+    var data: String?
+
+    @Option(help: "Samples to take gradients on.")
+    var samples = 1024
+
+    @Flag(help: "Run the masked and the sliced model on random input and print the largest difference.")
+    var check = false
+
+    @OptionGroup var extents: ExtentOptions
+
+    @OptionGroup var engine: EngineOptions
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
     func run() async throws {
         try await exitingOnError {
-            guard (0..<1).contains(sparsity) else { throw ValidationError("--sparsity must be at least 0 and below 1") }
-            let graph = try Graph.load(path: file)
-            let parameters = graph.parameterTensors()
-            let prunable = NamedTensors(graph.prunableNames.compactMap { name in parameters[name].map { (name, $0) } })
-            let masks = try MaskRanking.decide(
-                scores: Importance(weights: prunable, criterion: .l1).ofWeights(), sparsity: sparsity,
-                previous: MaskSet())
-            var masked = parameters
-            masks.apply(to: &masked)
-            try writeFile(try graph.replacingParameters(masked).serialized(), to: out)
-            let dead = prunable.elementCount - masks.bitmaps.values.reduce(0) { $0 + $1.populationCount }
-            print("\(out): \(dead) of \(prunable.elementCount) prunable weights masked")
+            let amount = try amount.parsed()
+            let pruner = try pruner(for: amount)
+            let extents = try extents.parsed()
+            if check || data != nil { try pruner.graph.validateOperators(supported: SupportedOperators.table) }
+            try engine.apply()
+            let pruned = try pruner.prune(amount)
+            try pruned.graph.requireFileSize()
+            let bytes = pruned.graph.serialized()
+            var report = PruneReport(
+                pruner, pruned, before: try PruneReport.Sizes(pruner.graph, extents: extents),
+                after: try PruneReport.Sizes(pruned.graph, extents: extents))
+            report.out = out
+            if check, let masked = pruned.masked {
+                report.check = try PruneCheck(masked: masked, sliced: pruned.graph, extents: extents)
+            }
+            try writeFile(bytes, to: out)
+            if json { return try printJSON(report) }
+            print(report.lines.joined(separator: "\n"))
         }
     }
+
+    /// - Throws: `ValidationError` for options that do not go together.
+    private func pruner(for amount: PruneAmount) throws -> ModelPruner {
+        let slices: Bool
+        let usual: (criterion: PruningCriterion, scope: PruningScope)
+        let fitting: (criteria: [PruningCriterion], what: String)
+        switch amount {
+        case .weights:
+            (slices, usual, fitting) = (false, (.l1, .global), (PruningCriterion.forWeights, "single weights"))
+        case .channels(let amount, _):
+            var scope = PruningScope.global
+            if case .channels = amount { scope = .local }
+            (slices, usual, fitting) = (true, (.l2, scope), (PruningCriterion.forChannels, "channels"))
+        case .layers:
+            (slices, usual, fitting) = (true, (.l2, .global), (PruningCriterion.forBlocks, "whole blocks"))
+        }
+        if check, !slices {
+            throw ValidationError("--check compares sliced with masked outputs, and zeroed weights slice nothing")
+        }
+        guard multiple > 0, samples > 0 else { throw ValidationError("--multiple and --samples must be at least 1") }
+        let criterion =
+            try self.criterion.map { try PruningCriterion.named($0, among: fitting.criteria, toRank: fitting.what) }
+            ?? usual.criterion
+        if criterion.statistic != nil, data == nil {
+            let free = fitting.criteria.filter { $0.statistic == nil }.map(\.rawValue)
+            throw ValidationError(
+                "--criterion \(criterion.rawValue) needs gradients: give --data SPEC, or take \(free.joined(separator: ", "))"
+            )
+        }
+        if let data, criterion.statistic == nil {
+            throw ValidationError("--data \(data) is of no use: --criterion \(criterion.rawValue) needs no gradients")
+        }
+        return ModelPruner(
+            graph: try Graph.load(path: file), criterion: criterion,
+            scope: try scope.map { try parseChoice($0, "--scope") } ?? usual.scope, multiple: multiple,
+            includesNormalized: normalized, borders: try parseChoice(borders, "--borders"), excluded: exclude,
+            data: data.map { ModelPruner.Data(spec: $0, samples: samples) })
+    }
+}
+
+/// What becomes of dead channels whose constant meets a padded border.
+enum PruneBorders: String, CaseIterable {
+    case absorb, keep
 }
 
 struct ModelFactorizeCommand: AsyncParsableCommand {

@@ -24,6 +24,8 @@ import Testing
         let expected = try Executable(zeroed).run(batch).require(output)
         let found = try Executable(removed).run(batch).require(output)
         #expect(Parity.relativeError(found, expected) < 1e-5)
+        let muted = try Executable(graph.muting(blocks: Set(some.map(\.name)))).run(batch).require(output)
+        #expect(Parity.relativeError(muted, expected) < 1e-5)
         // The blocks do something, so the test can fail.
         #expect(Parity.relativeError(whole, expected) > 1e-3)
     }

@@ -95,7 +95,7 @@ extension Graph {
 
     /// Shapes for a batch and open axes that are made up: the first that fit, and others with which nothing but open axes
     /// agrees. A batch of 7 keeps its axis apart from others; a file that fixes it in a Reshape takes 1.
-    fileprivate func references() throws(ModelError) -> [StructureRewriter.Reference] {
+    func references() throws(ModelError) -> [StructureRewriter.Reference] {
         var found: [StructureRewriter.Reference] = []
         var failure: ModelError?
         for batch in [7, 1] where found.isEmpty {

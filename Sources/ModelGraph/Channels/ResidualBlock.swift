@@ -34,16 +34,11 @@ extension Graph {
     /// The graph without the branches of these blocks: what read their sum reads x. Outputs of the graph keep their names.
     /// - Throws: `ModelError.invalidRequest` for a name that is no block's, with the nearest that is.
     public func removing(blocks names: Set<String>) throws(ModelError) -> PrunedGraph {
-        let branches = try ResidualBranches(self).branches
-        let known = branches.map(\.block.name)
-        for name in names.sorted() where !known.contains(name) {
-            let hint = NearestName.suggestion(for: name, in: known).map { "; did you mean '\($0)'?" } ?? ""
-            throw .invalidRequest("the model has no residual block '\(name)'\(hint)")
-        }
+        let branches = try branches(named: names)
         var graph = self
         // By the sum that goes: what is read in its place.
         var shortcuts: [String: String] = [:]
-        for branch in branches where names.contains(branch.block.name) {
+        for branch in branches {
             let sum = nodes[branch.add].outputs[0]
             // Adds stand in topological order, so a shortcut that is itself such a sum is known by now.
             shortcuts[sum] = shortcuts[branch.shortcut] ?? branch.shortcut
@@ -60,6 +55,37 @@ extension Graph {
         let left = Set(graph.initializers.names)
         let removed = parameters.map(\.name).filter { !left.contains($0) }
         return PrunedGraph(graph: graph, slices: ParameterSlices(removed: Set(removed)))
+    }
+
+    /// The same structure with the branches of these blocks multiplied by 0: what `removing` must equal.
+    /// - Throws: as `removing`.
+    public func muting(blocks names: Set<String>) throws(ModelError) -> Graph {
+        let branches = try branches(named: names)
+        var graph = self
+        var taken = valueNames
+        let zero = Graph.uniqueName("zero", taken: &taken)
+        if !branches.isEmpty { graph.initializers[zero] = Tensor([0 as Float], shape: []) }
+        for branch in branches.reversed() {
+            let add = nodes[branch.add]
+            let side = add.inputs[0] == branch.shortcut ? 1 : 0
+            let muted = Graph.uniqueName("\(add.inputs[side]).muted", taken: &taken)
+            graph.nodes[branch.add].inputs[side] = muted
+            graph.nodes.insert(
+                Node(name: muted, operatorType: "Mul", inputs: [add.inputs[side], zero], outputs: [muted]),
+                at: branch.add)
+        }
+        return graph
+    }
+
+    /// In the order of their Adds.
+    private func branches(named names: Set<String>) throws(ModelError) -> [ResidualBranches.Branch] {
+        let branches = try ResidualBranches(self).branches
+        let known = branches.map(\.block.name)
+        for name in names.sorted() where !known.contains(name) {
+            let hint = NearestName.suggestion(for: name, in: known).map { "; did you mean '\($0)'?" } ?? ""
+            throw .invalidRequest("the model has no residual block '\(name)'\(hint)")
+        }
+        return branches.filter { names.contains($0.block.name) }
     }
 
     /// Drops nodes whose outputs nothing reads and nobody asks for.

@@ -29,13 +29,14 @@ struct ResidualBranches {
             branches = []
             return
         }
-        // Two samples, so that an axis of extent 1 that only looks like the batch is told from it.
-        let several = try graph.shapesWithOpenAxes(batch: 2)
+        // Several samples, so that an axis of extent 1 that only looks like the batch is told from it.
+        let reference = try graph.references()[0]
+        let several = reference.inference.shapes
         found = found.filter { several[graph.nodes[$0.add].outputs[0]] == several[$0.shortcut] }
         // The innermost: of a network inside one long shortcut the blocks are those of the network.
         let adds = Set(found.map(\.add))
         found = found.filter { adds.isDisjoint(with: $0.nodes) }
-        let single = try graph.shapesWithOpenAxes(batch: 1)
+        let single = try graph.inferredForOneSample(reference).shapes
         var taken = Set<String>()
         var result: [Branch] = []
         for candidate in found {
@@ -152,19 +153,5 @@ private struct Search {
     /// Whether a node computes the value that stays when the Add goes.
     private func isShortcut(_ index: Int, of add: Int) -> Bool {
         graph.nodes[add].inputs.contains { producers[$0] == index }
-    }
-}
-
-extension Graph {
-    /// Shapes with an extent made up for every open axis: the first of these that the graph's windows and sums allow.
-    fileprivate func shapesWithOpenAxes(batch: Int) throws(ModelError) -> [String: Shape] {
-        let open = openAxes
-        guard !open.isEmpty else { return try inferShapes(batch: batch) }
-        for extent in [64, 224, 32, 512, 1] {
-            let extents = Dictionary(open.map { ($0, extent) }, uniquingKeysWith: { first, _ in first })
-            if let shapes = try? inferShapes(batch: batch, extents: extents) { return shapes }
-        }
-        return try inferShapes(
-            batch: batch, extents: Dictionary(open.map { ($0, 64) }, uniquingKeysWith: { first, _ in first }))
     }
 }
