@@ -13,13 +13,14 @@ extension PruningSettings {
             case .weight: .weights(.weight)
             case .block: .weights(.block(rows: rules.blockRows, columns: rules.blockColumns))
             case .twoOfFour: .weights(.nOfM(kept: 2, of: 4))
-            case .channel: .channels
-            case .head: .heads
+            case .channel: .channels(.channels)
+            case .head: .channels(.heads)
             case .layer: .blocks
             }
         self.init(
             unit: unit, criterion: PruningCriterion(rules.criterion), scope: PruningScope(rules.scope),
-            multiple: rules.multiple, normalized: rules.normalized, borders: rules.keepsBorders ? .keep : .absorb,
+            multiple: rules.granularity == .channel ? rules.multiple : 1, normalized: rules.normalized,
+            borders: rules.keepsBorders ? .keep : .absorb,
             excluded: rules.excluded)
     }
 }

@@ -20,15 +20,14 @@ extension MaskDecider {
 
     /// The channels that stay, by group; groups that stay whole are left out.
     func kept(_ evidence: PruningEvidence, amount: PruningAmount) throws -> [String: [Int]] {
-        let multiple = settings.unit == .heads ? 1 : settings.multiple
         if case .votes(let shares, let rule) = evidence {
-            return try ChannelSelection.kept(byVotes: shares, among: candidates, rule: rule, multiple: multiple)
+            return try ChannelSelection.kept(byVotes: shares, among: candidates, rule: rule, multiple: settings.multiple)
         }
         let importance = Importance(
             graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
         return try ChannelSelection.select(
             groups, among: candidates, scores: try importance.ofChannels(candidates), amount: channelAmount(amount),
-            scope: settings.scope, multiple: multiple, parameters: graph.parameters)
+            scope: settings.scope, multiple: settings.multiple, parameters: graph.parameters)
     }
 
     /// Whether a budget can be met at all, whatever scores will say.
@@ -43,7 +42,7 @@ extension MaskDecider {
             uniqueKeysWithValues: candidates.map { ($0.name, [Double](repeating: 1, count: $0.channels)) })
         let kept = try ChannelSelection.select(
             groups, among: candidates, scores: scores, amount: channelAmount(amount), scope: settings.scope,
-            multiple: settings.unit == .heads ? 1 : settings.multiple, parameters: graph.parameters)
+            multiple: settings.multiple, parameters: graph.parameters)
         return StructureChange(
             channels: groups.groups.compactMap { group in
                 kept[group.name].map { StructureChange.Channels(group: group.name, width: group.channels, kept: $0) }

@@ -28,18 +28,25 @@ public struct MaskDecider: Sendable {
         let excluded = Set(settings.excluded)
         switch settings.unit {
         case .weights: known = graph.prunableNames
-        case .channels, .heads:
+        case .channels(let kind):
             groups = try graph.channelGroups()
-            let kind: ChannelGroup.Kind = settings.unit == .heads ? .heads : .channels
-            let fitting = groups.groups.filter { $0.kind == kind && (settings.normalized || !$0.isNormalizedOver) }
-            known = fitting.map(\.name)
-            candidates = fitting.filter { !excluded.contains($0.name) }
-            guard !candidates.isEmpty else { throw Self.nothingToPrune(settings.unit, groups, isNarrowed: !known.isEmpty) }
+            let fitting = groups.groups.filter {
+                (kind == nil || $0.kind == kind) && (settings.normalized || !$0.isNormalizedOver)
+            }
+            known = groups.groups.flatMap { [$0.name] + $0.makers }
+            candidates = fitting.filter { group in
+                !excluded.contains(group.name) && !group.makers.contains(where: excluded.contains)
+            }
+            guard !candidates.isEmpty else {
+                throw Self.nothingToPrune(settings.unit, groups, isNarrowed: !fitting.isEmpty)
+            }
         case .blocks:
             let all = try graph.residualBlocks()
             known = all.map(\.name)
             blocks = all.filter { !excluded.contains($0.name) }
-            guard !blocks.isEmpty else { throw Self.nothingToPrune(settings.unit, groups, isNarrowed: !known.isEmpty) }
+            guard !blocks.isEmpty else {
+                throw Self.nothingToPrune(settings.unit, groups, isNarrowed: !all.isEmpty)
+            }
         }
         for name in settings.excluded where !known.contains(name) {
             throw CompressionError.unknownName(
@@ -55,8 +62,8 @@ public struct MaskDecider: Sendable {
     ) -> CompressionError {
         let what =
             switch unit {
+            case .channels(.heads?): "attention heads"
             case .channels: "group of channels"
-            case .heads: "attention heads"
             case .blocks: "residual block"
             case .weights: "weight"
             }
@@ -123,9 +130,11 @@ public struct MaskDecider: Sendable {
         let statistics = evidence.statistics
         let importance = Importance(graph: graph, criterion: settings.criterion, statistics: statistics, masks: masks)
         let excluded = Set(settings.excluded)
-        let scores = NamedTensors(try importance.ofWeights().ordered.filter { !excluded.contains($0.name) })
+        var scores = NamedTensors(try importance.ofWeights().ordered.filter { !excluded.contains($0.name) })
         guard !scores.names.isEmpty else { throw CompressionError.nothingToPrune("weight", reason: "all are excluded") }
         let layouts = graph.weightLayouts()
+        // What is no matrix has no rows of inputs that a pattern could lie in.
+        if pattern != .weight { scores = NamedTensors(scores.ordered.filter { layouts[$0.name] != nil }) }
         guard regrow > 0 else {
             return try MaskRanking.decide(
                 scores: scores, sparsity: sparsity, scope: settings.scope, pattern: pattern, layouts: layouts,
@@ -142,6 +151,11 @@ public struct MaskDecider: Sendable {
         for name in settings.excluded { masks.bitmaps[name] = self.masks[name] }
         return masks
     }
+}
+
+extension ChannelGroup {
+    /// The weights whose outputs are the group's channels.
+    var makers: [String] { members.filter { $0.side == .producer }.map(\.parameter) }
 }
 
 extension PruningEvidence {

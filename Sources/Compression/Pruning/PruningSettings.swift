@@ -4,8 +4,9 @@ import Tensors
 /// What is pruned as one.
 public enum PrunedUnit: Sendable, Equatable {
     case weights(WeightPattern)
-    case channels
-    case heads
+    /// Of groups of one kind; nil stands for all.
+    case channels(ChannelGroup.Kind?)
+    /// Residual blocks.
     case blocks
 }
 
@@ -19,7 +20,7 @@ public struct PruningSettings: Sendable, Equatable {
     /// Whether groups are pruned too whose channels a normalisation takes its statistics over.
     public var normalized: Bool
     public var borders: BorderRule
-    /// Weights, groups or blocks that stay as they are.
+    /// Weights, groups (by name or by a weight that makes their channels) or blocks that stay as they are.
     public var excluded: [String]
 
     public init(

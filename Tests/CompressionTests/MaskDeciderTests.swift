@@ -1,0 +1,203 @@
+import Engine
+import ModelGraph
+import Tensors
+import Testing
+
+@testable import Compression
+
+/// Criterion, scope, budget and votes brought together for one snapshot.
+struct MaskDeciderTests {
+    private static func resnet() throws -> Graph {
+        try ModelBuilder.build(architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 8, seed: 5)
+    }
+
+    private static func decider(
+        _ graph: Graph, _ unit: PrunedUnit, _ criterion: PruningCriterion = .l2, excluded: [String] = [],
+        multiple: Int = 1, borders: BorderRule = .absorb
+    ) throws -> MaskDecider {
+        try MaskDecider(
+            graph: graph, masks: MaskSet(),
+            settings: PruningSettings(
+                unit: unit, criterion: criterion, multiple: multiple, borders: borders, excluded: excluded))
+    }
+
+    @Test func budgetsOfMultiplyAccumulatesAreKept() throws {
+        let graph = try Self.resnet()
+        let whole = try graph.multiplyAccumulates()
+        for share in [0.8, 0.5, 0.3] {
+            let limit = Int(share * Double(whole))
+            let change = try Self.decider(graph, .channels(.channels)).change(.weights, amount: .macs(limit))
+            let left = try change.apply(to: graph).graph.multiplyAccumulates()
+            #expect(left <= limit && Double(left) > 0.85 * Double(limit), "\(left) of \(limit)")
+        }
+    }
+
+    @Test func budgetsOfWeightsAndBytesAreKept() throws {
+        let graph = try Self.resnet()
+        let decider = try Self.decider(graph, .channels(.channels))
+        let weights = graph.trainableElementCount / 2
+        let fewer = try decider.change(.weights, amount: .weights(weights)).apply(to: graph).graph
+        #expect(fewer.trainableElementCount <= weights)
+        let bytes = graph.serializedByteCount * 2 / 3
+        let smaller = try decider.change(.weights, amount: .bytes(bytes)).apply(to: graph).graph
+        // What absorbing adds is no more than a bias a layer.
+        #expect(Double(smaller.serializedByteCount) <= 1.02 * Double(bytes))
+    }
+
+    @Test func widthsAreMultiples() throws {
+        let graph = try Self.resnet()
+        let change = try Self.decider(graph, .channels(.channels), multiple: 4).change(.weights, amount: .keep(0.5))
+        #expect(!change.isEmpty)
+        #expect(change.channels.allSatisfy { $0.kept.count % 4 == 0 })
+    }
+
+    @Test func excludedGroupsStayByTheirNameAndByTheirMakers() throws {
+        let graph = try Self.resnet()
+        let groups = try graph.channelGroups().groups
+        let group = try #require(groups.first { $0.makers.count > 1 })
+        for name in [group.name, try #require(group.makers.last)] {
+            let change = try Self.decider(graph, .channels(.channels), excluded: [name])
+                .change(.weights, amount: .keep(0.5))
+            #expect(!change.channels.contains { $0.group == group.name })
+        }
+    }
+
+    @Test func namesThatDoNotExistAreRefusedWithTheNearest() throws {
+        let graph = try Self.resnet()
+        let group = try #require(try graph.channelGroups().groups.first)
+        for unit in [PrunedUnit.channels(.channels), .blocks, .weights(.weight)] {
+            let error = #expect(throws: CompressionError.self) {
+                try Self.decider(graph, unit, excluded: [group.name + "x"])
+            }
+            let text = error.map { "\($0)" } ?? ""
+            #expect(text.contains("'\(group.name)x'") && text.contains("'\(group.name)'"), "\(text)")
+        }
+    }
+
+    @Test func whatThereIsNoneOfIsRefused() throws {
+        let mlp = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 4, seed: 1)
+        #expect(throws: CompressionError.nothingToPrune("residual block", reason: nil)) {
+            try Self.decider(mlp, .blocks)
+        }
+        #expect(throws: CompressionError.nothingToPrune("attention heads", reason: nil)) {
+            try Self.decider(mlp, .channels(.heads))
+        }
+    }
+
+    @Test func aBudgetThatCannotBeMetSaysTheSmallest() throws {
+        let graph = try Self.resnet()
+        for unit in [PrunedUnit.channels(.channels), .blocks] {
+            for amount in [PruningAmount.macs(10), .weights(10), .bytes(10)] {
+                let error = #expect(throws: CompressionError.self) {
+                    try Self.decider(graph, unit).change(.weights, amount: amount)
+                }
+                #expect(error.map { "\($0)" }?.contains("smallest") == true)
+                #expect(throws: CompressionError.self) { try Self.decider(graph, unit).rehearsal(amount: amount) }
+            }
+        }
+    }
+
+    // MARK: Blocks
+
+    @Test func theLeastImportantBlocksGo() throws {
+        var graph = try Self.resnet()
+        let blocks = try graph.residualBlocks()
+        let weak = [blocks[1], blocks[4]]
+        for name in weak.flatMap(\.parameters) {
+            guard let tensor = graph.initializers[name], graph.prunableNames.contains(name) else { continue }
+            graph.initializers[name] = Tensor(tensor.floats.map { $0 * 0.01 }, shape: tensor.shape)
+        }
+        let keep = Double(blocks.count - 2) / Double(blocks.count)
+        let change = try Self.decider(graph, .blocks).change(.weights, amount: .keep(keep))
+        #expect(change.blocks == weak.map(\.name).sorted())
+        let weights = try Self.decider(graph, .blocks).change(.weights, amount: .macs(graph.multiplyAccumulates() * 3 / 4))
+        #expect(try weights.apply(to: graph).graph.multiplyAccumulates() <= graph.multiplyAccumulates() * 3 / 4)
+        #expect(!weights.blocks.isEmpty)
+    }
+
+    // MARK: Borders
+
+    @Test func channelsWhoseConstantMeetsABorderMayStay() throws {
+        var graph = try Self.resnet()
+        // Shifts above 0 behind every normalisation: a dead channel emits them through the ReLU.
+        for node in graph.nodes where node.operatorType == "BatchNormalization" {
+            guard let shift = graph.initializers[node.inputs[2]] else { continue }
+            graph.initializers[node.inputs[2]] = Tensor(shift.floats.map { _ in 0.3 }, shape: shift.shape)
+        }
+        let absorbed = try Self.decider(graph, .channels(.channels)).change(.weights, amount: .keep(0.5))
+        #expect(try absorbed.apply(to: graph).notes.contains { $0.reason == .border })
+        let kept = try Self.decider(graph, .channels(.channels), borders: .keep).change(.weights, amount: .keep(0.5))
+        #expect(try kept.apply(to: graph).notes.allSatisfy { $0.reason != .border })
+        #expect(kept.channels.count < absorbed.channels.count)
+    }
+
+    // MARK: What workers send
+
+    @Test(arguments: [PrunedUnit.weights(.weight), .channels(.channels), .blocks])
+    func scorersYieldWhatTheLayoutSays(unit: PrunedUnit) throws {
+        let graph = try Self.resnet()
+        for criterion in [PruningCriterion.taylor, .stability, .fisher, .movement, .gradientNorm] {
+            if criterion == .gradientNorm, unit != .channels(.channels) { continue }
+            let decider = try Self.decider(graph, unit, criterion)
+            var scorer = try decider.scorer(regrows: false, learningRate: 0.01)
+            let (batch, loss) = try RandomBatch.make(for: graph, rows: 4)
+            try scorer.add(batch, loss: loss)
+            let scores = try scorer.scores()
+            let layout = decider.statisticLayout(regrows: false)
+            #expect(scores.names == layout.map(\.name))
+            #expect(scores.ordered.map(\.tensor.shape) == layout.map(\.shape))
+            if case .weights = unit {
+                let mask = try decider.mask(.statistics(scores), amount: .sparsity(0.5))
+                let dead = mask.bitmaps.values.reduce(0) { $0 + $1.count - $1.populationCount }
+                #expect(abs(2 * dead - mask.bitmaps.values.reduce(0) { $0 + $1.count }) <= 1)
+            } else {
+                #expect(!(try decider.change(.statistics(scores), amount: .keep(0.5)).isEmpty))
+            }
+        }
+    }
+
+    /// A fleet of one that votes decides as its scores would; two that disagree keep both masks' union, or what they share.
+    @Test(arguments: [PrunedUnit.weights(.weight), .channels(.channels)])
+    func votesDecide(unit: PrunedUnit) throws {
+        let graph = try Self.resnet()
+        let decider = try Self.decider(graph, unit, .l1)
+        let amount: PruningAmount = if case .weights = unit { .sparsity(0.5) } else { .keep(0.5) }
+        let own = try decider.votes(NamedTensors(), amount: amount)
+        #expect(own.names == (try decider.voteLayout()).map(\.name))
+        let other = NamedTensors(own.ordered.map { ($0.name, Tensor($0.tensor.floats.map { 1 - $0 }, shape: $0.tensor.shape)) })
+        let mean = NamedTensors(
+            own.ordered.map { ($0.name, Tensor($0.tensor.floats.map { 0.6 * $0 + 0.4 * (1 - $0) }, shape: $0.tensor.shape)) })
+        func alive(_ votes: NamedTensors, _ rule: VoteRule) throws -> Int {
+            if case .weights = unit {
+                return try decider.mask(.votes(votes, rule), amount: amount).bitmaps.values.reduce(0) {
+                    $0 + $1.populationCount
+                }
+            }
+            let change = try decider.change(.votes(votes, rule), amount: amount)
+            return own.elementCount - change.channels.reduce(0) { $0 + $1.width - $1.kept.count }
+        }
+        let ones = own.ordered.reduce(0) { $0 + $1.tensor.floats.count { $0 == 1 } }
+        #expect(try alive(own, .majority) == ones)
+        #expect(try alive(mean, .majority) == ones)
+        #expect(try alive(mean, .union) == own.elementCount)
+        #expect(try alive(other, .union) >= own.elementCount - ones)
+        // Something of every layer stays.
+        let shared = try alive(mean, .intersection)
+        #expect(shared > 0 && shared < ones)
+    }
+
+    @Test func whatRevivesKeepsTheSparsity() throws {
+        let graph = try Self.resnet()
+        let first = try Self.decider(graph, .weights(.weight)).mask(.weights, amount: .sparsity(0.9))
+        let decider = try MaskDecider(
+            graph: graph, masks: first, settings: PruningSettings(unit: .weights(.weight), criterion: .l2))
+        var scorer = try decider.scorer(regrows: true, learningRate: 0.01)
+        let (batch, loss) = try RandomBatch.make(for: graph, rows: 4)
+        try scorer.add(batch, loss: loss)
+        let next = try decider.mask(.statistics(scorer.scores()), amount: .sparsity(0.9), regrow: 0.3)
+        func alive(_ masks: MaskSet) -> Int { masks.bitmaps.values.reduce(0) { $0 + $1.populationCount } }
+        #expect(alive(next) == alive(first))
+        #expect(next.bitmaps != first.bitmaps)
+        #expect(next.epoch == first.epoch + 1)
+    }
+}
