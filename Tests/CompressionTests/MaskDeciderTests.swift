@@ -11,6 +11,12 @@ struct MaskDeciderTests {
         try ModelBuilder.build(architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 8, seed: 5)
     }
 
+    private static var batch: Batch {
+        var random = SeededGenerator(seed: 2)
+        let input = Tensor((0..<4 * 3 * 64).map { _ in random.uniform() - 0.5 }, shape: [4, 3, 8, 8])
+        return Batch(input, targets: Tensor(elements: [0, 1, 2, 3] as [Int64], elementType: .int64, shape: [4]))
+    }
+
     private static func decider(
         _ graph: Graph, _ unit: PrunedUnit, _ criterion: PruningCriterion = .l2, excluded: [String] = [],
         multiple: Int = 1, borders: BorderRule = .absorb
@@ -110,7 +116,8 @@ struct MaskDeciderTests {
         let keep = Double(blocks.count - 2) / Double(blocks.count)
         let change = try Self.decider(graph, .blocks).change(.weights, amount: .keep(keep))
         #expect(change.blocks == weak.map(\.name).sorted())
-        let weights = try Self.decider(graph, .blocks).change(.weights, amount: .macs(graph.multiplyAccumulates() * 3 / 4))
+        let weights = try Self.decider(graph, .blocks).change(
+            .weights, amount: .macs(graph.multiplyAccumulates() * 3 / 4))
         #expect(try weights.apply(to: graph).graph.multiplyAccumulates() <= graph.multiplyAccumulates() * 3 / 4)
         #expect(!weights.blocks.isEmpty)
     }
@@ -140,8 +147,7 @@ struct MaskDeciderTests {
             if criterion == .gradientNorm, unit != .channels(.channels) { continue }
             let decider = try Self.decider(graph, unit, criterion)
             var scorer = try decider.scorer(regrows: false, learningRate: 0.01)
-            let (batch, loss) = try RandomBatch.make(for: graph, rows: 4)
-            try scorer.add(batch, loss: loss)
+            try scorer.add(Self.batch, loss: .crossEntropy)
             let scores = try scorer.scores()
             let layout = decider.statisticLayout(regrows: false)
             #expect(scores.names == layout.map(\.name))
@@ -164,9 +170,12 @@ struct MaskDeciderTests {
         let amount: PruningAmount = if case .weights = unit { .sparsity(0.5) } else { .keep(0.5) }
         let own = try decider.votes(NamedTensors(), amount: amount)
         #expect(own.names == (try decider.voteLayout()).map(\.name))
-        let other = NamedTensors(own.ordered.map { ($0.name, Tensor($0.tensor.floats.map { 1 - $0 }, shape: $0.tensor.shape)) })
+        let other = NamedTensors(
+            own.ordered.map { ($0.name, Tensor($0.tensor.floats.map { 1 - $0 }, shape: $0.tensor.shape)) })
         let mean = NamedTensors(
-            own.ordered.map { ($0.name, Tensor($0.tensor.floats.map { 0.6 * $0 + 0.4 * (1 - $0) }, shape: $0.tensor.shape)) })
+            own.ordered.map {
+                ($0.name, Tensor($0.tensor.floats.map { 0.6 * $0 + 0.4 * (1 - $0) }, shape: $0.tensor.shape))
+            })
         func alive(_ votes: NamedTensors, _ rule: VoteRule) throws -> Int {
             if case .weights = unit {
                 return try decider.mask(.votes(votes, rule), amount: amount).bitmaps.values.reduce(0) {
@@ -192,8 +201,7 @@ struct MaskDeciderTests {
         let decider = try MaskDecider(
             graph: graph, masks: first, settings: PruningSettings(unit: .weights(.weight), criterion: .l2))
         var scorer = try decider.scorer(regrows: true, learningRate: 0.01)
-        let (batch, loss) = try RandomBatch.make(for: graph, rows: 4)
-        try scorer.add(batch, loss: loss)
+        try scorer.add(Self.batch, loss: .crossEntropy)
         let next = try decider.mask(.statistics(scorer.scores()), amount: .sparsity(0.9), regrow: 0.3)
         func alive(_ masks: MaskSet) -> Int { masks.bitmaps.values.reduce(0) { $0 + $1.populationCount } }
         #expect(alive(next) == alive(first))
