@@ -94,7 +94,7 @@ struct LedgerDamageTests {
         var data = try #require(FileManager.default.contents(atPath: path))
         data[63] = 1
         try data.write(to: URL(fileURLWithPath: path))
-        #expect(throws: LedgerError.olderSchema(path: path, found: 1, known: 2)) {
+        #expect(throws: LedgerError.olderSchema(path: path, found: 1, known: 3)) {
             try Ledger.open(directory: folder.path)
         }
     }

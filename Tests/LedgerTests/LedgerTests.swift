@@ -80,10 +80,10 @@ struct LedgerTests {
         // The user version stands in bytes 60 to 63 of the file (SQLite file format, section 1.3).
         let path = folder.path + "/ledger.sqlite"
         var data = try #require(FileManager.default.contents(atPath: path))
-        #expect(Array(data[60..<64]) == [0, 0, 0, 2])
+        #expect(Array(data[60..<64]) == [0, 0, 0, 3])
         data[63] = 99
         try data.write(to: URL(fileURLWithPath: path))
-        #expect(throws: LedgerError.newerSchema(path: path, found: 99, known: 2)) {
+        #expect(throws: LedgerError.newerSchema(path: path, found: 99, known: 3)) {
             try Ledger.open(directory: folder.path)
         }
     }
