@@ -40,8 +40,9 @@ struct ModelPruneCommand: AsyncParsableCommand {
             """)
     var scope: String?
 
-    @Option(help: "Widths that are left are multiples of this; narrower groups stay whole.")
-    var multiple = 16
+    @Option(
+        help: "Widths that are left are multiples of this; narrower groups stay whole. (default: 16, for --heads 1)")
+    var multiple: Int?
 
     @Flag(help: "Also prune channels that a normalisation takes its statistics over, which changes the other channels.")
     var normalized = false
@@ -99,11 +100,13 @@ struct ModelPruneCommand: AsyncParsableCommand {
     private func pruner(for amount: PruneAmount) throws -> ModelPruner {
         let slices: Bool
         let usual: (criterion: PruningCriterion, scope: PruningScope)
+        var usualMultiple = 16
         let fitting: (criteria: [PruningCriterion], what: String)
         switch amount {
         case .weights:
             (slices, usual, fitting) = (false, (.l1, .global), (PruningCriterion.forWeights, "single weights"))
-        case .channels(let amount, _):
+        case .channels(let amount, let kind):
+            if kind == .heads { usualMultiple = 1 }
             var scope = PruningScope.global
             if case .channels = amount { scope = .local }
             (slices, usual, fitting) = (true, (.l2, scope), (PruningCriterion.forChannels, "channels"))
@@ -113,7 +116,9 @@ struct ModelPruneCommand: AsyncParsableCommand {
         if check, !slices {
             throw ValidationError("--check compares sliced with masked outputs, and zeroed weights slice nothing")
         }
-        guard multiple > 0, samples > 0 else { throw ValidationError("--multiple and --samples must be at least 1") }
+        guard multiple ?? 1 > 0, samples > 0 else {
+            throw ValidationError("--multiple and --samples must be at least 1")
+        }
         let criterion =
             try self.criterion.map { try PruningCriterion.named($0, among: fitting.criteria, toRank: fitting.what) }
             ?? usual.criterion
@@ -128,7 +133,8 @@ struct ModelPruneCommand: AsyncParsableCommand {
         }
         return ModelPruner(
             graph: try Graph.load(path: file), criterion: criterion,
-            scope: try scope.map { try parseChoice($0, "--scope") } ?? usual.scope, multiple: multiple,
+            scope: try scope.map { try parseChoice($0, "--scope") } ?? usual.scope,
+            multiple: multiple ?? usualMultiple,
             includesNormalized: normalized, borders: try parseChoice(borders, "--borders"), excluded: exclude,
             data: data.map { ModelPruner.Data(spec: $0, samples: samples) })
     }

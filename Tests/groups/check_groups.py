@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Prunes half of the channels of exported torchvision models and compares sliced with masked outputs.
 
-usage: check_groups.py --pleach .build/release/pleach --models FOLDER [--update] [--only NAME ...] [--keep]
+usage: check_groups.py --pleach .build/release/pleach --models FOLDER [--update] [--only NAME ...] [--results FILE]
+                       [--delete]
 
 FOLDER is what export_torchvision.py wrote. Prints a table of verdicts; exits with 1 when one is worse than in
 expected.txt, or when fewer than 77 of Torch-Pruning's 85 names pass. --update writes expected.txt anew.
@@ -154,10 +155,10 @@ def figures(report):
 
 
 def compare(report, what):
-    inexact = [note for note in report["notes"]]
-    difference = report["check"]["relativeDifference"]
+    """Refuses a sliced model that is not the masked one."""
+    difference, notes = report["check"]["relativeDifference"], report["notes"]
     if difference > TOLERANCE:
-        note = f"; not exact at {inexact[0]['node']} ({inexact[0]['reason']})" if inexact else ""
+        note = f"; not exact at {notes[0]['node']} ({notes[0]['reason']})" if notes else ""
         raise Failure(f"{what}: masked and sliced differ by {difference:.1e} of the largest output{note}")
 
 

@@ -3,6 +3,8 @@ import torch
 
 from names import side
 
+LIBRARIES = []
+
 
 def torchvision():
     """The package, also where its compiled operators cannot be loaded (PyPI's wheel wants CUDA); no network here calls them."""
@@ -12,15 +14,14 @@ def torchvision():
         library = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-        torchvision_libraries.append(library)
+        # Definitions last as long as their library object.
+        LIBRARIES.append(library)
         import torchvision
     return torchvision
 
 
 # Segmentation and detection, which would load a trained backbone.
 WITH_BACKBONE = ("fcn", "deeplab", "lraspp", "ssd", "faster", "mask", "keypoint", "retina", "fcos")
-# Definitions last as long as their library object.
-torchvision_libraries = []
 
 
 class Segmentation(torch.nn.Module):
@@ -134,7 +135,7 @@ def settle(network, images):
         for norm in norms:
             norm.train()
             norm.usual, norm.momentum = norm.momentum, 1.0
-        # Two images and the mirrored ones, so that maps of one place have a variance.
+        # Two images, so that maps of one place have a variance.
         network(*[torch.cat([value, torch.randn_like(value)]) for value in images.values()])
         for norm in norms:
             norm.eval()

@@ -29,7 +29,10 @@ public struct Importance: Sendable {
         self.criterion = criterion
         self.weights = weights
         prunable = graph.prunableNames
-        (scales, batchScales) = Self.scales(of: graph)
+        // An exporter writes the scale of ones that GroupNormalization leaves to its InstanceNormalization as a constant.
+        let (scales, batchScales) = Self.scales(of: graph)
+        let trainable = Set(weights.names)
+        (self.scales, self.batchScales) = (scales.intersection(trainable), batchScales.intersection(trainable))
         self.statistics = statistics
         self.masks = masks
     }
