@@ -70,13 +70,15 @@ struct MaskDeciderTests {
 
     @Test func namesThatDoNotExistAreRefusedWithTheNearest() throws {
         let graph = try Self.resnet()
-        let group = try #require(try graph.channelGroups().groups.first)
-        for unit in [PrunedUnit.channels(.channels), .blocks, .weights(.weight)] {
+        let group = try #require(try graph.channelGroups().groups.last).name
+        let block = try #require(try graph.residualBlocks().last).name
+        let weight = try #require(graph.prunableNames.last)
+        for (unit, name) in [(PrunedUnit.channels(.channels), group), (.blocks, block), (.weights(.weight), weight)] {
             let error = #expect(throws: CompressionError.self) {
-                try Self.decider(graph, unit, excluded: [group.name + "x"])
+                try Self.decider(graph, unit, excluded: [name + "x"])
             }
             let text = error.map { "\($0)" } ?? ""
-            #expect(text.contains("'\(group.name)x'") && text.contains("'\(group.name)'"), "\(text)")
+            #expect(text.contains("'\(name)x'") && text.contains("'\(name)'"), "\(text)")
         }
     }
 
@@ -110,7 +112,7 @@ struct MaskDeciderTests {
         let blocks = try graph.residualBlocks()
         let weak = [blocks[1], blocks[4]]
         for name in weak.flatMap(\.parameters) {
-            guard let tensor = graph.initializers[name], graph.prunableNames.contains(name) else { continue }
+            guard let tensor = graph.initializers[name], graph.trainableNames.contains(name) else { continue }
             graph.initializers[name] = Tensor(tensor.floats.map { $0 * 0.01 }, shape: tensor.shape)
         }
         let keep = Double(blocks.count - 2) / Double(blocks.count)

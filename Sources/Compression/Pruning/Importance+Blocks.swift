@@ -2,9 +2,10 @@ import ModelGraph
 import Tensors
 
 extension Importance {
-    /// The importance of whole blocks by name: the mean over all weights of the block's parameters, divided by the mean over
-    /// the blocks of the same signature, so that blocks of different structure can be ranked together. Only kernels,
-    /// matrices and scales of normalisations count. `movement` is shifted by the least block's mean first.
+    /// The importance of whole blocks by name, divided by the mean over the blocks of the same signature, so that blocks of
+    /// different structure can be ranked together. What estimates the loss that removal costs is summed over the block's
+    /// weights; magnitudes (`l1`, `l2`) are averaged, or wide blocks would always seem the more important. Only kernels,
+    /// matrices and scales of normalisations count. `movement` is shifted by the least block's sum first.
     /// - Parameter blocks: parameters are names of the graph's; signatures are equal for blocks of the same structure.
     /// - Throws: `CompressionError.criterionUnfit` for a criterion that says nothing of blocks, `.groupMisfit` for a block
     ///   without a weight that counts, `.missingStatistic`, `.scoresNotFinite`.
@@ -13,7 +14,7 @@ extension Importance {
     ) throws(CompressionError) -> [String: Double] {
         try criterion.check(fits: PruningCriterion.forBlocks, "whole blocks")
         let kernels = Set(prunable)
-        var means: [Double] = []
+        var totals: [Double] = []
         for block in blocks {
             var sum = 0.0
             var count = 0
@@ -25,14 +26,14 @@ extension Importance {
             guard count > 0 else {
                 throw .groupMisfit(group: block.name, reason: "it has no weights that it could be ranked by")
             }
-            means.append(sum / Double(count))
+            totals.append(criterion.statistic == nil ? sum / Double(count) : sum)
         }
-        if criterion == .movement, let least = means.min() { means = means.map { $0 - least } }
+        if criterion == .movement, let least = totals.min() { totals = totals.map { $0 - least } }
         var scores: [String: Double] = [:]
         for (index, block) in blocks.enumerated() {
             let alike = blocks.indices.filter { blocks[$0].signature == block.signature }
-            let mean = alike.reduce(0) { $0 + means[$1] } / Double(alike.count)
-            scores[block.name] = mean > 0 ? means[index] / mean : 0
+            let mean = alike.reduce(0) { $0 + totals[$1] } / Double(alike.count)
+            scores[block.name] = mean > 0 ? totals[index] / mean : 0
         }
         return scores
     }
