@@ -310,6 +310,33 @@ import Testing
         #expect(pruned.slices.kept["w1"] == [0: [0, 1, 3, 4]])
     }
 
+    @Test func indicesOutsideAreNoTrap() throws {
+        for index in [Int64(-100), 100, .min, .max] {
+            let graph = smallGraph(
+                [
+                    node("Conv", ["x", "w1"], ["a"]), normalization("n1", "a", "b"),
+                    node("Gather", ["b", "order"], ["c"], ["axis": .int(1)]), node("Conv", ["c", "w2"], ["d"]),
+                    node("Conv", ["d", "w3"], ["y"]),
+                ],
+                [
+                    ("w1", try kernel(3, 2)), ("w2", try kernel(2, 2)), ("w3", try kernel(1, 2)),
+                    ("order", Tensor([index, 0], shape: [2])),
+                ] + statistics("n1", 3))
+            #expect(try graph.groupLines == ["w2 x2 = w2:0[0] >w3:1[0]"])
+            #expect(try graph.keepingFirst(1).graph.extents("w3") == [1, 1, 1, 1])
+        }
+    }
+
+    @Test func axesTooLongToFollowAreRefused() throws {
+        let graph = smallGraph(
+            [node("Expand", ["x", "shape"], ["y"])],
+            [("shape", Tensor([Int64(1), 1 << 30, 4, 4], shape: [4]))], input: [1, 4, 4])
+        #expect(
+            throws: ModelError.invalidRequest(
+                "the axes of value 'y' are too long to look for groups of channels")
+        ) { try graph.channelGroups() }
+    }
+
     @Test func whatIsNotUnderstoodStays() throws {
         let graph = smallGraph(
             [

@@ -138,6 +138,30 @@ import Testing
         #expect(try pruned.graph.inferShapes(batch: 1)["y"]?.dimensions == [1, 1, 4, 4])
     }
 
+    @Test func shapesJoinedFromOpenAxesKeepThose() throws {
+        func shaped(_ values: [Int64]) -> Tensor {
+            Tensor(elements: values, elementType: .int64, shape: [values.count])
+        }
+        var graph = smallGraph(
+            [
+                node("Shape", ["x"], ["size"]), node("Slice", ["size", "zero", "two"], ["open"]),
+                node("Reshape", ["x", "rows"], ["r"]), node("Gemm", ["r", "w1"], ["a"]),
+                node("Concat", ["open", "width"], ["target"], ["axis": .int(0)]),
+                node("Reshape", ["a", "target"], ["b"]), node("MatMul", ["b", "w2"], ["y"]),
+            ],
+            [
+                ("zero", shaped([0])), ("two", shaped([2])), ("rows", shaped([-1, 3])), ("w1", ramp([3, 4])),
+                ("width", shaped([4])), ("w2", ramp([4, 2])),
+            ], input: [5, 3])
+        graph.inputs[0].dimensions = [.symbolic("batch"), .symbolic("length"), .fixed(3)]
+        let pruned = try graph.keepingFirst(3)
+        for (batch, length) in [(1, 1), (2, 9)] {
+            let shapes = try pruned.graph.inferShapes(batch: batch, extents: ["length": length])
+            #expect(shapes["b"]?.dimensions == [batch, length, 3])
+        }
+        #expect(pruned.slices.removed == ["width"])
+    }
+
     @Test func impossibleRequestsAreRefused() throws {
         let graph = try chain()
         let groups = try graph.channelGroups()

@@ -108,8 +108,12 @@ struct AxisLabels {
         for label in range(value, axis) { traits[root(label)] |= trait.rawValue }
     }
 
-    mutating func reason(_ label: Int) -> String? {
-        let place = frozen[root(label)]
+    /// Why what carries a label cannot be removed, or nil where it can.
+    mutating func reason(_ label: Int) -> String? { reason(root: root(label)) }
+
+    /// As `reason`, of a label that is known to be a root.
+    func reason(root: Int) -> String? {
+        let place = frozen[root]
         return place == 0 ? nil : reasons[Int(place) - 1]
     }
 
@@ -117,5 +121,5 @@ struct AxisLabels {
         range(value, axis).allSatisfy { frozen[root($0)] != 0 }
     }
 
-    mutating func traits(_ label: Int) -> Traits { Traits(rawValue: traits[root(label)]) }
+    func traits(root: Int) -> Traits { Traits(rawValue: traits[root]) }
 }

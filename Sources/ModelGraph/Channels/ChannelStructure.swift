@@ -10,11 +10,9 @@ struct ChannelStructure {
     /// Values that come from initializers alone.
     let fixed: Set<String>
     let roles: AxisRoles
-    /// By label: the root of its class, and why it cannot be removed.
+    private let labels: AxisLabels
+    /// By label: the root of its class.
     private let roots: [Int32]
-    private let reasons: [Int32: String]
-    private let traits: [Int32: AxisLabels.Traits]
-    private let starts: [String: [Int]]
 
     /// - Throws: `ModelError` where shapes cannot be inferred.
     init(_ graph: Graph) throws(ModelError) {
@@ -24,20 +22,8 @@ struct ChannelStructure {
         fixed = graph.fixedValues
         roles = AxisRoles(graph, inference, fixed: fixed)
         var labels = try ChannelLabeler.labels(of: graph, inference, fixed: fixed)
-        starts = labels.starts
-        let count = labels.count
-        var roots = [Int32](repeating: 0, count: count)
-        var reasons: [Int32: String] = [:]
-        var traits: [Int32: AxisLabels.Traits] = [:]
-        for label in 0..<count {
-            let root = labels.root(label)
-            roots[label] = Int32(root)
-            guard root == label else { continue }
-            if let reason = labels.reason(label) { reasons[Int32(root)] = reason }
-            let own = labels.traits(label)
-            if !own.isEmpty { traits[Int32(root)] = own }
-        }
-        (self.roots, self.reasons, self.traits) = (roots, reasons, traits)
+        roots = (0..<labels.count).map { Int32(labels.root($0)) }
+        self.labels = labels
     }
 
     func extent(_ value: String, _ axis: Int) -> Int { inference.shapes[value]?.dimensions[axis] ?? 0 }
@@ -46,13 +32,12 @@ struct ChannelStructure {
 
     /// The classes of an axis's indices, in order.
     func classes(_ value: String, _ axis: Int) -> ArraySlice<Int32> {
-        guard let start = starts[value]?[axis] else { return [] }
-        return roots[start..<(start + extent(value, axis))]
+        roots[labels.range(value, axis)]
     }
 
-    func reason(_ label: Int32) -> String? { reasons[label] }
+    func reason(_ root: Int32) -> String? { labels.reason(root: Int(root)) }
 
-    func traits(_ label: Int32) -> AxisLabels.Traits { traits[label] ?? [] }
+    func traits(_ root: Int32) -> AxisLabels.Traits { labels.traits(root: Int(root)) }
 
     func view(_ node: Node) -> NodeShapes {
         NodeShapes(

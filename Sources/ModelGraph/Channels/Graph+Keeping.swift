@@ -10,6 +10,9 @@ extension Graph {
     ///   - borders: what to do where a constant meets a border padded with zeros.
     /// - Throws: `ModelError.invalidRequest` for a group that does not exist or would vanish and for indices that do not
     ///   fit; `.invalidNode` naming a node that does not take its new shapes.
+    ///
+    /// A bias is added only where it is not 0, so the structure of the result may depend on values: a skeleton can turn out
+    /// without one.
     public func keeping(
         _ kept: [String: [Int]], of groups: ChannelGroups, borders: BorderRule = .absorb
     ) throws(ModelError) -> PrunedGraph {
@@ -38,11 +41,24 @@ extension Graph {
         var rewriter = StructureRewriter(graph, dead)
         try rewriter.run()
         graph = rewriter.graph
+        graph.dropUnreadArithmetic(structure.inference)
         graph.orderConstantsLast()
         graph.dropUnusedInitializers()
         let left = Set(graph.initializers.names)
         slices.removed = Set(initializers.names).subtracting(left)
         for name in slices.removed { slices.kept[name] = nil }
         return PrunedGraph(graph: graph, slices: slices, notes: absorption.notes)
+    }
+    /// Drops the computation of shapes that nothing reads any more.
+    private mutating func dropUnreadArithmetic(_ inference: ShapeInference) {
+        var read = outputNames
+        var kept: [Node] = []
+        for node in nodes.reversed() {
+            let isRead = node.outputs.contains(where: read.contains)
+            guard isRead || !ChannelOperators.isHostArithmetic(node, inference) else { continue }
+            read.formUnion(node.inputs)
+            kept.append(node)
+        }
+        nodes = kept.reversed()
     }
 }

@@ -52,7 +52,7 @@ struct Profile: Equatable {
         for _ in 0..<count {
             var element = 0
             for (place, extent) in zip(source(index), self.extents) {
-                element = element * extent + min(place, extent - 1)
+                element = element * extent + max(0, min(place, extent - 1))
             }
             result.append(values[element])
             Self.advance(&index, extents)

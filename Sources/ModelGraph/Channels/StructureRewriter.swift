@@ -9,6 +9,8 @@ struct StructureRewriter {
     /// The graph before, under two batches (and lengths), so that what follows them can be told from what is fixed.
     private let references: [Reference]
     private var taken: Set<String>
+    /// Nodes to put in front of others.
+    private var preceding: [Int: Node] = [:]
 
     /// Shapes of the graph before, and how they were found.
     struct Reference {
@@ -122,12 +124,16 @@ struct StructureRewriter {
                 failure = attempt(graph.nodes[index], &inference)
             }
             if try agrees(index, inference, reference), failure == nil { continue }
-            guard rewrites, try rewrite(index, inference) else {
+            guard rewrites, try rewrite(index, &inference) else {
                 throw failure ?? wrong(index, inference, reference)
             }
             if let failure = attempt(graph.nodes[index], &inference) { throw failure }
             guard try agrees(index, inference, reference) else { throw wrong(index, inference, reference) }
         }
+        graph.nodes = graph.nodes.enumerated().flatMap { index, node in
+            preceding[index].map { [$0, node] } ?? [node]
+        }
+        preceding = [:]
     }
 
     private func attempt(_ node: Node, _ inference: inout ShapeInference) -> ModelError? {
@@ -209,7 +215,7 @@ struct StructureRewriter {
 
     /// Gives a Reshape, Expand or Resize the shape it now needs.
     /// - Returns: false for another operator.
-    private mutating func rewrite(_ index: Int, _ inference: ShapeInference) throws(ModelError) -> Bool {
+    private mutating func rewrite(_ index: Int, _ inference: inout ShapeInference) throws(ModelError) -> Bool {
         let node = graph.nodes[index]
         guard let output = node.outputs.first, let x = node.inputs.first,
             let first = foretold(output, references[0]), let last = foretold(output, references[references.count - 1]),
@@ -238,11 +244,43 @@ struct StructureRewriter {
         default: return try resize(index, first, last)
         }
         guard target.count(where: { $0 == -1 }) <= (node.operatorType == "Reshape" ? 1 : 0) else {
+            if try rewritePieces(index, first, last, &inference) { return true }
             throw .invalidNode(
                 operatorType: node.operatorType, node: node.name,
                 reason: "its shape follows several open axes and cannot be written anew; keep the channels around it")
         }
         graph.nodes[index].inputs = [x, constant(target, for: node, "shape")]
+        return true
+    }
+
+    /// Where a shape is joined from parts, those that no open axis decides are written anew.
+    private mutating func rewritePieces(
+        _ index: Int, _ first: [Int], _ last: [Int], _ inference: inout ShapeInference
+    ) throws(ModelError) -> Bool {
+        let node = graph.nodes[index]
+        guard node.inputs.count > 1,
+            let source = graph.nodes.first(where: { $0.outputs == [node.inputs[1]] }), source.operatorType == "Concat",
+            let stated = inference.known[node.inputs[1]]?.integers, stated.count == first.count
+        else { return false }
+        var pieces: [String] = []
+        var start = 0
+        for piece in source.inputs {
+            let range = start..<(start + (inference.shapes[piece]?.elementCount ?? 0))
+            start = range.upperBound
+            guard range.upperBound <= first.count else { return false }
+            if range.allSatisfy({ stated[$0] <= 0 || stated[$0] == Int64(first[$0]) }) {
+                pieces.append(piece)
+            } else {
+                guard range.allSatisfy({ first[$0] == last[$0] }) else { return false }
+                pieces.append(constant(range.map { Int64(first[$0]) }, for: node, "shape"))
+            }
+        }
+        let joined = Graph.uniqueName("\(node.name).shape", taken: &taken)
+        let concat = Node(
+            name: joined, operatorType: "Concat", inputs: pieces, outputs: [joined], attributes: ["axis": .int(0)])
+        if let failure = attempt(concat, &inference) { throw failure }
+        preceding[index] = concat
+        graph.nodes[index].inputs[1] = joined
         return true
     }
 
