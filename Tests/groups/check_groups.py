@@ -50,7 +50,8 @@ def prune(arguments, model, *options):
     except subprocess.TimeoutExpired:
         raise Failure(f"no result within {RUN_SECONDS} s") from None
     if result.returncode in (3, 64):
-        raise Refusal(result.stderr.strip().splitlines()[-1].removeprefix("error: ").replace(arguments.models + "/", ""))
+        reason = result.stderr.strip().splitlines()[-1].removeprefix("error: ").replace(arguments.models + "/", "")
+        raise Refusal(reason.split("; supported are ")[0])
     if result.returncode != 0:
         line = (result.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
         raise Failure(f"pleach ended with status {result.returncode}: {line}")
