@@ -131,11 +131,14 @@ struct ModelPruneCommand: AsyncParsableCommand {
         if let data, criterion.statistic == nil {
             throw ValidationError("--data \(data) is of no use: --criterion \(criterion.rawValue) needs no gradients")
         }
+        let borders: PruneBorders = try parseChoice(borders, "--borders")
         return ModelPruner(
-            graph: try Graph.load(path: file), criterion: criterion,
-            scope: try scope.map { try parseChoice($0, "--scope") } ?? usual.scope,
-            multiple: multiple ?? usualMultiple,
-            includesNormalized: normalized, borders: try parseChoice(borders, "--borders"), excluded: exclude,
+            graph: try Graph.load(path: file),
+            settings: PruningSettings(
+                unit: amount.unit, criterion: criterion,
+                scope: try scope.map { try parseChoice($0, "--scope") } ?? usual.scope,
+                multiple: multiple ?? usualMultiple, normalized: normalized,
+                borders: borders == .keep ? .keep : .absorb, excluded: exclude),
             data: data.map { ModelPruner.Data(spec: $0, samples: samples) })
     }
 }

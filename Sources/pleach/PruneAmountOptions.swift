@@ -12,6 +12,33 @@ enum PruneAmount: Equatable {
     case channels(ChannelAmount, kind: ChannelGroup.Kind?)
     /// This many residual blocks leave.
     case layers(Int)
+
+    /// What is pruned as one.
+    var unit: PrunedUnit {
+        switch self {
+        case .weights(_, let pattern): .weights(pattern)
+        case .channels(_, let kind): .channels(kind)
+        case .layers: .blocks
+        }
+    }
+
+    /// What is to be left of a graph.
+    func amount(of graph: Graph) throws -> PruningAmount {
+        func count(_ share: Double, of whole: Int) -> Int { Int((share * Double(whole)).rounded(.up)) }
+        switch self {
+        case .weights(let sparsity, _): return .sparsity(sparsity)
+        case .channels(.channels(let share), _): return .keep(share)
+        case .channels(.weights(let share), _): return .weights(count(share, of: graph.trainableElementCount))
+        case .channels(.macs(let share), _): return .macs(count(share, of: try graph.multiplyAccumulates()))
+        case .channels(.bytes(let limit), _): return .bytes(limit)
+        case .layers(let number):
+            let all = try graph.residualBlocks().count
+            guard number <= all else {
+                throw ModelError.invalidRequest("--layers \(number): the model has \(all) residual blocks to remove")
+            }
+            return .keep(Double(all - number) / Double(max(all, 1)))
+        }
+    }
 }
 
 /// How much to prune: one of these, but for a pattern, which may go with a sparsity.
@@ -41,7 +68,7 @@ struct PruneAmountOptions: ParsableArguments {
     @Option(help: "Share of the weights that is left at most, by removing channels and heads.")
     var weights: Double?
 
-    @Option(help: "Bytes of float32 parameters that are left at most, such as 150KB, by removing channels and heads.")
+    @Option(help: "Bytes of the float32 file that is left at most, such as 150KB, by removing channels and heads.")
     var bytes: String?
 
     func parsed() throws -> PruneAmount {

@@ -55,9 +55,9 @@ struct PruneReport: Codable {
     var check: PruneCheck?
 
     init(_ pruner: ModelPruner, _ result: ModelPruner.Result, before: Sizes, after: Sizes) {
-        criterion = pruner.criterion.rawValue
-        scope = pruner.scope.rawValue
-        multiple = pruner.multiple
+        criterion = pruner.settings.criterion.rawValue
+        scope = pruner.settings.scope.rawValue
+        multiple = pruner.settings.multiple
         (self.before, self.after) = (before, after)
         groups = result.groups.map { group, kept in
             Group(name: group.name, kind: group.kind.rawValue, channels: group.channels, kept: kept)
@@ -65,7 +65,7 @@ struct PruneReport: Codable {
         blocks = result.blocks
         zeroedWeights = result.zeroed?.weights
         prunableWeights = result.zeroed?.of
-        notes = result.borderNotes.map {
+        notes = result.notes.map {
             Note(group: $0.group, channels: $0.channels, node: $0.node, reason: $0.reason.rawValue)
         }
         remarks = result.remarks

@@ -21,7 +21,8 @@ extension MaskDecider {
     /// The channels that stay, by group; groups that stay whole are left out.
     func kept(_ evidence: PruningEvidence, amount: PruningAmount) throws -> [String: [Int]] {
         if case .votes(let shares, let rule) = evidence {
-            return try ChannelSelection.kept(byVotes: shares, among: candidates, rule: rule, multiple: settings.multiple)
+            return try ChannelSelection.kept(
+                byVotes: shares, among: candidates, rule: rule, multiple: settings.multiple)
         }
         let importance = Importance(
             graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
@@ -61,7 +62,8 @@ extension MaskDecider {
             let rest = graph.serializedByteCount - 4 * parameters
             guard count > rest else {
                 throw CompressionError.budgetTooSmall(
-                    asked: "\(count) bytes", smallest: "more than \(rest) bytes, which the file takes beside its parameters")
+                    asked: "\(count) bytes",
+                    smallest: "more than \(rest) bytes, which the file takes beside its parameters")
             }
             return .bytes(count - rest)
         }
@@ -116,8 +118,10 @@ extension MaskDecider {
                 asked: "\(amount)", smallest: "what is left without all \(blocks.count) residual blocks that can go")
         }
         let order = blocks.enumerated().sorted { a, b in
-            let (x, y) = ((scores[a.element.name] ?? 0) / Double(max(saved(a.element), 1)),
-                (scores[b.element.name] ?? 0) / Double(max(saved(b.element), 1)))
+            let (x, y) = (
+                (scores[a.element.name] ?? 0) / Double(max(saved(a.element), 1)),
+                (scores[b.element.name] ?? 0) / Double(max(saved(b.element), 1))
+            )
             return x == y ? a.offset > b.offset : x < y
         }
         var removed: [ResidualBlock] = []

@@ -8,9 +8,9 @@ public struct MaskDecider: Sendable {
     public let masks: MaskSet
     public let settings: PruningSettings
     /// All groups, for what is removed by channels.
-    let groups: ChannelGroups
+    public let groups: ChannelGroups
     /// Those that may become narrower.
-    let candidates: [ChannelGroup]
+    public let candidates: [ChannelGroup]
     /// Residual blocks that may go.
     let blocks: [ResidualBlock]
 
@@ -71,6 +71,19 @@ public struct MaskDecider: Sendable {
         let normalized = groups.groups.contains(where: \.isNormalizedOver)
         return .nothingToPrune(
             what, reason: normalized ? "a normalisation takes statistics over all there are ('normalized')" : nil)
+    }
+
+    /// Groups that stay whole because a normalisation takes its statistics over them.
+    public var normalizedGroups: [ChannelGroup] {
+        guard case .channels(let kind) = settings.unit, !settings.normalized else { return [] }
+        return groups.groups.filter { $0.isNormalizedOver && (kind == nil || $0.kind == kind) }
+    }
+
+    /// Prunable weights that stay whole because a pattern has no rows to lie in.
+    public var weightsWithoutRows: [String] {
+        guard case .weights(let pattern) = settings.unit, pattern != .weight else { return [] }
+        let layouts = graph.weightLayouts()
+        return graph.prunableNames.filter { layouts[$0] == nil }
     }
 
     // MARK: What workers send

@@ -58,7 +58,7 @@ extension Graph {
     }
 
     /// Extents for open axes that most networks take: those of images from the third axis of four on, else a sequence's.
-    private var madeUpExtents: [[String: Int]] {
+    var madeUpExtents: [[String: Int]] {
         var spatial = Set<String>()
         for input in inputs {
             guard let dimensions = input.dimensions, dimensions.count >= 4 else { continue }

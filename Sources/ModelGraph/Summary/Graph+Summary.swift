@@ -1,10 +1,16 @@
 import Tensors
 
 extension Graph {
-    /// Multiply-accumulates of one forward pass of one sample.
-    /// - Parameter extents: of open axes other than the batch, as in `inferShapes`.
-    public func multiplyAccumulates(extents: [String: Int] = [:]) throws(ModelError) -> Int {
-        try multiplyAccumulates(inferShapes(batch: 1, extents: extents))
+    /// Multiply-accumulates of one forward pass of one sample. Axes that inputs leave open get made-up extents, the same as
+    /// in `channelGroups`, so that shares of them can be told.
+    public func multiplyAccumulates() throws(ModelError) -> Int {
+        var failure: ModelError?
+        for extents in madeUpExtents {
+            do throws(ModelError) {
+                return try multiplyAccumulates(inferShapes(batch: 1, extents: extents))
+            } catch { failure = failure ?? error }
+        }
+        throw failure ?? .invalidRequest("no shapes can be inferred")
     }
 
     /// Counts parameters, multiply-accumulates, memory and operators.
