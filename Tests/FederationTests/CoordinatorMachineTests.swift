@@ -106,6 +106,36 @@ struct CoordinatorMachineTests {
         #expect(reason.contains("3x32x32") && reason.contains("1x28x28"))
     }
 
+    /// Before the first round, with the stage and what helps.
+    @Test func gradientsOfALossOverClassesNeedThem() {
+        var plan = Self.plan(quorum: 2)
+        plan.stages = [
+            .prune(
+                PrunePlan(
+                    rules: MaskRules(criterion: .fisher), recipe: TrainingRecipe(loss: .crossEntropy)))
+        ]
+        let model = ModelFacts(source: "m", parameters: 100, bytes: 1000, sampleShape: [1, 28, 28], classes: 10)
+        let history = RunHistory(
+            plan: plan,
+            records: [
+                .runStarted(run: "r", plan: "test", model: model, teachers: [:]), .snapshotPublished(Self.base),
+            ])
+        for classes in [0, 10] {
+            var machine = CoordinatorMachine(history: history)
+            _ = machine.receive(.started, at: 0)
+            var hello = Self.hello
+            hello.classes = classes
+            let actions = Self.essential(
+                machine.receive(.received(.hello(hello), session: Self.one, worker: "a"), at: 1))
+            guard case .send(.refusal(.data, let reason), _)? = actions.first else {
+                #expect(classes == 10)
+                continue
+            }
+            #expect(classes == 0)
+            #expect(reason.contains("stage 1 (prune): criterion 'fisher'") && reason.contains("criterion: l2"))
+        }
+    }
+
     @Test func submissionIsFetchedExaminedCommittedThenAnswered() {
         var machine = Self.working()
         let submission = Self.submission(7)

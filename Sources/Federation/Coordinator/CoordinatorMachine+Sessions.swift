@@ -91,6 +91,7 @@ extension CoordinatorMachine {
         if let classes = model.classes, hello.classes > classes {
             return "the worker's labels have \(hello.classes) classes but the model has \(classes) outputs"
         }
+        if hello.classes == 0, let need = plan.needOfClasses { return need }
         return nil
     }
 
