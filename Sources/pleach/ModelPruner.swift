@@ -1,6 +1,7 @@
 import Compression
 import Engine
 import ModelGraph
+import Monitor
 import Tensors
 
 /// Prunes one graph by the rules of the prune stage, without a federation: what is asked of workers there is measured here.
