@@ -18,15 +18,18 @@ final class NumericsThread: Sendable {
         report: @escaping @Sendable (CoordinatorService.ShellInput) -> Void
     ) throws {
         self.report = report
-        numerics = try CoordinatorNumerics(plan: plan, blobs: state.blobs, directory: state.directory, facts: facts, threads: threads)
+        numerics = try CoordinatorNumerics(
+            plan: plan, blobs: state.blobs, directory: state.directory, facts: facts, threads: threads)
         exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
         // The model has been built or checked; from here on rounds decide how much memory is needed.
         EngineRuntime.trimMemory()
         ProcessMemory.releaseUnusedFilePages()
     }
 
-    func openFold(_ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts]) {
-        attempt { [self] in try numerics.openFold(rule, base: base, restoring: restoring) }
+    func openFold(
+        _ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts], widths: [ModelWidth]
+    ) {
+        attempt { [self] in try numerics.openFold(rule, base: base, restoring: restoring, widths: widths) }
     }
 
     func examine(_ facts: ContributionFacts) {
