@@ -142,8 +142,11 @@ struct LedgerMirror {
     /// A worker is asked for the width that it can train.
     private func objection(to work: TaskWork, for peer: Int) -> String? {
         guard case .train(_, _, _, let width) = work else { return nil }
-        let strength = peer < honestWorkers ? WorkerProcess.strength(of: peer) : 1
-        guard width?.share ?? 1 == plan.fleet.width(ofStrength: strength) else { return "a task is of another width" }
+        // Who is not honest may say anything of its strength.
+        let strength = WorkerProcess.strength(of: peer)
+        guard peer >= honestWorkers || width?.share ?? 1 == plan.fleet.width(ofStrength: strength) else {
+            return "a task is of another width"
+        }
         guard let width else { return nil }
         return nesting?.widths.contains(width) == true ? nil : "a task is of a width that the ledger does not have"
     }

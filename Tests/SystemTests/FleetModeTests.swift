@@ -45,8 +45,9 @@ struct FleetModeTests {
     /// Full models and parts of them in one fold, before and after the model has become smaller.
     @Test func workersOfDifferentStrengthTrainDifferentWidths() async throws {
         let folder = try ScratchFolder()
-        let plan = Self.plan("workers: 3, widths: [1, 0.5, 0.25], strengths: [1, 0.6, 0.1]", epochs: 1)
+        let plan = Self.plan("workers: 3, widths: [1, 0.5, 0.25], strengths: [1, 0.6, 0.1]", rounds: 8, epochs: 1)
             .replacingOccurrences(of: "width: 4", with: "width: 8")
+            .replacingOccurrences(of: "samples=600", with: "samples=1200")
             .replacingOccurrences(
                 of: "{sparsity: 0.5, steps: 1,",
                 with: "{granularity: channel, criterion: l2, multiple: 1, sparsity: 0.5, steps: 1,")
@@ -61,11 +62,11 @@ struct FleetModeTests {
             let own = accepted.filter { $0.contains("\"worker\":\"\(worker)\"") }
             let narrow = own.filter { $0.contains("\"width\":") }
             // Evaluations are of the whole model.
-            #expect(own.count == 3 + 1 + 1 + 1 && narrow.count == (width == nil ? 0 : 3 + 1))
+            #expect(own.count == 8 + 1 + 1 + 1 && narrow.count == (width == nil ? 0 : 8 + 1))
             #expect(narrow.allSatisfy { $0.contains("\"width\":\(width ?? "")") })
         }
         let report = try FederationRunTests.report(folder, "state")
-        #expect(try #require(report["accuracyAfter"] as? Double) > 0.2, "ten classes: chance is 0.1")
+        #expect(try #require(report["accuracyAfter"] as? Double) > 0.3, "ten classes: chance is 0.1")
     }
 
     @Test func overSelectedWorkersAreToldToStopAndTheRunEndsForAll() async throws {
