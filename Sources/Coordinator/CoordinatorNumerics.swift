@@ -36,6 +36,9 @@ final class CoordinatorNumerics {
     /// What the last round's accumulator left for the next one; nil where something else needs the memory more.
     var foldMemory: FoldMemory?
     private var foldSeconds = 0.0
+    /// Of the open round, where workers may train narrower models, and of the last that had some.
+    private var foldWidths: FoldWidths?
+    var knownWidths: FoldWidths?
     /// The calibration points of the BN-folded graph, once they were asked for.
     var knownCalibrationPoints: [String]?
 
@@ -102,12 +105,18 @@ final class CoordinatorNumerics {
     // MARK: Fold
 
     /// Starts a round's accumulator and folds what was accepted before a restart.
-    func openFold(_ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts]) throws {
+    /// - Parameter widths: of the models that contributions may come from, beside the whole.
+    func openFold(
+        _ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts], widths: [ModelWidth] = []
+    ) throws {
         precondition(base.snapshot.digest == current.digest, "the round's base is not the current snapshot")
         foldSeconds = 0
         if case .average = rule {} else { foldMemory = nil }
+        foldWidths = try self.foldWidths(widths)
         switch rule {
-        case .average: fold = .weights(FoldAccumulator(layout: current.layout, reusing: foldMemory.take()))
+        case .average:
+            fold = .weights(
+                FoldAccumulator(layout: current.layout, nested: foldWidths?.layouts, reusing: foldMemory.take()))
         case .scores(let decision):
             let layout = try scoreLayout(decision)
             fold = .scores(FoldAccumulator(layout: layout), decision.alignment(to: current.masks))
@@ -170,8 +179,12 @@ final class CoordinatorNumerics {
         _ blob: BlobReference, _ kind: UpdateKind, _ facts: ContributionFacts, masks: MaskSet,
         into accumulator: inout FoldAccumulator
     ) throws {
+        guard let width = facts.submission.width == nil ? 0 : foldWidths?.number(of: facts.submission.width) else {
+            throw Refusal(reason: "the update is of a model of width \(facts.width), which the round has not")
+        }
         let reader = try UpdateReader(
-            blobs.map(blob.digest), layout: accumulator.layout, masks: masks, threads: threads)
+            blobs.map(blob.digest), layout: accumulator.layout(ofWidth: width),
+            masks: width == 0 ? masks : foldWidths?.masks[width - 1] ?? masks, threads: threads)
         guard reader.header.kind == kind, reader.newMasks == nil else {
             throw Refusal(reason: "the blob is not \(kind == .scores ? "scores" : "an update")")
         }
@@ -189,7 +202,7 @@ final class CoordinatorNumerics {
                 throw Refusal(reason: "the update's norm \(size) exceeds the bound \(bound) (wire.maximumNormRatio)")
             }
         }
-        try accumulator.add(reader, weight: facts.weight, threads: threads)
+        try accumulator.add(reader, weight: facts.weight, width: width, threads: threads)
     }
 
     // MARK: Compute
@@ -199,6 +212,7 @@ final class CoordinatorNumerics {
         switch computation {
         case .transform(.decideMask(let decision), let base, _):
             return try decide(decision, evidence: .weights, base: base)
+        case .transform(.nest(let shares), let base, _): return try nest(shares, base: base)
         case .transform(.rewind, let base, let source?): return try rewind(to: source, base: base)
         case .transform(let step, _, _): preconditionFailure("step \(step) is not a transform")
         case .fold(let rule, _, let contributions, let base):

@@ -28,7 +28,8 @@ extension CoordinatorService {
             } else {
                 feed.yield(.event(.departed(session: session)))
             }
-        case .openFold(let rule, _, let base, let restoring): numerics.openFold(rule, base: base, restoring: restoring)
+        case .openFold(let rule, _, let base, let restoring, let widths):
+            numerics.openFold(rule, base: base, restoring: restoring, widths: widths)
         case .examine(let facts): numerics.examine(facts)
         case .compute(let computation): numerics.compute(computation)
         case .export: numerics.export(machine.history)

@@ -39,8 +39,10 @@ final class NumericsThread: Sendable {
         ProcessMemory.releaseUnusedFilePages()
     }
 
-    func openFold(_ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts]) {
-        attempt { [self] in try numerics.openFold(rule, base: base, restoring: restoring) }
+    func openFold(
+        _ rule: FoldRule, base: SnapshotFacts, restoring: [ContributionFacts], widths: [ModelWidth]
+    ) {
+        attempt { [self] in try numerics.openFold(rule, base: base, restoring: restoring, widths: widths) }
     }
 
     func examine(_ facts: ContributionFacts) {

@@ -18,6 +18,8 @@ struct RoundChange {
     /// Below 1 when contributions were stale.
     private let share: Float
     private let variances: [Int: Variance]
+    /// What nobody trained.
+    private let gaps: FoldGaps?
     private var optimizer: ServerSteps
 
     /// - Parameter optimizer: where the steps come from, and where their moments go.
@@ -40,6 +42,7 @@ struct RoundChange {
             variances[index] = Variance(old: try old.parameter(entry.name), meanChange: meanChange)
         }
         self.variances = variances
+        gaps = mean.gaps
     }
 
     /// Turns elements `start`, `start + 1`, ... of a tensor's mean into its change.
@@ -56,7 +59,10 @@ struct RoundChange {
                 }
             }
         } else if !statistics.names.contains(name) {
-            try optimizer.step(piece, of: name, from: start)
+            let untrained = gaps?.elements(ofTensor: index, in: start..<start + piece.count) ?? []
+            try optimizer.step(
+                piece, of: name, from: start,
+                except: untrained.map { $0.lowerBound - start..<$0.upperBound - start })
         }
     }
 

@@ -1,3 +1,4 @@
+import Compression
 import Engine
 import Federation
 import Foundation
@@ -164,6 +165,7 @@ struct OpeningModel {
         }
         try graph.validateOperators(supported: SupportedOperators.table)
         try PruningRehearsal.check(plan, graph: graph) { timer.measure(graphs: [graph]) != nil }
+        try ChannelNesting.check(plan, graph: graph)
         let skeleton = try blobs.put(PackedBlob.pack(graph.serializedSkeleton()))
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
         let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }

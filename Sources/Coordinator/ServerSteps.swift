@@ -54,7 +54,11 @@ struct ServerSteps {
     static let metadataKey = "pleach.moments"
 
     /// Turns elements `start`, `start + 1`, ... of a parameter's mean into its step.
-    mutating func step(_ piece: UnsafeMutableBufferPointer<Float>, of name: String, from start: Int) throws {
+    /// - Parameter untrained: places in the piece that nobody trained: they and their moments stay as they are.
+    mutating func step(
+        _ piece: UnsafeMutableBufferPointer<Float>, of name: String, from start: Int,
+        except untrained: [Range<Int>] = []
+    ) throws {
         let rate = Float(rule.learningRate)
         guard rule.kind != .average else { return piece.scale(by: rate) }
         try Self.read(oldFirst, name, start, piece.count, initial: 0, into: &m)
@@ -63,6 +67,9 @@ struct ServerSteps {
                 oldSecond, name, start, piece.count, initial: Float(rule.epsilon * rule.epsilon), into: &v)
         }
         drop(name, from: start)
+        let kept = untrained.map { range in
+            (range: range, first: Array(m[range]), second: rule.kind.isAdaptive ? Array(v[range]) : [])
+        }
         switch rule.kind {
         case .average: break
         case .momentum: momentum(piece, rate)
@@ -72,6 +79,11 @@ struct ServerSteps {
                 let change = (1 - beta) * square
                 return v > square ? v - change : v < square ? v + change : v
             }
+        }
+        for (range, first, second) in kept {
+            for place in range { piece[place] = 0 }
+            m.replaceSubrange(range, with: first)
+            if rule.kind.isAdaptive { v.replaceSubrange(range, with: second) }
         }
         drop(name, from: start)
         try Self.append(m, to: first)

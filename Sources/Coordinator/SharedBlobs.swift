@@ -1,8 +1,8 @@
 import Federation
 import Foundation
 import Ledger
-import Synchronization
 import Shell
+import Synchronization
 import Transport
 
 /// What workers may read from the coordinator's store: published snapshots, graphs, deltas, teachers and the compact
@@ -25,6 +25,7 @@ final class SharedBlobs: Sendable {
             digests.insert(facts.graph.digest)
             if let delta = facts.delta { digests.insert(delta.blob.digest) }
         }
+        digests.formUnion(history.widthChanges)
         for teacher in history.teachers.values { digests.insert(teacher.digest) }
         if let compact = history.compact {
             digests.insert(compact.calibration.digest)

@@ -67,6 +67,8 @@ public struct ContributionFacts: Sendable, Equatable, Codable {
     public var weight: UInt32
     /// What it would count if it were not stale; the fold is divided by the sum of these.
     public var fullWeight: UInt32
+    /// Share of the channels of the model it is an update of.
+    public var width: Double { submission.width ?? 1 }
 
     public init(
         round: Int, worker: String, submission: Submission, base: Digest, countedIn: Int? = nil, weight: UInt32,
@@ -96,10 +98,13 @@ public struct StepOutcome: Sendable, Equatable, Codable {
     public var density: Double?
     public var bitsPerWeight: Double?
     public var foldSeconds: Double?
+    /// The narrower models of the rounds that follow, the widest first.
+    public var widths: [ModelWidth]?
 
     public init(
         loss: Double? = nil, accuracy: Double? = nil, sparsity: Double = 0, compact: CompactReference? = nil,
-        residualNorm: Double? = nil, density: Double? = nil, bitsPerWeight: Double? = nil, foldSeconds: Double? = nil
+        residualNorm: Double? = nil, density: Double? = nil, bitsPerWeight: Double? = nil, foldSeconds: Double? = nil,
+        widths: [ModelWidth]? = nil
     ) {
         self.loss = loss
         self.accuracy = accuracy
@@ -109,6 +114,20 @@ public struct StepOutcome: Sendable, Equatable, Codable {
         self.density = density
         self.bitsPerWeight = bitsPerWeight
         self.foldSeconds = foldSeconds
+        self.widths = widths
+    }
+}
+
+/// A narrower version of the shared model that some workers train.
+public struct ModelWidth: Sendable, Equatable, Codable {
+    /// Of each group's channels that it has, above 0 and below 1.
+    public var share: Double
+    /// What it has not: a `StructureChange` of the snapshot's graph. Only its slices count: nothing is absorbed.
+    public var change: BlobReference
+
+    public init(share: Double, change: BlobReference) {
+        self.share = share
+        self.change = change
     }
 }
 

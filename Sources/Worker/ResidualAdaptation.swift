@@ -8,31 +8,49 @@ import UpdateCodec
 /// Brings what a worker keeps of its weights (residual, momentum, control variates) up to date with what has left the model
 /// since it was written. A residual's file says how many of the run's changes it has seen; so adapting it needs no state of
 /// its own, and a task that is run again adapts the same file to the same bytes.
+///
+/// What is owed to a narrower model's weights is owed at its places: the file names the width's change, and a task of another
+/// width, or of the same with other channels, begins without it.
 struct ResidualAdaptation {
     /// Says in a residual's metadata how many of the run's changes it has seen; left out when none.
     static let metadataKey = "pleach.changes"
+    /// Names the change that made the model narrower; left out for the whole model's.
+    static let widthKey = "pleach.width"
 
     private let blobs: BlobStore
     private let residual: Digest?
     /// What it has not seen, the oldest first.
     private let unseen: ArraySlice<KeptChange>
 
-    init(_ residual: Digest?, changes: [KeptChange], blobs: BlobStore) throws {
+    /// - Parameter width: of the model whose task it is adapted for; nil is the whole.
+    init(_ residual: Digest?, changes: [KeptChange], width: ModelWidth? = nil, blobs: BlobStore) {
         self.blobs = blobs
-        guard let residual, !changes.isEmpty, blobs.contains(residual) else {
+        // One that cannot be read is told of, and left out, when the task runs.
+        guard let residual, blobs.contains(residual),
+            let file = try? SafetensorsFile(blobs.map(residual), path: "residual \(residual)")
+        else {
             self.residual = residual
             unseen = []
             return
         }
-        let file = try SafetensorsFile(blobs.map(residual), path: "residual \(residual)")
         let seen = file.metadata[Self.metadataKey].flatMap { Int($0) } ?? 0
-        unseen = seen >= 0 && seen <= changes.count ? changes[seen...] : changes[...]
+        let unseen = seen >= 0 && seen <= changes.count ? changes[seen...] : changes[...]
+        let own = file.metadata[Self.widthKey]
+        // A change of the whole model's structure says nothing of a part's places.
+        guard own == width?.change.digest.hex, own == nil || unseen.isEmpty else {
+            self.residual = nil
+            self.unseen = []
+            return
+        }
+        self.unseen = unseen
         self.residual = residual
     }
 
-    /// The metadata of a file that has seen all of these.
-    static func metadata(seen changes: Int) -> [String: String] {
-        changes == 0 ? [:] : [metadataKey: String(changes)]
+    /// The metadata of a file that has seen so many, of a model of that width.
+    static func metadata(seen changes: Int, width: ModelWidth? = nil) -> [String: String] {
+        var metadata = changes == 0 ? [:] : [metadataKey: String(changes)]
+        if let width { metadata[widthKey] = width.change.digest.hex }
+        return metadata
     }
 
     /// What adapting reads: the changes, and the graph that the first of them applies to.

@@ -89,7 +89,7 @@ extension TaskRunner {
             statistics: ModelStatistics(names: model.graph.statisticNames, pairs: model.graph.batchStatistics))
         let encoded = try encoder.encode(
             trained, since: model.snapshot, digest: model.digest, owed: residual, control: control,
-            changes: offer.changes.count)
+            metadata: ResidualAdaptation.metadata(seen: offer.changes.count, width: offer.work.width))
         var metrics = metrics
         metrics.density = encoded.density
         metrics.bitsPerWeight = encoded.bitsPerWeight

@@ -45,7 +45,8 @@ final class TaskRunner {
         for reference in offer.work.snapshots { missing += try shelf.missing(for: reference) }
         missing += offer.work.blobs.filter { !blobs.contains($0.digest) }
         if case .train = offer.work {
-            let adaptation = try ResidualAdaptation(residual, changes: offer.changes, blobs: blobs)
+            let adaptation = ResidualAdaptation(
+                residual, changes: offer.changes, width: offer.work.width, blobs: blobs)
             missing += adaptation.needed.filter { !blobs.contains($0.digest) }
         }
         // A graph, say, that several snapshots share.
@@ -61,6 +62,8 @@ final class TaskRunner {
             _ = try shelf.open(reference)
             needed.append(reference.snapshot.digest)
         }
+        // A damaged one is moved aside, and then missing.
+        if let width = offer.work.width { _ = try blobs.get(width.change.digest) }
         // Last, because the shelf keeps the last one open until the task runs.
         _ = try shelf.open(offer.snapshot)
         needed.append(offer.snapshot.snapshot.digest)
@@ -73,18 +76,24 @@ final class TaskRunner {
     ) throws -> (submission: Submission, residual: Digest?) {
         let started = ContinuousClock.now
         damage = DamageReport()
-        let model = try shelf.open(offer.snapshot)
+        var model = try shelf.open(offer.snapshot)
         defer { shelf.close() }
+        if let width = offer.work.width {
+            // So that the whole model goes as soon as the part is made.
+            shelf.close()
+            model = try model.narrowed(to: width, from: blobs)
+        }
         let pace = Pace(progress: progress, isCancelled: isCancelled)
         var residual = residual
         if case .train = offer.work {
-            residual = try ResidualAdaptation(residual, changes: offer.changes, blobs: blobs)
-                .adapted(changes: offer.changes)
+            residual = try ResidualAdaptation(
+                residual, changes: offer.changes, width: offer.work.width, blobs: blobs
+            ).adapted(changes: offer.changes)
         }
         var result: (blob: BlobReference?, residual: Digest?, metrics: TaskMetrics)
         switch offer.work {
         case _ where echoes: result = try echo(model, offer: offer, residual: residual)
-        case .train(let recipe, let teacher, let control):
+        case .train(let recipe, let teacher, let control, _):
             result = try train(
                 model, recipe, teacher: teacher, control: control, offer: offer, residual: residual, pace: pace)
         case .score(let request, let decision):
@@ -96,7 +105,9 @@ final class TaskRunner {
         }
         result.metrics.seconds = (ContinuousClock.now - started) / .seconds(1)
         result.metrics.peakBytes = ProcessMemory.peakBytes
-        return (Submission(round: offer.round, blob: result.blob, metrics: result.metrics), result.residual)
+        let submission = Submission(
+            round: offer.round, blob: result.blob, metrics: result.metrics, width: offer.work.width?.share)
+        return (submission, result.residual)
     }
 
     func store(_ bytes: [UInt8]) throws -> BlobReference {

@@ -74,9 +74,9 @@ final class TaskThread: Sendable {
         }
         for blob in offer.work.blobs { keep.insert(blob.digest) }
         // A residual is adapted when the next task changes weights.
-        for blob in try ResidualAdaptation(memory.residual, changes: offer.changes, blobs: blobs).needed {
-            keep.insert(blob.digest)
-        }
+        let adaptation = ResidualAdaptation(
+            memory.residual, changes: offer.changes, width: offer.work.width, blobs: blobs)
+        for blob in adaptation.needed { keep.insert(blob.digest) }
         try blobs.garbageCollect(keeping: keep)
     }
 

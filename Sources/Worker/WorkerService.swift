@@ -15,6 +15,8 @@ public struct WorkerOptions: Sendable {
     public var name: String
     public var state: String
     public var threads: Int
+    /// How wide a model it can train, as a share of the channels: above 0, at most 1.
+    public var strength: Double
     /// How long to try to reach the coordinator before giving up.
     public var patienceSeconds: Double
     /// Largest blob in either direction.
@@ -24,7 +26,7 @@ public struct WorkerOptions: Sendable {
 
     public init(
         coordinator: String, serverKey: String, data: DataSpec, name: String, state: String, threads: Int,
-        patienceSeconds: Double, blobBytes: Int = 4 << 30, echoes: Bool = false
+        strength: Double = 1, patienceSeconds: Double, blobBytes: Int = 4 << 30, echoes: Bool = false
     ) {
         self.coordinator = coordinator
         self.serverKey = serverKey
@@ -32,6 +34,7 @@ public struct WorkerOptions: Sendable {
         self.name = name
         self.state = state
         self.threads = threads
+        self.strength = strength
         self.patienceSeconds = patienceSeconds
         self.blobBytes = blobBytes
         self.echoes = echoes
@@ -73,7 +76,8 @@ public actor WorkerService {
             hello: Hello(
                 software: softwareVersion, trainingSamples: data.training.count, testSamples: data.test.count,
                 classes: data.training.classCount,
-                sampleShape: data.training.sampleShape.dimensions, threads: options.threads),
+                sampleShape: data.training.sampleShape.dimensions, threads: options.threads,
+                strength: options.strength),
             memory: recovered.memory, canSubmit: recovered.canSubmit, held: store.heldSnapshots(),
             patienceSeconds: options.patienceSeconds, at: 0)
     }

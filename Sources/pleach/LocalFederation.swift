@@ -112,7 +112,8 @@ final class LocalFederation {
             [
                 "worker", "--coordinator", endpoint, "--server-key", options.state + "/keys/server.key", "--data",
                 shards[index].description, "--name", Self.workerName(index), "--state", state, "--threads",
-                String(plan.fleet.threads), "--device", device, "--patience", "30", "--quiet",
+                String(plan.fleet.threads), "--strength", String(plan.fleet.strength(ofWorker: index)), "--device",
+                device, "--patience", "30", "--quiet",
                 "--exit-with-standard-input",
             ], log: state + "/output.log")
     }

@@ -33,6 +33,9 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Threads of libtorch.")
     var threads = 1
 
+    @Option(help: "How wide a model this machine can train, as a share of the channels; plans with widths ask for it.")
+    var strength = 1.0
+
     @OptionGroup var engine: EngineOptions
 
     @Option(help: "Seconds to look for the coordinator before giving up.")
@@ -68,6 +71,7 @@ struct WorkerCommand: AsyncParsableCommand {
     func run() async throws {
         try await exitingOnError {
             guard threads > 0, patience > 0 else { throw ValidationError("--threads and --patience must be positive") }
+            guard strength > 0, strength <= 1 else { throw ValidationError("--strength must be above 0 and at most 1") }
             try engine.apply()
             let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
             let logBytes = try size(logSize, "--log-size", 64 << 10...1 << 40)
@@ -77,7 +81,7 @@ struct WorkerCommand: AsyncParsableCommand {
             let service = try WorkerService(
                 WorkerOptions(
                     coordinator: coordinator, serverKey: serverKey, data: spec, name: name, state: state,
-                    threads: threads, patienceSeconds: patience,
+                    threads: threads, strength: strength, patienceSeconds: patience,
                     blobBytes: try size(blobLimit, "--blob-limit", 1 << 20...MessageLimits.blobBytes)),
                 sink: { console.take($0) })
             console.note("worker \(name), public key \(service.publicKey)")

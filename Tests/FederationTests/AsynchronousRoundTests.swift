@@ -142,7 +142,7 @@ struct AsynchronousRoundTests {
         let facts = Self.accepted(Self.contribute(&machine, "c", round: 0, at: 4))
         var restarted = CoordinatorMachine(history: machine.history)
         let restored = restarted.receive(.started, at: 0).compactMap { action -> [ContributionFacts]? in
-            if case .openFold(_, 1, _, let restoring) = action { restoring } else { nil }
+            if case .openFold(_, 1, _, let restoring, _) = action { restoring } else { nil }
         }
         #expect(restored == [facts])
         // A worker that kept working on an old task is heard.

@@ -31,8 +31,9 @@ private let offers: [TaskWork] = [
             labelSmoothing: 0.125,
             clipNorm: 2, clipValue: 3, precision: .bfloat16, proximal: 4, correction: .scaffold),
         teacher: nil, control: ControlReference(previous: reference, reach: 0.75)),
+    .train(TrainingRecipe(), teacher: nil, width: ModelWidth(share: 0.1, change: blob(9))),
     .evaluate(samples: 3, compact: nil, loss: .binary),
-    
+
     .score(
         ScoreRequest(samples: 10, batch: 5, learningRate: 0.5, loss: .binary),
         MaskDecision(
@@ -80,6 +81,9 @@ private let workerMessages: [WorkerMessage] = [
     .heartbeat(round: nil, progress: 0), .heartbeat(round: 3, progress: 0.5),
     .submission(CoordinatorMachineTests.submission(3)),
     .submission(Submission(round: 1, blob: nil, metrics: TaskMetrics(samples: 1))),
+    .submission(Submission(round: 1, blob: blob(2), metrics: TaskMetrics(samples: 1), width: 0.3)),
+    .hello(
+        Hello(software: "1", trainingSamples: 1, classes: 2, sampleShape: [3], threads: 1, strength: 0.25)),
     .submission(Submission(round: 1, blob: nil, metrics: TaskMetrics(samples: 900, damaged: 3, reach: 0.5))),
     .decline(round: 1, reason: "no memory"), .goodbye(reason: "bye"),
 ]
@@ -128,7 +132,13 @@ func workerMessagesSurviveTheWire(message: WorkerMessage) throws {
         { $0.labelSmoothing = 1 },
         { $0.labelSmoothing = .nan }, { $0.clipNorm = -1 }, { $0.clipValue = .infinity }, { $0.precision = 2 },
         { $0.proximal = -1 }, { $0.proximal = .nan }, { $0.correction = 2 }, { $0.control.reach = 0 },
-        { $0.control.reach = .nan }, { $0.control.reach = 1e300 }, { $0.control.previous.route.append(.init()) },
+        { $0.control.reach = .nan }, { $0.control.reach = 1e300 }, { $0.width = 0.5 },
+        { $0.width = -0.5 }, { $0.width = .nan }, { $0.width = 1.5 },
+        {
+            $0.width = 0.5
+            $0.change = digest(1).data
+            $0.correction = 1
+        }, { $0.control.previous.route.append(.init()) },
     ] as [@Sendable (inout Pleach_V1_TrainWork) -> Void])
 func aTrainingTaskThatLiesIsRefused(lie: @Sendable (inout Pleach_V1_TrainWork) -> Void) throws {
     let offer = TaskOffer(
@@ -139,6 +149,23 @@ func aTrainingTaskThatLiesIsRefused(lie: @Sendable (inout Pleach_V1_TrainWork) -
     lie(&message.task.train)
     let bytes: [UInt8] = try message.serializedBytes()
     #expect(throws: MessageError.self) { try CoordinatorMessage(decoding: bytes) }
+}
+
+@Test(arguments: [-1, .nan, .infinity, 1.5]) func aWidthThatLiesIsRefused(width: Double) throws {
+    let submission = Submission(round: 1, blob: blob(2), metrics: TaskMetrics(samples: 1), width: width)
+    var hello = CoordinatorMachineTests.hello
+    hello.strength = width
+    for message in [WorkerMessage.submission(submission), .hello(hello)] {
+        #expect(throws: MessageError.self) { try WorkerMessage(decoding: message.encoded()) }
+    }
+}
+
+/// A worker that knows nothing of widths says nothing, and trains the whole model.
+@Test func aWorkerThatSaysNothingOfItsStrengthHasAllOfIt() throws {
+    var message = try Pleach_V1_WorkerMessage(
+        serializedBytes: WorkerMessage.hello(CoordinatorMachineTests.hello).encoded())
+    message.hello.strength = 0
+    #expect(try WorkerMessage(decoding: message.serializedBytes()) == .hello(CoordinatorMachineTests.hello))
 }
 
 @Test(arguments: [-1, .nan, .infinity, 1e13]) func aReachThatLiesIsRefused(reach: Double) throws {

@@ -16,6 +16,7 @@ struct PlanExtremesTests {
         "workers: 1, lease: 0.1, heartbeat: 0.02, deadline: 0.1, wait: 0.1",
         "workers: 1024, lease: 24h, heartbeat: 12h, deadline: 720h, wait: 720h, overSelect: 1024",
         "workers: 1024, rounds: asynchronous, buffer: 1024, maximumStaleness: 1000",
+        "workers: 8, widths: [1, 0.5, 1e-300], strengths: [1e-300]",
     ]
     static let wires = [
         "density: 1e-300, values: ternary, block: 1, smallElements: 0",
@@ -40,8 +41,9 @@ struct PlanExtremesTests {
             let text =
                 "model: {file: m.onnx}\nseed: 18446744073709551615\nfleet: {\(fleet)}\nwire: {up: {\(wire)}}\n"
                 + "stages:\n\(stages)"
-            // Corrections are for synchronous rounds.
-            guard !(text.contains("scaffold") && text.contains("asynchronous")) else { continue }
+            // Corrections are for synchronous rounds of one model.
+            let refused = text.contains("asynchronous") || text.contains("widths")
+            guard !(text.contains("scaffold") && refused) else { continue }
             let plan = try Plan.parse(text, path: "p", environment: [:])
             var history = RunHistory(plan: plan, records: Self.opening)
             let machine = { CoordinatorMachine(history: history) }
@@ -98,10 +100,18 @@ struct PlanExtremesTests {
         var next = base
         next.version += 1
         next.snapshot.digest = Digest.numbered(next.version)
-        let isNew = if case .evaluate = step { false } else { true }
+        let isNew =
+            switch step {
+            case .evaluate, .nest: false
+            default: true
+            }
+        var outcome = StepOutcome()
+        if case .nest(let shares) = step {
+            outcome.widths = shares.map { ModelWidth(share: $0, change: base.graph) }
+        }
         history.apply(
             .stepFinished(
-                round: nil, stage: history.stageIndex, outcome: StepOutcome(), snapshot: isNew ? next : nil,
+                round: nil, stage: history.stageIndex, outcome: outcome, snapshot: isNew ? next : nil,
                 traffic: StepTraffic(), seconds: 1))
     }
 }

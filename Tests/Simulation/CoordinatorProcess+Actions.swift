@@ -37,9 +37,9 @@ extension SimulatedWorld {
             } else {
                 schedule(.coordinatorEvent(.departed(session: session), life: coordinator.life), in: 0)
             }
-        case .openFold(let rule, let round, let base, let restoring):
+        case .openFold(let rule, let round, let base, let restoring, let widths):
             coordinator.isComputing = false
-            begin(.openFold(rule, round: round, base: base, restoring: restoring))
+            begin(.openFold(rule, round: round, base: base, restoring: restoring, widths: widths))
         case .examine(let facts): begin(.examine(facts))
         case .compute(let computation):
             checkComputation(computation)
@@ -129,7 +129,10 @@ extension SimulatedWorld {
 
     private func calculate(_ job: CoordinatorProcess.Job) -> CoordinatorEvent? {
         switch job {
-        case .openFold(_, let round, let base, let restoring):
+        case .openFold(_, let round, let base, let restoring, let widths):
+            for width in widths where !coordinator.disk.get(width.change.digest) {
+                violate("round \(round) is opened without the change that makes its models narrower")
+            }
             if base.snapshot.digest.content != mirror.snapshots.last {
                 violate("a fold begins on a snapshot of the past")
             }
@@ -188,6 +191,10 @@ extension SimulatedWorld {
             return publish(
                 SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isRewound: false), base,
                 maskEpoch: base.maskEpoch + 1, sparsity: 0.5, moments: base.moments, decision: decision)
+        case .transform(.nest(let shares), let base, _):
+            let widths = SimulatedNumerics.widths(shares, of: base)
+            for width in widths { coordinator.disk.put(width.change.digest) }
+            return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, widths: widths))
         case .transform(.rewind, let base, let source?): return rewind(to: source, base)
         case .transform(let step, _, _): preconditionFailure("\(step) is no transform")
         case .fold(let rule, _, _, let base):
@@ -226,7 +233,9 @@ extension SimulatedWorld {
     private func rewind(to source: StepSource, _ base: SnapshotFacts) -> ComputedStep {
         let earlier = source.snapshot.snapshot.digest
         if !coordinator.disk.get(earlier) { violate("the snapshot to go back to is gone") }
-        for change in source.changes where !coordinator.disk.get(change.digest) { violate("a structure change is gone") }
+        for change in source.changes where !coordinator.disk.get(change.digest) {
+            violate("a structure change is gone")
+        }
         let content = SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isRewound: true)
         var step = publish(content, base, maskEpoch: base.maskEpoch + 1, sparsity: base.sparsity)
         step.snapshot?.isRewound = true
@@ -242,7 +251,8 @@ extension SimulatedWorld {
         let facts = SimulatedNumerics.facts(
             content, after: base, maskEpoch: maskEpoch, sparsity: sparsity, moments: moments, decision: decision)
         for digest in [
-            facts.snapshot.digest, facts.graph.digest, facts.delta?.blob.digest, facts.residual?.digest, facts.moments?.first.digest,
+            facts.snapshot.digest, facts.graph.digest, facts.delta?.blob.digest, facts.residual?.digest,
+            facts.moments?.first.digest,
         ] {
             if let digest { coordinator.disk.put(digest) }
         }

@@ -5,7 +5,8 @@ import Tensors
 struct CoordinatorProcess {
     /// One thing for the numerics thread.
     enum Job {
-        case openFold(FoldRule, round: Int, base: SnapshotFacts, restoring: [ContributionFacts])
+        case openFold(
+            FoldRule, round: Int, base: SnapshotFacts, restoring: [ContributionFacts], widths: [ModelWidth])
         case examine(ContributionFacts)
         case compute(StepComputation)
         case export
@@ -53,7 +54,7 @@ struct CoordinatorProcess {
     /// Makes everything the history has published readable.
     mutating func publish() {
         let history = machine.history
-        shared = Set(history.teachers.values.map(\.digest))
+        shared = Set(history.teachers.values.map(\.digest) + history.widthChanges)
         for facts in history.snapshots {
             shared.insert(facts.snapshot.digest)
             shared.insert(facts.graph.digest)

@@ -17,6 +17,9 @@ struct LedgerMirror {
     private var openServer: (stage: Int, optimizer: ServerOptimizer)?
     /// What that of the newest such round left, and the stage it was of.
     private var moments: (stage: Int, content: ServerMoments)?
+    /// The newest narrower models, and the stage and graph that they are for.
+    private var nesting: (stage: Int, graph: Digest, widths: [ModelWidth])?
+    private var graph: Digest?
     /// Snapshot each round was opened on.
     private var bases: [UInt64] = []
     private var accepted: Set<UInt64> = []
@@ -38,7 +41,9 @@ struct LedgerMirror {
     mutating func commit(_ record: LedgerRecord, world: SimulatedWorld?) -> String? {
         switch record {
         case .runStarted: return nil
-        case .snapshotPublished(let facts): snapshots.append(facts.snapshot.digest.content)
+        case .snapshotPublished(let facts):
+            snapshots.append(facts.snapshot.digest.content)
+            graph = facts.graph.digest
         case .roundOpened(let round, let stage, let task):
             guard openRound == nil, round == roundsOpened else {
                 return
@@ -53,11 +58,16 @@ struct LedgerMirror {
                 openServer = (stage, server)
             }
             bases.append(snapshots.last ?? 0)
+            if task == "train", plan.fleet.hasWidths, nesting?.stage != stage || nesting?.graph != graph {
+                return "round \(round) trains without narrower models that fit"
+            }
         case .contributionAccepted(let facts):
             guard let peer = world?.peerOfName[facts.worker] else { return "\(facts.worker) is unknown" }
             return accept(facts, peer, world)
         case .contributionRefused: break
-        case .stepFinished(let round, _, _, let snapshot, _, _): return finish(round: round, snapshot)
+        case .stepFinished(let round, let stage, let outcome, let snapshot, _, _):
+            if let widths = outcome.widths, let fault = nest(widths, stage: stage, round, snapshot) { return fault }
+            return finish(round: round, snapshot)
         case .stageFinished:
             if openRound != nil { return "a stage ends while a round is open" }
         case .exported, .runFinished:
@@ -95,6 +105,15 @@ struct LedgerMirror {
         return nil
     }
 
+    private mutating func nest(
+        _ widths: [ModelWidth], stage: Int, _ round: Int?, _ snapshot: SnapshotFacts?
+    ) -> String? {
+        guard round == nil, snapshot == nil, let graph else { return "narrower models come with something else" }
+        guard nesting?.stage != stage || nesting?.graph != graph else { return "narrower models are made twice" }
+        nesting = (stage, graph, widths)
+        return nil
+    }
+
     private mutating func finish(round: Int?, _ snapshot: SnapshotFacts?) -> String? {
         guard round == openRound else { return "a step ends round \(round ?? -1) while another is open" }
         if round != nil {
@@ -104,6 +123,7 @@ struct LedgerMirror {
         guard let snapshot, let base = snapshots.last else { return nil }
         let content = snapshot.snapshot.digest.content
         snapshots.append(content)
+        graph = snapshot.graph.digest
         var implied =
             round == nil
             ? SimulatedNumerics.snapshot(after: base, isRewound: snapshot.isRewound)
@@ -119,6 +139,18 @@ struct LedgerMirror {
         return content == implied ? nil : "snapshot \(snapshots.count - 1) is not what the accepted contributions make"
     }
 
+    /// A worker is asked for the width that it can train.
+    private func objection(to work: TaskWork, for peer: Int) -> String? {
+        guard case .train(_, _, _, let width) = work else { return nil }
+        // Who is not honest may say anything of its strength.
+        let strength = WorkerProcess.strength(of: peer)
+        guard peer >= honestWorkers || width?.share ?? 1 == plan.fleet.width(ofStrength: strength) else {
+            return "a task is of another width"
+        }
+        guard let width else { return nil }
+        return nesting?.widths.contains(width) == true ? nil : "a task is of a width that the ledger does not have"
+    }
+
     /// What is wrong with sending this now, or nil.
     func objection(to message: CoordinatorMessage, for peer: Int) -> String? {
         let newest = acceptedRounds[peer] ?? 0
@@ -130,6 +162,7 @@ struct LedgerMirror {
                 return "a task of round \(offer.round) is offered, which is not open"
             }
             guard offer.acceptedRounds <= newest else { return "a task promises a round the ledger does not have" }
+            if let fault = objection(to: offer.work, for: peer) { return fault }
             return offer.snapshot.snapshot.digest.content == snapshots.last ? nil : "a task is of another snapshot"
         case .verdict(let round, true, _):
             return accepted.contains(key(round, peer)) ? nil : "round \(round) is said to be accepted before it is"

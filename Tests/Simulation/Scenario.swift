@@ -50,6 +50,11 @@ public struct SimulationScenario: Sendable {
         hostile = random.chance(0.4) ? (0..<random.integer(1...3)).map { _ in random.pick(HostileKind.allCases) } : []
         rates = Self.rates(&random)
         calmAt = random.between(5, 45)
+        // Of a generator of its own, so that it changes nothing else of a seed.
+        var widths = SeededGenerator(seed: seed, labels: "widths")
+        if !plan.stages.contains(where: \.correctsDrift), widths.chance(0.4) {
+            plan.fleet.widths = widths.chance(0.5) ? [1, 0.5] : [1, 0.5, 0.25]
+        }
     }
 
     /// The same plan and fleet, and nothing goes wrong.
@@ -103,7 +108,8 @@ public struct SimulationScenario: Sendable {
                 stages.append(.train(TrainPlan(rounds: random.integer(1...3), recipe: recipe, server: server)))
             case 2:
                 let teacher = index > 0 && random.chance(0.7) ? TeacherSource.stage(0) : .file("teacher.onnx")
-                stages.append(.distill(DistillPlan(rounds: random.integer(1...2), teacher: TeacherPlan(source: teacher))))
+                stages.append(
+                    .distill(DistillPlan(rounds: random.integer(1...2), teacher: TeacherPlan(source: teacher))))
             case 3:
                 stages.append(
                     .prune(
@@ -138,5 +144,12 @@ public struct SimulationScenario: Sendable {
         rates.blows = Blow.allCases.filter { _ in random.chance(0.5) }
         rates.maximumDelay = random.magnitude(0.002, 1)
         return rates
+    }
+}
+
+extension StagePlan {
+    /// Which excludes widths.
+    fileprivate var correctsDrift: Bool {
+        if case .train(let plan) = self { plan.recipe.correction != .none } else { false }
     }
 }

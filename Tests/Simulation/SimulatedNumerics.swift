@@ -48,7 +48,7 @@ enum SimulatedNumerics {
     static func share(of facts: ContributionFacts, worker: Int) -> UInt64 {
         mixed(
             UInt64(worker), UInt64(facts.round), facts.submission.blob?.digest.content ?? 0, UInt64(facts.weight),
-            UInt64(facts.fullWeight))
+            UInt64(facts.fullWeight), facts.width.bitPattern)
     }
 
     /// The snapshot that a sum of shares makes of its base.
@@ -56,6 +56,16 @@ enum SimulatedNumerics {
 
     /// What a mask, or the way back to early weights, makes of a snapshot.
     static func snapshot(after base: UInt64, isRewound: Bool) -> UInt64 { mixed(base, isRewound ? 19 : 12) }
+    /// The narrower versions of a snapshot's model.
+    static func widths(_ shares: [Double], of base: SnapshotFacts) -> [ModelWidth] {
+        shares.map { share in
+            ModelWidth(
+                share: share,
+                change: reference(mixed(base.snapshot.digest.content, base.graph.digest.content, share.bitPattern), 300)
+            )
+        }
+    }
+
     static func graph(of snapshot: UInt64) -> UInt64 { mixed(snapshot, 20) }
 
     static func delta(to snapshot: UInt64) -> UInt64 { mixed(snapshot, 13) }
@@ -77,9 +87,10 @@ enum SimulatedNumerics {
         var work: UInt64
         var isTraining = false
         switch offer.work {
-        case .train(let recipe, let teacher, let control):
+        case .train(let recipe, let teacher, let control, let width):
             isTraining = true
             work = mixed(1, recipe.learningRate.bitPattern, recipe.part.lowerBound.bitPattern)
+            if let width { work = mixed(work, width.change.digest.content) }
             if let control { work = mixed(work, control.previous.snapshot.digest.content, control.reach.bitPattern) }
             switch teacher?.source {
             case .snapshot(let reference)?: work = mixed(work, reference.snapshot.digest.content)

@@ -77,6 +77,7 @@ extension RunHistory {
         if stageIndex != other.stageIndex || step != other.step || stageSnapshots != other.stageSnapshots {
             return "stage"
         }
+        if nestings != other.nestings || widthsInUse != other.widthsInUse { return "list of widths" }
         if openRound != other.openRound || roundBases != other.roundBases { return "open round" }
         if roundsClosed != other.roundsClosed || acceptedRounds != other.acceptedRounds { return "list of rounds" }
         if summaries != other.summaries || traffic != other.traffic || seconds != other.seconds { return "summary" }

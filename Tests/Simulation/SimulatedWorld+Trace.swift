@@ -18,7 +18,7 @@ extension SimulatedWorld {
         switch action {
         case .commit(let records): "commit " + records.map(describe).joined(separator: ", ")
         case .send(let message, let session): "send to session \(session.value): \(describe(message))"
-        case .openFold(_, let round, _, let restoring): "open fold of round \(round), restoring \(restoring.count)"
+        case .openFold(_, let round, _, let restoring, _): "open fold of round \(round), restoring \(restoring.count)"
         case .examine(let facts): "examine round \(facts.round) of \(facts.worker)"
         case .compute(.fold(_, let round, let contributions, _)):
             "compute round \(round) from " + contributions.map { "\($0.worker)/\($0.round)" }.joined(separator: " ")

@@ -16,7 +16,7 @@ extension SimulatedWorld {
         worker.cancelled = []
         worker.fetchedWhole = []
         worker.machine = WorkerMachine(
-            hello: WorkerProcess.hello(worker.samples), memory: worker.memory,
+            hello: WorkerProcess.hello(worker.samples, strength: worker.strength), memory: worker.memory,
             held: worker.heldFile.filter { worker.disk.contains($0) }, patienceSeconds: random.magnitude(10, 300),
             at: worker.clock.local(now))
         tell("\(worker.name) starts")
@@ -198,7 +198,10 @@ extension SimulatedWorld {
         let missing = missing(offer, worker)
         if !missing.isEmpty { return .missing(round: offer.round, blobs: missing) }
         guard !worker.disk.isFull(at: now) else { return fullDisk(.fullDiskAtFetch) }
-        func opens() -> Bool { offer.work.snapshots.allSatisfy { worker.open($0) } && worker.open(offer.snapshot) }
+        func opens() -> Bool {
+            offer.work.snapshots.allSatisfy { worker.open($0) } && worker.open(offer.snapshot)
+                && offer.work.width.map { worker.disk.get($0.change.digest) } ?? true
+        }
         if !opens() {
             // What was on this disk is of no use: ask for it anew, or build it from its recipe.
             let missing = self.missing(offer, worker)
@@ -229,6 +232,9 @@ extension SimulatedWorld {
         var isTraining = false
         if case .train = offer.work { isTraining = true }
         if isTraining, let residual, !worker.disk.get(residual) { violate("the residual of \(worker.name) is gone") }
+        if let width = offer.work.width, !worker.disk.get(width.change.digest) {
+            return .taskFailed(round: offer.round, reason: "the change that makes the model narrower is damaged")
+        }
         guard !worker.disk.isFull(at: now) else { return fullDisk(.fullDiskAtResult) }
         let (content, made) = SimulatedNumerics.result(offer, shard: worker.shard, residual: residual?.content ?? 0)
         let metrics = TaskMetrics(
@@ -247,7 +253,9 @@ extension SimulatedWorld {
             next = .simulated(truth.nextResidual)
             worker.disk.put(.simulated(truth.nextResidual))
         }
-        return .taskFinished(Submission(round: offer.round, blob: blob, metrics: metrics), residual: next)
+        let submission = Submission(
+            round: offer.round, blob: blob, metrics: metrics, width: offer.work.width?.share)
+        return .taskFinished(submission, residual: next)
     }
 
     private func fullDisk(_ fault: SimulatedFault) -> WorkerEvent {

@@ -23,6 +23,8 @@ final class WorkerProcess {
     /// Whether a recipe gives the same bytes here as on the coordinator.
     let buildsSameBytes: Bool
     let taskSeconds: Double
+    /// Of every width that a plan may have.
+    let strength: Double
 
     // Durable.
     var memory = WorkerMemory()
@@ -50,15 +52,19 @@ final class WorkerProcess {
         shard = mixed(UInt64(index), 21)
         buildsSameBytes = random.chance(0.8)
         taskSeconds = random.magnitude(0.05, 3)
+        strength = Self.strength(of: index)
         clock = SimulatedClock(bornAt: 0, random: &random)
         machine = WorkerMachine(
-            hello: Self.hello(samples), memory: memory, held: [], patienceSeconds: 1, at: clock.local(0))
+            hello: Self.hello(samples, strength: strength), memory: memory, held: [], patienceSeconds: 1,
+            at: clock.local(0))
     }
 
-    static func hello(_ samples: Int) -> Hello {
+    static func strength(of index: Int) -> Double { [1, 0.5, 0.3, 0.1][index % 4] }
+
+    static func hello(_ samples: Int, strength: Double = 1) -> Hello {
         Hello(
             software: "simulated", trainingSamples: samples, testSamples: samples, classes: 2, sampleShape: [],
-            threads: 1)
+            threads: 1, strength: strength)
     }
 
     // MARK: Shelf

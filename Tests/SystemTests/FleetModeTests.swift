@@ -42,6 +42,33 @@ struct FleetModeTests {
         #expect(log.contains("\"staleness\":"), "nobody was ever late")
     }
 
+    /// Full models and parts of them in one fold, before and after the model has become smaller.
+    @Test func workersOfDifferentStrengthTrainDifferentWidths() async throws {
+        let folder = try ScratchFolder()
+        let plan = Self.plan("workers: 3, widths: [1, 0.5, 0.25], strengths: [1, 0.6, 0.1]", rounds: 8, epochs: 1)
+            .replacingOccurrences(of: "width: 4", with: "width: 8")
+            .replacingOccurrences(of: "samples=600", with: "samples=1200")
+            .replacingOccurrences(
+                of: "{sparsity: 0.5, steps: 1,",
+                with: "{granularity: channel, criterion: l2, multiple: 1, sparsity: 0.5, steps: 1,")
+        let state = folder.path + "/state"
+        let (status, text) = try await PleachProcess.run([
+            "run", try folder.file("plan.yaml", plan), "--state", state,
+        ])
+        #expect(status == 0, "\(text)")
+        let log = try String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)
+        let accepted = log.split(separator: "\n").filter { $0.contains("\"event\":\"contribution.accepted\"") }
+        for (worker, width) in [("worker-1", nil), ("worker-2", "0.5"), ("worker-3", "0.25")] as [(String, String?)] {
+            let own = accepted.filter { $0.contains("\"worker\":\"\(worker)\"") }
+            let narrow = own.filter { $0.contains("\"width\":") }
+            // Evaluations are of the whole model.
+            #expect(own.count == 8 + 1 + 1 + 1 && narrow.count == (width == nil ? 0 : 8 + 1))
+            #expect(narrow.allSatisfy { $0.contains("\"width\":\(width ?? "")") })
+        }
+        let report = try FederationRunTests.report(folder, "state")
+        #expect(try #require(report["accuracyAfter"] as? Double) > 0.3, "ten classes: chance is 0.1")
+    }
+
     @Test func overSelectedWorkersAreToldToStopAndTheRunEndsForAll() async throws {
         let folder = try ScratchFolder()
         let path = try folder.file("plan.yaml", Self.plan("workers: 2, overSelect: 1"))

@@ -105,14 +105,14 @@ struct StructureTests {
         try hold(graph, change)
         let residual = try residual()
         let changes = [KeptChange.structure(change, graph: graph)]
-        let adaptation = try ResidualAdaptation(residual, changes: changes, blobs: bench.worker)
+        let adaptation = ResidualAdaptation(residual, changes: changes, blobs: bench.worker)
         #expect(adaptation.needed == [graph, change])
         let adapted = try #require(try adaptation.adapted(changes: changes))
         let layout = try SnapshotFile(bench.coordinator.map(smaller.snapshot.digest), path: "smaller").layout
         let expected = Dictionary(uniqueKeysWithValues: layout.entries.map { ($0.name, $0.shape) })
         #expect(try shapes(of: adapted) == expected)
         // What has seen the change stays as it is.
-        let again = try ResidualAdaptation(adapted, changes: changes, blobs: bench.worker)
+        let again = ResidualAdaptation(adapted, changes: changes, blobs: bench.worker)
         #expect(again.needed.isEmpty)
         #expect(try again.adapted(changes: changes) == adapted)
     }
@@ -120,15 +120,16 @@ struct StructureTests {
     @Test func nothingIsOwedToWeightsThatWerePutBack() throws {
         let residual = try residual()
         let changes = [KeptChange.structure(change, graph: graph), .rewound]
-        let adaptation = try ResidualAdaptation(residual, changes: changes, blobs: bench.worker)
+        let adaptation = ResidualAdaptation(residual, changes: changes, blobs: bench.worker)
         #expect(adaptation.needed.isEmpty)
         #expect(try adaptation.adapted(changes: changes) == nil)
     }
 
     @Test func withoutChangesAResidualIsNotTouched() throws {
         let residual = try residual()
-        let adaptation = try ResidualAdaptation(residual, changes: [], blobs: bench.worker)
+        let adaptation = ResidualAdaptation(residual, changes: [], blobs: bench.worker)
         #expect(try adaptation.adapted(changes: []) == residual)
-        #expect(try ResidualAdaptation(nil, changes: [.rewound], blobs: bench.worker).adapted(changes: [.rewound]) == nil)
+        #expect(
+            try ResidualAdaptation(nil, changes: [.rewound], blobs: bench.worker).adapted(changes: [.rewound]) == nil)
     }
 }

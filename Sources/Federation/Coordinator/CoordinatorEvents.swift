@@ -95,8 +95,10 @@ public enum CoordinatorAction: Sendable, Equatable {
     case commit([LedgerRecord])
     case send(CoordinatorMessage, SessionID)
     case fetch(BlobReference, SessionID)
-    /// Starts an empty accumulator for a round and folds what was accepted before a restart.
-    case openFold(FoldRule, round: Int, base: SnapshotFacts, restoring: [ContributionFacts])
+    /// Starts an empty accumulator for a round and folds what was accepted before a restart. `widths` are those that
+    /// contributions may have beside the whole model's.
+    case openFold(
+        FoldRule, round: Int, base: SnapshotFacts, restoring: [ContributionFacts], widths: [ModelWidth] = [])
     /// Decodes, checks and folds one contribution; answered by `examined`.
     case examine(ContributionFacts)
     /// Answered by `stepComputed` or `failed`.

@@ -74,6 +74,9 @@ extension CoordinatorMachine {
     private func objection(to submission: Submission, step: Step, hello: Hello?) -> String? {
         let needsBlob = if case .evaluate = step { false } else { true }
         if needsBlob != (submission.blob != nil) { return "the task's result is of the wrong kind" }
+        if let width = submission.width, !history.widthsInUse.contains(where: { $0.share == width }) {
+            return "the result is of a model of width \(width), which the round has not"
+        }
         if let blob = submission.blob, let base = history.snapshot {
             // A dense float32 update is about as large as the snapshot; histograms have their own bound.
             let limit = min(plan.limits.blobBytes, 2 * base.snapshot.byteCount + (8 << 20))

@@ -106,6 +106,7 @@ extension CoordinatorMachine {
                 "ageSeconds": .double(now - lease.assignedAt),
             ])
         if facts.countedIn != facts.round { event.fields.append(("staleness", .int(facts.countedIn - facts.round))) }
+        if facts.width < 1 { event.fields.append(("width", .double(facts.width))) }
         if metrics.damaged > 0 {
             event.fields.append(("damaged", .int(metrics.damaged)))
             event.level = .warning

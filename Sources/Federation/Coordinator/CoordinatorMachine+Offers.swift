@@ -10,19 +10,27 @@ extension CoordinatorMachine {
             round: round, leaseSeconds: plan.fleet.leaseSeconds, seed: seed.next(),
             snapshot: reference(to: current, held: held), scheme: plan.wire.up,
             acceptedRounds: history.acceptedRounds[worker] ?? 0, retain: retained, changes: history.changes,
-            work: work(step, held: held))
+            work: work(step, worker: worker, held: held))
     }
 
-    private func work(_ step: Step, held: [Digest]) -> TaskWork {
+    private func work(_ step: Step, worker: String, held: [Digest]) -> TaskWork {
         switch step {
         case .train(let recipe, let teacher, _):
             return .train(
-                recipe, teacher: teacher.map { self.teacher($0, held: held) }, control: control(recipe, held: held))
+                recipe, teacher: teacher.map { self.teacher($0, held: held) }, control: control(recipe, held: held),
+                width: width(of: worker))
         case .score(let request, let decision): return .score(request, decision)
         case .calibrate(let samples, _, _): return .calibrate(samples: samples)
         case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact, loss: lossInUse)
-        case .decideMask, .rewind: preconditionFailure("\(step) needs no worker")
+        case .decideMask, .rewind, .nest: preconditionFailure("\(step) needs no worker")
         }
+    }
+
+    /// The narrower model that a worker is strong enough for; nil for the whole one.
+    private func width(of worker: String) -> ModelWidth? {
+        let strength = sessions.values.first { $0.worker == worker }?.hello.strength ?? 1
+        let share = plan.fleet.width(ofStrength: strength)
+        return history.widthsInUse.first { $0.share == share }
     }
 
     /// What the model was trained for last, as far as the plan says it.

@@ -10,7 +10,8 @@ extension CoordinatorMachine {
             lastWaitingLogAt = now
             actions.append(
                 .openFold(
-                    fold, round: round.number, base: base, restoring: round.accepted.sorted(by: Self.inFoldOrder)))
+                    fold, round: round.number, base: base, restoring: round.accepted.sorted(by: Self.inFoldOrder),
+                    widths: history.widthsInUse))
             return actions + closeIfComplete(at: now)
         }
         if history.stageIndex == 0, history.step != nil, history.roundsOpened == 0 {
@@ -47,7 +48,8 @@ extension CoordinatorMachine {
         lastProgressAt = now
         lastWaitingLogAt = now
         actions.append(commit([.roundOpened(round: number, stage: history.stageIndex, task: task)]))
-        actions.append(.openFold(fold, round: number, base: base, restoring: []))
+        actions.append(
+            .openFold(fold, round: number, base: base, restoring: [], widths: history.widthsInUse))
         actions.append(
             .log(
                 LogEvent(

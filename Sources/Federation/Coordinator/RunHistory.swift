@@ -39,6 +39,15 @@ public struct RoundSummary: Sendable, Equatable {
     public var density: Double?
 }
 
+/// The narrower models of some training rounds.
+public struct Nesting: Sendable, Equatable {
+    public var stage: Int
+    /// What they are narrower versions of.
+    public var graph: Digest
+    /// The widest first.
+    public var widths: [ModelWidth]
+}
+
 /// What one stage did.
 public struct StageSummary: Sendable, Equatable {
     public var kind: String
@@ -89,7 +98,11 @@ public struct RunHistory: Sendable {
     public private(set) var isFinished = false
     /// What workers must adapt what they keep to.
     public private(set) var changes: [KeptChange] = []
+    /// What narrower models were made of, the newest last.
+    public private(set) var nestings: [Nesting] = []
     private var stage: (any Stage)?
+    /// The stage's step that waits for narrower models.
+    private var postponed: Step?
 
     public init(plan: Plan) { self.plan = plan }
 
@@ -152,7 +165,26 @@ public struct RunHistory: Sendable {
                 kind: stagePlan.kind, accuracyBefore: accuracy, sparsity: snapshot.sparsity, bytesBefore: bytes,
                 bytesAfter: bytes))
         stage = stagePlan.makeStage(sparsity: snapshot.sparsity, size: snapshot.size)
-        step = stage?.next()
+        begin(stage?.next())
+    }
+
+    /// Goes on to what the stage asks for, after a step that decides its widths if there are none that fit: channels are
+    /// chosen anew for each stage's training, and where what can be chosen from has changed.
+    private mutating func begin(_ next: Step?) {
+        guard case .train? = next, plan.fleet.hasWidths, let snapshot,
+            nestings.last?.stage != stageIndex || nestings.last?.graph != snapshot.graph.digest
+        else {
+            step = next
+            return
+        }
+        postponed = next
+        step = .nest(widths: Array(plan.fleet.widths.dropFirst()))
+    }
+
+    /// The narrower models that the step in progress may train.
+    public var widthsInUse: [ModelWidth] {
+        guard case .train? = step, let nesting = nestings.last, nesting.stage == stageIndex else { return [] }
+        return nesting.widths
     }
 
     private mutating func finishStep(
@@ -171,8 +203,17 @@ public struct RunHistory: Sendable {
         self.seconds += seconds
         if isRound { roundsClosed += 1 }
         openRound = nil
+        if case .nest? = step {
+            if let current = self.snapshot {
+                nestings.append(
+                    Nesting(stage: stageIndex, graph: current.graph.digest, widths: outcome.widths ?? []))
+            }
+            step = postponed
+            postponed = nil
+            return
+        }
         stage?.stepFinished(outcome)
-        step = stage?.next()
+        begin(stage?.next())
     }
 
     private mutating func note(_ snapshot: SnapshotFacts, after previous: SnapshotFacts?) {
@@ -239,6 +280,9 @@ extension RunHistory {
         return obsolete.filter { !needed.contains($0) }
     }
 
+    /// What narrower models have not: small, and kept to the end as structure changes are.
+    public var widthChanges: [Digest] { nestings.flatMap { $0.widths.map(\.change.digest) } }
+
     /// Every blob that the run still needs: kept snapshots, graphs, deltas, the residual, teachers, the compact model,
     /// and the contributions of the open round.
     public var namedBlobs: Set<Digest> {
@@ -250,6 +294,7 @@ extension RunHistory {
             if let digest { digests.insert(digest) }
         }
         digests.formUnion(teachers.values.map(\.digest))
+        digests.formUnion(widthChanges)
         digests.formUnion(openRound?.accepted.compactMap { $0.submission.blob?.digest } ?? [])
         return digests
     }

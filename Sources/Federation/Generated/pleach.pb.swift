@@ -202,6 +202,9 @@ nonisolated struct Pleach_V1_Hello: Sendable {
 
   var testSamples: UInt64 = 0
 
+  /// How wide a model it can train, as a share of the channels, 0 to 1; 0 is 1, the whole.
+  var strength: Double = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -677,6 +680,23 @@ nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
   /// Clears the value of `control`. Subsequent reads from it will return its default value.
   mutating func clearControl() {_uniqueStorage()._control = nil}
 
+  /// A narrower model that is to be trained: its share of the channels (0 is the whole model), and the structure change that
+  /// says which it has not (session.md).
+  var width: Double {
+    get {_storage._width}
+    set {_uniqueStorage()._width = newValue}
+  }
+
+  var change: Data {
+    get {_storage._change}
+    set {_uniqueStorage()._change = newValue}
+  }
+
+  var changeByteCount: UInt64 {
+    get {_storage._changeByteCount}
+    set {_uniqueStorage()._changeByteCount = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1063,6 +1083,9 @@ nonisolated struct Pleach_V1_Submission: Sendable {
   /// Clears the value of `metrics`. Subsequent reads from it will return its default value.
   mutating func clearMetrics() {self._metrics = nil}
 
+  /// As in TrainWork: of the model that was trained; 0 is the whole.
+  var width: Double = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1434,7 +1457,7 @@ nonisolated extension Pleach_V1_CoordinatorMessage: SwiftProtobuf.Message, Swift
 
 nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Hello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_version\0\u{3}maximum_version\0\u{1}software\0\u{3}training_samples\0\u{1}classes\0\u{3}sample_shape\0\u{1}threads\0\u{3}test_samples\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_version\0\u{3}maximum_version\0\u{1}software\0\u{3}training_samples\0\u{1}classes\0\u{3}sample_shape\0\u{1}threads\0\u{3}test_samples\0\u{1}strength\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1450,6 +1473,7 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 6: try { try decoder.decodeRepeatedUInt64Field(value: &self.sampleShape) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.threads) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.testSamples) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.strength) }()
       default: break
       }
     }
@@ -1480,6 +1504,9 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.testSamples != 0 {
       try visitor.visitSingularUInt64Field(value: self.testSamples, fieldNumber: 8)
     }
+    if self.strength.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.strength, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1492,6 +1519,7 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.sampleShape != rhs.sampleShape {return false}
     if lhs.threads != rhs.threads {return false}
     if lhs.testSamples != rhs.testSamples {return false}
+    if lhs.strength != rhs.strength {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2060,7 +2088,7 @@ nonisolated extension Pleach_V1_Control: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TrainWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{1}teacher\0\u{1}schedule\0\u{1}warmup\0\u{3}step_every\0\u{3}step_factor\0\u{1}start\0\u{1}end\0\u{1}nesterov\0\u{1}decay\0\u{1}loss\0\u{3}label_smoothing\0\u{3}clip_norm\0\u{3}clip_value\0\u{1}accumulate\0\u{1}precision\0\u{1}proximal\0\u{1}correction\0\u{1}control\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{1}teacher\0\u{1}schedule\0\u{1}warmup\0\u{3}step_every\0\u{3}step_factor\0\u{1}start\0\u{1}end\0\u{1}nesterov\0\u{1}decay\0\u{1}loss\0\u{3}label_smoothing\0\u{3}clip_norm\0\u{3}clip_value\0\u{1}accumulate\0\u{1}precision\0\u{1}proximal\0\u{1}correction\0\u{1}control\0\u{1}width\0\u{1}change\0\u{3}change_byte_count\0")
 
   fileprivate class _StorageClass {
     var _epochs: Double = 0
@@ -2087,6 +2115,9 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
     var _proximal: Double = 0
     var _correction: UInt32 = 0
     var _control: Pleach_V1_Control? = nil
+    var _width: Double = 0
+    var _change: Data = Data()
+    var _changeByteCount: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2121,6 +2152,9 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       _proximal = source._proximal
       _correction = source._correction
       _control = source._control
+      _width = source._width
+      _change = source._change
+      _changeByteCount = source._changeByteCount
     }
   }
 
@@ -2163,6 +2197,9 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         case 22: try { try decoder.decodeSingularDoubleField(value: &_storage._proximal) }()
         case 23: try { try decoder.decodeSingularUInt32Field(value: &_storage._correction) }()
         case 24: try { try decoder.decodeSingularMessageField(value: &_storage._control) }()
+        case 25: try { try decoder.decodeSingularDoubleField(value: &_storage._width) }()
+        case 26: try { try decoder.decodeSingularBytesField(value: &_storage._change) }()
+        case 27: try { try decoder.decodeSingularUInt64Field(value: &_storage._changeByteCount) }()
         default: break
         }
       }
@@ -2247,6 +2284,15 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       try { if let v = _storage._control {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
       } }()
+      if _storage._width.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._width, fieldNumber: 25)
+      }
+      if !_storage._change.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._change, fieldNumber: 26)
+      }
+      if _storage._changeByteCount != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._changeByteCount, fieldNumber: 27)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2280,6 +2326,9 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._proximal != rhs_storage._proximal {return false}
         if _storage._correction != rhs_storage._correction {return false}
         if _storage._control != rhs_storage._control {return false}
+        if _storage._width != rhs_storage._width {return false}
+        if _storage._change != rhs_storage._change {return false}
+        if _storage._changeByteCount != rhs_storage._changeByteCount {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -3002,7 +3051,7 @@ nonisolated extension Pleach_V1_Metrics: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Pleach_V1_Submission: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Submission"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{1}blob\0\u{3}byte_count\0\u{1}metrics\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{1}blob\0\u{3}byte_count\0\u{1}metrics\0\u{1}width\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3014,6 +3063,7 @@ nonisolated extension Pleach_V1_Submission: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularBytesField(value: &self.blob) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.byteCount) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._metrics) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self.width) }()
       default: break
       }
     }
@@ -3036,6 +3086,9 @@ nonisolated extension Pleach_V1_Submission: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._metrics {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
+    if self.width.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.width, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3044,6 +3097,7 @@ nonisolated extension Pleach_V1_Submission: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.blob != rhs.blob {return false}
     if lhs.byteCount != rhs.byteCount {return false}
     if lhs._metrics != rhs._metrics {return false}
+    if lhs.width != rhs.width {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -22,6 +22,13 @@ extension ControlReference {
     }
 }
 
+extension ModelWidth {
+    init?(optional body: Pleach_V1_TrainWork) throws(MessageError) {
+        guard let share = try partOfWhole(body.width, "train.width") else { return nil }
+        self.init(share: share, change: try blob(body.change, body.changeByteCount, "train.change"))
+    }
+}
+
 extension TrainingRecipe {
     init(_ body: Pleach_V1_TrainWork) throws(MessageError) {
         guard (1...1 << 20).contains(body.batch) else { throw MessageError("train.batch is out of range") }

@@ -27,7 +27,7 @@ extension WorkerMessage {
             self = .submission(
                 Submission(
                     round: try count(body.round, "submission.round"), blob: reference,
-                    metrics: try TaskMetrics(body.metrics)))
+                    metrics: try TaskMetrics(body.metrics), width: try partOfWhole(body.width, "submission.width")))
         case .decline(let body):
             self = .decline(
                 round: try count(body.round, "decline.round"), reason: try text(body.reason, "decline.reason"))
@@ -126,6 +126,12 @@ private func shape(_ extents: [UInt64], _ field: String) throws(MessageError) ->
     return result
 }
 
+/// Of a whole that is meant where nothing is said.
+func partOfWhole(_ value: Double, _ field: String) throws(MessageError) -> Double? {
+    let value = try finite(value, 0...1, field)
+    return value == 0 || value == 1 ? nil : value
+}
+
 extension Digest {
     var data: Data { Data(bytes) }
 }
@@ -138,7 +144,8 @@ extension Hello {
             software: try text(body.software, "hello.software"),
             trainingSamples: try count(body.trainingSamples, "hello.training_samples"),
             testSamples: try count(body.testSamples, "hello.test_samples"), classes: Int(body.classes),
-            sampleShape: try shape(body.sampleShape, "hello.sample_shape"), threads: Int(body.threads))
+            sampleShape: try shape(body.sampleShape, "hello.sample_shape"), threads: Int(body.threads),
+            strength: try partOfWhole(body.strength, "hello.strength") ?? 1)
     }
 }
 
@@ -224,9 +231,14 @@ extension TaskOffer {
         let work: TaskWork
         switch body.work {
         case .train(let train):
+            let (recipe, width) = (try TrainingRecipe(train), try ModelWidth(optional: train))
+            guard width == nil || recipe.correction == .none else {
+                throw MessageError("train.correction and train.width exclude each other")
+            }
             work = .train(
-                try TrainingRecipe(train), teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil,
-                control: train.hasControl ? try ControlReference(train.control) : nil)
+                recipe, teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil,
+                control: train.hasControl ? try ControlReference(train.control) : nil,
+                width: width)
         case .score(let score):
             guard (1...1 << 20).contains(score.batch) else { throw MessageError("score.batch is out of range") }
             work = .score(

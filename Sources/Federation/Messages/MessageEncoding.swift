@@ -15,6 +15,7 @@ extension WorkerMessage {
             message.hello.classes = UInt32(hello.classes)
             message.hello.sampleShape = hello.sampleShape.map(UInt64.init)
             message.hello.threads = UInt32(hello.threads)
+            message.hello.strength = hello.strength
         case .ready(let held):
             message.ready.held = held.map { $0.data }
         case .heartbeat(let round, let progress):
@@ -28,6 +29,7 @@ extension WorkerMessage {
                 message.submission.byteCount = UInt64(blob.byteCount)
             }
             message.submission.metrics = submission.metrics.message
+            message.submission.width = submission.width ?? 0
         case .decline(let round, let reason):
             message.decline.round = UInt64(round)
             message.decline.reason = reason.shortened
@@ -117,12 +119,17 @@ extension TaskOffer {
         message.retain = retain.map { $0.data }
         message.changes = changes.map(\.message)
         switch work {
-        case .train(let recipe, let teacher, let control):
+        case .train(let recipe, let teacher, let control, let width):
             message.train = recipe.message
             if let teacher { message.train.teacher = teacher.message }
             if let control {
                 message.train.control.previous = control.previous.message
                 message.train.control.reach = control.reach
+            }
+            if let width {
+                message.train.width = width.share
+                message.train.change = width.change.digest.data
+                message.train.changeByteCount = UInt64(width.change.byteCount)
             }
         case .score(let request, let decision):
             message.score.samples = UInt64(request.samples)

@@ -11,11 +11,13 @@ public struct Hello: Sendable, Equatable {
     public var classes: Int
     public var sampleShape: [Int]
     public var threads: Int
+    /// How wide a model it can train, as a share of the channels: above 0, at most 1.
+    public var strength: Double
 
     public init(
         minimumVersion: UInt32 = supportedProtocolVersions.lowerBound,
         maximumVersion: UInt32 = supportedProtocolVersions.upperBound, software: String, trainingSamples: Int,
-        testSamples: Int = 0, classes: Int, sampleShape: [Int], threads: Int
+        testSamples: Int = 0, classes: Int, sampleShape: [Int], threads: Int, strength: Double = 1
     ) {
         self.minimumVersion = minimumVersion
         self.maximumVersion = maximumVersion
@@ -25,6 +27,7 @@ public struct Hello: Sendable, Equatable {
         self.classes = classes
         self.sampleShape = sampleShape
         self.threads = threads
+        self.strength = strength
     }
 }
 
@@ -75,11 +78,14 @@ public struct Submission: Sendable, Equatable, Codable {
     /// nil for tasks that yield metrics only.
     public var blob: BlobReference?
     public var metrics: TaskMetrics
+    /// Share of the channels of the model that was trained, as the task said it; nil is the whole model.
+    public var width: Double?
 
-    public init(round: Int, blob: BlobReference?, metrics: TaskMetrics) {
+    public init(round: Int, blob: BlobReference?, metrics: TaskMetrics, width: Double? = nil) {
         self.round = round
         self.blob = blob
         self.metrics = metrics
+        self.width = width
     }
 }
 

@@ -50,8 +50,10 @@ public struct CompactReference: Sendable, Equatable, Codable {
 
 /// The work of one task, with everything that decides its result.
 public enum TaskWork: Sendable, Equatable {
-    /// `control` is nil where no correction is asked for or the round before is none to compare with.
-    case train(TrainingRecipe, teacher: TeacherReference?, control: ControlReference? = nil)
+    /// `control` is nil where no correction is asked for or the round before is none to compare with; `width` where the whole
+    /// model is to be trained.
+    case train(
+        TrainingRecipe, teacher: TeacherReference?, control: ControlReference? = nil, width: ModelWidth? = nil)
     case score(ScoreRequest, MaskDecision)
     case calibrate(samples: Int)
     /// nil samples is all of the worker's test shard; a nil loss is as the data are.
@@ -69,7 +71,7 @@ public enum TaskWork: Sendable, Equatable {
 
     /// Snapshots besides the offer's own that the task reads.
     public var snapshots: [SnapshotReference] {
-        guard case .train(_, let teacher, let control) = self else { return [] }
+        guard case .train(_, let teacher, let control, _) = self else { return [] }
         var references: [SnapshotReference] = []
         if case .snapshot(let reference)? = teacher?.source { references.append(reference) }
         if let control { references.append(control.previous) }
@@ -79,12 +81,19 @@ public enum TaskWork: Sendable, Equatable {
     /// Blobs besides snapshots that the task reads.
     public var blobs: [BlobReference] {
         switch self {
-        case .train(_, let teacher?, _):
-            if case .model(let blob) = teacher.source { [blob] } else { [] }
+        case .train(_, let teacher, _, let width):
+            if case .model(let blob)? = teacher?.source {
+                [blob] + (width.map { [$0.change] } ?? [])
+            } else {
+                width.map { [$0.change] } ?? []
+            }
         case .evaluate(_, let compact?, _): [compact.calibration]
-        case .train(_, nil, _), .score, .calibrate, .evaluate(_, nil, _): []
+        case .score, .calibrate, .evaluate(_, nil, _): []
         }
     }
+
+    /// The narrower model that is to be trained; nil for the whole one and for other tasks.
+    public var width: ModelWidth? { if case .train(_, _, _, let width) = self { width } else { nil } }
 
     /// Whether the result has a blob (else metrics only).
     public var yieldsBlob: Bool { if case .evaluate = self { false } else { true } }

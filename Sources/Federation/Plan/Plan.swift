@@ -82,11 +82,17 @@ public struct FleetRules: Sendable, Equatable {
     public var heartbeatSeconds: Double
     /// libtorch threads per worker that `pleach run` starts.
     public var threads: Int
+    /// Shares of each group's channels that workers train in training rounds, from 1 down: the whole model and narrower ones
+    /// within it (HeteroFL: Diao et al. 2021).
+    public var widths: [Double]
+    /// How strong the workers that `pleach run` starts are, in their order; repeated if there are more workers.
+    public var strengths: [Double]
 
     public init(
         workers: Int = 2, quorum: Int? = nil, overSelect: Int = 0, rounds: RoundMode = .synchronous,
         buffer: Int? = nil, maximumStaleness: Int = 10, deadlineSeconds: Double = 600, waitSeconds: Double = 120,
-        leaseSeconds: Double = 30, heartbeatSeconds: Double = 5, threads: Int = 1
+        leaseSeconds: Double = 30, heartbeatSeconds: Double = 5, threads: Int = 1, widths: [Double] = [1],
+        strengths: [Double] = [1]
     ) {
         self.workers = workers
         self.quorum = quorum ?? workers
@@ -99,10 +105,24 @@ public struct FleetRules: Sendable, Equatable {
         self.leaseSeconds = leaseSeconds
         self.heartbeatSeconds = heartbeatSeconds
         self.threads = threads
+        self.widths = widths
+        self.strengths = strengths
     }
 }
 
 extension FleetRules {
+    /// Whether some train narrower models than others.
+    public var hasWidths: Bool { widths.count > 1 }
+
+    /// What a worker of this strength trains: the largest width that it can, or the smallest.
+    public func width(ofStrength strength: Double) -> Double {
+        widths.filter { $0 <= strength }.max() ?? widths.min() ?? 1
+    }
+
+    /// Of a worker that `pleach run` starts.
+    /// - Parameter index: of the worker, from 0.
+    public func strength(ofWorker index: Int) -> Double { strengths.isEmpty ? 1 : strengths[index % strengths.count] }
+
     /// Sets another number of workers. A quorum of everybody stays one of everybody, and a buffer one of half of them.
     public mutating func ask(workers count: Int) {
         if quorum == workers { quorum = count }

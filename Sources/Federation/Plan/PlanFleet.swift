@@ -17,7 +17,9 @@ extension PlanReader {
             waitSeconds: try section.duration("wait", .from(0.1, upTo: 30 * day), default: 120),
             leaseSeconds: lease,
             heartbeatSeconds: try section.duration("heartbeat", .from(0.02, upTo: day), default: min(5, lease / 4)),
-            threads: try section.integer("threads", 1...256, default: 1))
+            threads: try section.integer("threads", 1...256, default: 1),
+            widths: try section.numbers("widths", .above(0, upTo: 1), counts: 1...8) ?? [1],
+            strengths: try section.numbers("strengths", .above(0, upTo: 1), counts: 1...1024) ?? [1])
         guard fleet.quorum <= workers else {
             throw section.error(
                 "quorum", "'quorum' in fleet is \(fleet.quorum) but only \(workers) workers are asked; lower it")
@@ -28,6 +30,14 @@ extension PlanReader {
         }
         for key in ["buffer", "maximumStaleness"] where section.has(key) && fleet.rounds == .synchronous {
             throw section.error(key, "'\(key)' in fleet needs rounds: asynchronous")
+        }
+        guard fleet.widths.first == 1, zip(fleet.widths, fleet.widths.dropFirst()).allSatisfy({ $0 > $1 }) else {
+            throw section.error(
+                "widths", "'widths' in fleet must begin with 1, the whole model, and fall, such as [1, 0.5, 0.25]")
+        }
+        guard fleet.hasWidths || fleet.strengths.allSatisfy({ $0 == 1 }) else {
+            throw section.error(
+                "strengths", "'strengths' in fleet below 1 need widths below 1, such as widths: [1, 0.5, 0.25]")
         }
         // One lost heartbeat must not cost a lease.
         guard fleet.heartbeatSeconds * 2 <= lease else {

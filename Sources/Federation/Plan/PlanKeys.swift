@@ -6,7 +6,7 @@ enum PlanKeys {
     static let model = ["architecture", "input", "classes", "width", "file"]
     static let fleet = [
         "workers", "quorum", "overSelect", "rounds", "buffer", "maximumStaleness", "deadline", "wait", "lease",
-        "heartbeat", "threads",
+        "heartbeat", "threads", "widths", "strengths",
     ]
     static let wire = ["up", "down"] + budget + ["maximumNormRatio"]
     static let direction =

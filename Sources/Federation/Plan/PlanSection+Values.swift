@@ -158,6 +158,22 @@ extension PlanSection {
         try choice(key, choices) ?? value
     }
 
+    /// A list of numbers.
+    func numbers(_ key: String, _ range: NumberRange, counts: ClosedRange<Int>) throws(PlanError) -> [Double]? {
+        guard let entry = self[key] else { return nil }
+        guard let sequence = entry.node.sequence, counts.contains(sequence.count) else {
+            throw mismatch(key, "a list of \(counts.lowerBound) to \(counts.upperBound) numbers", entry)
+        }
+        var values: [Double] = []
+        for node in sequence {
+            guard let value = node.plainText.flatMap({ Double($0) }), range.contains(value) else {
+                throw error(key, "'\(key)' in \(place) must hold numbers \(range.words), found \(node.summary)")
+            }
+            values.append(value)
+        }
+        return values
+    }
+
     /// A list of integers.
     func integers(
         _ key: String, _ range: ClosedRange<Int>, counts: [Int], meaning: String

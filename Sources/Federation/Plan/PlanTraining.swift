@@ -100,9 +100,17 @@ extension PlanReader {
 
     /// What only the whole plan shows.
     func check(_ stages: [StagePlan], _ fleet: FleetRules, in top: PlanSection) throws(PlanError) {
-        guard fleet.rounds == .asynchronous, stages.contains(where: \.hasCorrection) else { return }
-        throw top.error(
-            "stages", "correction 'scaffold' needs rounds: synchronous in fleet: it compares workers of one round")
+        guard stages.contains(where: \.hasCorrection) else { return }
+        guard fleet.rounds == .synchronous else {
+            throw top.error(
+                "stages", "correction 'scaffold' needs rounds: synchronous in fleet: it compares workers of one round")
+        }
+        guard !fleet.hasWidths else {
+            throw top.error(
+                "stages",
+                "correction 'scaffold' and widths below 1 in fleet exclude each other: it compares workers of one model"
+            )
+        }
     }
 }
 

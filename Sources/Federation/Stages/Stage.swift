@@ -37,6 +37,9 @@ public enum Step: Sendable, Equatable {
     case decideMask(MaskDecision)
     /// Done by the coordinator alone: survivors take the values they had at the end of that stage (nil: when the run began).
     case rewind(toStage: Int?)
+    /// Done by the coordinator alone: which channels each width below 1 has, for the training rounds that follow. No stage
+    /// asks for it; `RunHistory` puts it before training rounds where it is needed.
+    case nest(widths: [Double])
 
     /// The word in logs; nil for steps without a round.
     public var task: String? {
@@ -45,7 +48,7 @@ public enum Step: Sendable, Equatable {
         case .score: "score"
         case .calibrate: "calibrate"
         case .evaluate: "evaluate"
-        case .decideMask, .rewind: nil
+        case .decideMask, .rewind, .nest: nil
         }
     }
 
@@ -56,7 +59,7 @@ public enum Step: Sendable, Equatable {
         case .score(_, let decision): .scores(decision)
         case .calibrate(_, let method, let percentile): .calibration(method: method, percentile: percentile)
         case .evaluate: .metrics
-        case .decideMask, .rewind: nil
+        case .decideMask, .rewind, .nest: nil
         }
     }
 
@@ -64,7 +67,7 @@ public enum Step: Sendable, Equatable {
     public var decision: MaskDecision? {
         switch self {
         case .score(_, let decision), .decideMask(let decision): decision
-        case .train, .calibrate, .evaluate, .rewind: nil
+        case .train, .calibrate, .evaluate, .rewind, .nest: nil
         }
     }
 }

@@ -40,7 +40,11 @@ import UpdateCodec
         #expect(wires.map(\.up.budget) == [200_000, 500_000])
         #expect(wires.map(\.down.budget) == [200_000, nil])
         #expect(wires[1].down == WireScheme(selection: .topK(density: 0.2), values: .int6))
-        let stages = try fragments.filter { !$0.hasPrefix("wire") }.map {
+        let fleets = try fragments.filter { $0.hasPrefix("fleet") }.map {
+            try Plan.parse(planText($0), path: "p", environment: [:]).fleet
+        }
+        #expect(fleets.map(\.widths) == [[1, 0.5, 0.25]] && fleets.map(\.strengths) == [[1, 0.5, 0.5, 0.25]])
+        let stages = try fragments.filter { !$0.hasPrefix("wire") && !$0.hasPrefix("fleet") }.map {
             try Plan.parse("model: {architecture: cnn}\nstages:\n\($0)", path: "p", environment: [:]).stages
         }
         guard case .train(let plan)? = stages.first?.first else { return #expect(Bool(false), "no stage") }
@@ -128,8 +132,10 @@ import UpdateCodec
         let parts = document.components(separatedBy: "# `\(section)`\n")
         try #require(parts.count == 2, "the document needs one heading `\(section)`")
         let body = parts[1].components(separatedBy: "\n#")[0]
-        return body.split(separator: "\n").filter { $0.hasPrefix("| `") }.map { line in
+        return body.split(separator: "\n").filter { $0.hasPrefix("| `") }.compactMap { line in
             let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+            // Tables of other things have fewer columns.
+            guard cells.count >= 5 else { return nil }
             let isLiteral = cells[2].hasPrefix("`") && cells[2].hasSuffix("`")
             return Row(
                 key: cells[0].trimmingCharacters(in: ["`"]),

@@ -65,7 +65,7 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
             rules: MaskRules(criterion: .taylor), target: .sparsity(0.9), schedule: .linear, steps: 3, roundsPerStep: 2,
             recipe: TrainingRecipe(schedule: .cosine), scoreSamples: 7)
         let distill = DistillPlan(
-            rounds: 4, recipe: TrainingRecipe(learningRate: 0.1), 
+            rounds: 4, recipe: TrainingRecipe(learningRate: 0.1),
             teacher: TeacherPlan(source: .stage(1), temperature: 2, alpha: 0.5))
         #expect(
             plan.stages == [
@@ -119,6 +119,9 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
     }
 
     @Test func aShortLeaseShortensTheHeartbeat() throws {
+        let uneven = try parse(planText("fleet: {widths: [1, 0.5, 0.25], strengths: [1, 0.6, 0.1]}")).fleet
+        #expect(uneven == FleetRules(widths: [1, 0.5, 0.25], strengths: [1, 0.6, 0.1]))
+        #expect((0..<4).map { uneven.width(ofStrength: uneven.strength(ofWorker: $0)) } == [1, 0.5, 0.25, 1])
         #expect(try parse(planText("fleet: {lease: 2s}")).fleet.heartbeatSeconds == 0.5)
     }
 

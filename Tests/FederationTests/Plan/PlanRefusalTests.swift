@@ -158,6 +158,31 @@ struct PlanRefusal: Sendable {
             "p.yaml:3: 'quorum' in fleet is 3 but only 2 workers are asked; lower it"
         ),
         PlanRefusal(
+            planText("fleet: {widths: 0.5}"),
+            "p.yaml:3: 'widths' in fleet must be a list of 1 to 8 numbers, found '0.5'"
+        ),
+        PlanRefusal(
+            planText("fleet: {widths: [1, 0]}"),
+            "p.yaml:3: 'widths' in fleet must hold numbers above 0 and at most 1, found '0'"
+        ),
+        PlanRefusal(
+            planText("fleet: {widths: [1, 0.5, 0.5]}"),
+            "p.yaml:3: 'widths' in fleet must begin with 1, the whole model, and fall, such as [1, 0.5, 0.25]"
+        ),
+        PlanRefusal(
+            planText("fleet: {widths: [0.5]}"),
+            "p.yaml:3: 'widths' in fleet must begin with 1, the whole model, and fall, such as [1, 0.5, 0.25]"
+        ),
+        PlanRefusal(
+            planText("fleet: {strengths: [1, 0.5]}"),
+            "p.yaml:3: 'strengths' in fleet below 1 need widths below 1, such as widths: [1, 0.5, 0.25]"
+        ),
+        PlanRefusal(
+            planText("fleet: {widths: [1, 0.5]}", stages: "[{train: {correction: scaffold}}]"),
+            "p.yaml:2: correction 'scaffold' and widths below 1 in fleet exclude each other: it compares workers of one "
+                + "model"
+        ),
+        PlanRefusal(
             planText("fleet: {lease: 4s, heartbeat: 3s}"),
             "p.yaml:3: 'heartbeat' in fleet (3 s) must be at most half of 'lease' (4 s)"
         ),
