@@ -62,7 +62,8 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
             "the model has nothing to prune named '\(name)'; "
                 + (suggestion.map { "did you mean '\($0)'?" }
                     ?? "there are \(known.prefix(8).joined(separator: ", "))\(known.count > 8 ? ", ..." : "")")
-        case .nothingToPrune(let what, let reason): "the model has no \(what) to prune" + (reason.map { ": \($0)" } ?? "")
+        case .nothingToPrune(let what, let reason):
+            "the model has no \(what) to prune" + (reason.map { ": \($0)" } ?? "")
         case .valueOutOfRange(let text): text
         case .unusableTeacher(let type, let shape, let samples):
             "the teacher answers \(samples) samples with \(type) \(shape); logits of shape [samples, classes] are needed"

@@ -64,7 +64,9 @@ extension ParameterSlices {
         var sliced = masks
         for (name, bitmap) in masks.bitmaps where mentions(name) {
             sliced.bitmaps[name] = nil
-            guard !removed.contains(name), let shape = shapes[name], shape.elementCount == bitmap.count else { continue }
+            guard !removed.contains(name), let shape = shapes[name], shape.elementCount == bitmap.count else {
+                continue
+            }
             let flags = Tensor(
                 elements: (0..<bitmap.count).map { bitmap[$0] ? 1 : 0 } as [UInt8], elementType: .uint8, shape: shape)
             let left = apply(to: flags, named: name)

@@ -143,7 +143,8 @@ extension StructureChange {
 
     private static func channels(_ group: Stored.Group) throws(CompressionError) -> Channels {
         let digits = Array(group.kept.utf8)
-        guard group.width > 0, digits.count == (group.width + 7) / 8 * 2 else {
+        // Bounded before it is counted with.
+        guard group.width > 0, group.width <= 4 * digits.count, digits.count == (group.width + 7) / 8 * 2 else {
             throw .malformedChange("the channels of '\(group.group.prefix(80))' do not fit its width")
         }
         var kept: [Int] = []

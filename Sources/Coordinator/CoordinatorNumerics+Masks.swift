@@ -12,7 +12,9 @@ extension CoordinatorNumerics {
     /// The tensors that workers are to send for a decision.
     func scoreLayout(_ decision: MaskDecision) throws -> TensorLayout {
         let graph = try Self.skeleton(current.graph, blobs)
-        let decider = try MaskDecider(graph: graph, masks: current.masks, settings: PruningSettings(decision.rules))
+        let decider = try MaskDecider(
+            graph: graph, masks: current.masks, settings: PruningSettings(decision.rules),
+            checksNames: false)
         return TensorLayout(
             decision.rules.rule == .scores
                 ? decider.statisticLayout(regrows: decision.regrow > 0) : try decider.voteLayout())
@@ -21,13 +23,40 @@ extension CoordinatorNumerics {
     /// Decides a mask and makes the snapshot that follows from it.
     func decide(_ decision: MaskDecision, evidence: PruningEvidence, base: SnapshotFacts) throws -> ComputedStep {
         let graph = try currentGraph()
-        let decider = try MaskDecider(graph: graph, masks: current.masks, settings: PruningSettings(decision.rules))
+        let decider = try MaskDecider(
+            graph: graph, masks: current.masks, settings: PruningSettings(decision.rules),
+            checksNames: false)
         let amount = try amount(decision.amount, decider, evidence)
         guard decision.rules.granularity.isStructural else {
             let masks = try decider.mask(evidence, amount: amount, regrow: decision.regrow)
             return try publish(mask: masks, base: base)
         }
-        return try publish(decider.change(evidence, amount: amount), of: graph, base: base)
+        let change = try decider.change(evidence, amount: amount)
+        var step = try publish(change, of: graph, base: base)
+        step.outcome.units = PrunedUnits(
+            before: decider.units, removed: change.removedUnits, prunable: try prunableUnits(decider.settings))
+        return step
+    }
+
+    /// What can still go of the current model; nothing is no error between the steps of a stage.
+    private func prunableUnits(_ settings: PruningSettings) throws -> Int {
+        do {
+            return try MaskDecider(
+                graph: Self.skeleton(current.graph, blobs), masks: current.masks, settings: settings, checksNames: false
+            ).units
+        } catch CompressionError.nothingToPrune {
+            return 0
+        }
+    }
+
+    /// Refuses votes that are none: their mean decides what stays, and must be a share.
+    func checkVotes(_ blob: BlobReference, _ layout: TensorLayout, _ masks: MaskSet) throws {
+        let reader = try UpdateReader(blobs.map(blob.digest), layout: layout, masks: masks, threads: threads)
+        for (name, tensor) in try reader.decode().ordered {
+            guard tensor.withElements(as: Float.self, { $0.allSatisfy { $0 == 0 || $0 == 1 } }) else {
+                throw Refusal(reason: "its votes on '\(name)' are not 0 and 1")
+            }
+        }
     }
 
     /// A budget of milliseconds is one of multiply-accumulates by what the runtime says of candidates.
@@ -35,7 +64,8 @@ extension CoordinatorNumerics {
         _ amount: MaskDecision.Amount, _ decider: MaskDecider, _ evidence: PruningEvidence
     ) throws -> PruningAmount {
         if case .milliseconds(let target, let share) = amount {
-            return try LatencyBudget(decider: decider, evidence: evidence, timer: timer).amount(target: target, share: share)
+            return try LatencyBudget(decider: decider, evidence: evidence, timer: timer).amount(
+                target: target, share: share)
         }
         guard let amount = PruningAmount(amount) else { preconditionFailure("\(amount) is no amount") }
         return amount

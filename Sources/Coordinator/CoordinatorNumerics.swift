@@ -16,7 +16,7 @@ final class CoordinatorNumerics {
     private enum Fold {
         case weights(FoldAccumulator)
         /// What workers found out, or their votes, and the masks their blobs are aligned to.
-        case scores(FoldAccumulator, MaskSet)
+        case scores(FoldAccumulator, MaskSet, areVotes: Bool)
         case calibration(CalibrationSet?)
         case metrics
     }
@@ -119,7 +119,9 @@ final class CoordinatorNumerics {
                 FoldAccumulator(layout: current.layout, nested: foldWidths?.layouts, reusing: foldMemory.take()))
         case .scores(let decision):
             let layout = try scoreLayout(decision)
-            fold = .scores(FoldAccumulator(layout: layout), decision.alignment(to: current.masks))
+            fold = .scores(
+                FoldAccumulator(layout: layout), decision.alignment(to: current.masks),
+                areVotes: decision.rules.rule != .scores)
         case .calibration: fold = .calibration(nil)
         case .metrics: fold = .metrics
         }
@@ -152,10 +154,13 @@ final class CoordinatorNumerics {
             fold = .metrics  // Keeps the accumulator uniquely owned while it is changed in place.
             defer { fold = .weights(accumulator) }
             try refusing { try fold(blob, .update, facts, masks: current.masks, into: &accumulator) }
-        case .scores(var accumulator, let masks):
+        case .scores(var accumulator, let masks, let areVotes):
             fold = .metrics
-            defer { fold = .scores(accumulator, masks) }
-            try refusing { try fold(blob, .scores, facts, masks: masks, into: &accumulator) }
+            defer { fold = .scores(accumulator, masks, areVotes: areVotes) }
+            try refusing {
+                if areVotes { try checkVotes(blob, accumulator.layout, masks) }
+                try fold(blob, .scores, facts, masks: masks, into: &accumulator)
+            }
         case .calibration(let sum):
             try refusing {
                 let set = try CalibrationSet(parsing: blobs.get(blob.digest), expecting: calibrationPoints())
@@ -233,7 +238,7 @@ final class CoordinatorNumerics {
                 mean: takeWeights(), share: Self.staleShare(of: contributions), server: server, base: base)
         }
         switch (rule, fold) {
-        case (.scores(let decision), .scores(let accumulator, _)):
+        case (.scores(let decision), .scores(let accumulator, _, _)):
             fold = .metrics
             return try decide(decision, evidence: decision.evidence(accumulator.mean()), base: base)
         case (.calibration(let method, let percentile), .calibration(let set?)):

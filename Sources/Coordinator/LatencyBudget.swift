@@ -49,7 +49,8 @@ struct LatencyBudget {
         guard let best = tried.first(where: { $0.milliseconds <= goal }) else {
             let least = tried.map(\.milliseconds).min() ?? now
             throw CoordinatorError.model(
-                "\(target) ms cannot be met: the fastest of the models that were tried takes \(least) ms, this one \(now) ms")
+                "\(target) ms cannot be met: the fastest of the models that were tried takes \(least) ms, this one \(now) ms"
+            )
         }
         return .macs(best.macs)
     }

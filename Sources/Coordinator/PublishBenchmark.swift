@@ -75,7 +75,8 @@ public enum PublishBenchmark {
         let snapshot = Snapshot(graph: graphReference.digest, parameters: graph.parameterTensors())
         let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
         let base = SnapshotFacts(
-            version: 0, snapshot: reference, graph: graphReference, maskEpoch: 0, sparsity: 0, size: ModelSize(of: graph))
+            version: 0, snapshot: reference, graph: graphReference, maskEpoch: 0, sparsity: 0,
+            size: ModelSize(of: graph))
         let results = try (0..<contributions).map { number in
             // Another model each, or equal bytes would be one blob, hashed once and read from warm caches.
             let trained = try ModelBuilder.build(

@@ -36,18 +36,21 @@ public struct RunState: Sendable {
         ProcessMemory.releaseUnusedFilePages()
         let ledger = try Ledger.open(directory: directory)
         let blobs = try BlobStore(directory: directory + "/blobs")
-        if let recorded = try ledger.metadata(planKey), recorded != planText {
+        // Before its first records a run has not begun: whatever plan came to nothing then may be mended.
+        let records = try ledger.ledgerRecords()
+        if !records.isEmpty, let recorded = try ledger.metadata(planKey), recorded != planText {
             throw CoordinatorError.planChanged(
                 "\(directory) holds a run of another plan (or this plan was edited since): "
                     + "use another --state, restore the plan, or start over with --fresh")
         }
-        if let recorded = try ledger.metadata(workersKey).flatMap({ Int($0) }), recorded != plan.fleet.workers {
+        if !records.isEmpty, let recorded = try ledger.metadata(workersKey).flatMap({ Int($0) }),
+            recorded != plan.fleet.workers
+        {
             // Shards and quorum follow from it: another number would be another run.
             throw CoordinatorError.planChanged(
                 "\(directory) holds a run with \(recorded) workers, not \(plan.fleet.workers): give --workers "
                     + "\(recorded), use another --state, or start over with --fresh")
         }
-        let records = try ledger.ledgerRecords()
         var history = RunHistory(plan: plan, records: records.map(\.record))
         let isResumed = history.run != nil && history.snapshot != nil
         if !isResumed {

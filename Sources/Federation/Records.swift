@@ -98,6 +98,8 @@ public struct StepOutcome: Sendable, Equatable, Codable {
     public var density: Double?
     public var bitsPerWeight: Double?
     public var foldSeconds: Double?
+    /// Of a decision that removes structure.
+    public var units: PrunedUnits?
     /// The narrower models of the rounds that follow, the widest first.
     public var widths: [ModelWidth]?
 

@@ -73,6 +73,7 @@ extension PruningAmount {
         switch amount {
         case .sparsity(let share): self = .sparsity(share)
         case .keep(let share): self = .keep(share)
+        case .remove(let count): self = .remove(count)
         case .weights(let count): self = .weights(count)
         case .macs(let count): self = .macs(count)
         case .bytes(let count): self = .bytes(count)
@@ -96,7 +97,8 @@ extension MaskDecision {
         let isSmall = rules.granularity == .channel || rules.granularity == .head
         let values: ValueFormat
         switch rules.criterion {
-        case _ where rules.rule != .scores: values = isSmall ? .float32 : .int8
+        // 0 and 1 are exact, and zeros and ones pack well.
+        case _ where rules.rule != .scores: values = isSmall ? .float32 : .float16
         case .gradientNorm: values = .float32
         case .stability, .fisher: values = .bfloat16
         default: values = regrow > 0 ? .bfloat16 : .int8

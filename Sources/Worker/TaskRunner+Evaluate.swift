@@ -15,7 +15,8 @@ extension TaskRunner {
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
         try data.training.checkFits(model.graph)
         let decider = try MaskDecider(
-            graph: model.graph, masks: model.snapshot.masks, settings: PruningSettings(decision.rules))
+            graph: model.graph, masks: model.snapshot.masks, settings: PruningSettings(decision.rules),
+            checksNames: false)
         var scorer = try decider.scorer(regrows: decision.regrow > 0, learningRate: request.learningRate)
         let loss = Loss(request.loss, data: data.training)
         let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: offer.seed).prefix(request.samples))
@@ -35,7 +36,8 @@ extension TaskRunner {
             scheme: decision.scoreScheme, masks: decision.alignment(to: model.snapshot.masks))
         return (
             try store(encoded.bytes), nil,
-            TaskMetrics(samples: order.count, damaged: damaged, bitsPerWeight: encoded.bitsPerWeight)
+            // A shard counts by its size, however many of its samples were looked at.
+            TaskMetrics(samples: data.training.count, damaged: damaged, bitsPerWeight: encoded.bitsPerWeight)
         )
     }
 

@@ -1,8 +1,8 @@
 import Federation
 import Foundation
 import Ledger
-import Tensors
 import Shell
+import Tensors
 import Transport
 
 /// The worker's state folder: keys, blobs, and what it must remember. One process owns it at a time.

@@ -135,10 +135,4 @@ struct MaskRegrowTests {
             try MaskRanking.regrow(scores: tensors([[1]]), gradients: NamedTensors(), share: 0.5, previous: MaskSet())
         }
     }
-
-    @Test func theShareFallsAsACosine() {
-        #expect(MaskRanking.regrowShare(0.3, at: 0, of: 10) == 0.3)
-        #expect(abs(MaskRanking.regrowShare(0.3, at: 5, of: 10) - 0.15) < 1e-12)
-        #expect(MaskRanking.regrowShare(0.3, at: 10, of: 10) == 0 && MaskRanking.regrowShare(0.3, at: 0, of: 0) == 0)
-    }
 }

@@ -53,8 +53,14 @@ struct StructureChangeTests {
         (#"{"blocks":["a","a"],"borders":"absorb","channels":[],"version":1}"#, "twice"),
         (#"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"0","width":4}],"version":1}"#, "width"),
         (#"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"0g","width":4}],"version":1}"#, "digits"),
-        (#"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"00","width":4}],"version":1}"#, "no channel"),
-        (#"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"10","width":4}],"version":1}"#, "no channel"),
+        (
+            #"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"00","width":4}],"version":1}"#,
+            "no channel"
+        ),
+        (
+            #"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"10","width":4}],"version":1}"#,
+            "no channel"
+        ),
         (#"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"","width":-8}],"version":1}"#, "width"),
         (
             #"{"blocks":[],"borders":"absorb","channels":[{"group":"g","kept":"","width":9223372036854775807}],"version":1}"#,

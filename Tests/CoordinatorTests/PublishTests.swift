@@ -109,7 +109,8 @@ private struct Reference {
 
 private func facts(_ snapshot: BlobReference, residual: BlobReference?) -> SnapshotFacts {
     SnapshotFacts(
-        version: 4, snapshot: snapshot, graph: snapshot, maskEpoch: 0, sparsity: 0, size: ModelSize(parameters: 100, macs: 1000, bytes: 1000), residual: residual)
+        version: 4, snapshot: snapshot, graph: snapshot, maskEpoch: 0, sparsity: 0,
+        size: ModelSize(parameters: 100, macs: 1000, bytes: 1000), residual: residual)
 }
 
 @Test(arguments: schemes, [false, true])

@@ -37,7 +37,9 @@ private final class Run {
         snapshot = Snapshot(graph: Digest(hashing: [1]), parameters: parameters, masks: masks)
         let bytes = snapshot.serialized()
         let reference = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
-        facts = SnapshotFacts(version: 0, snapshot: reference, graph: reference, maskEpoch: 0, sparsity: 0, size: ModelSize(parameters: 100, macs: 1000, bytes: 1000))
+        facts = SnapshotFacts(
+            version: 0, snapshot: reference, graph: reference, maskEpoch: 0, sparsity: 0,
+            size: ModelSize(parameters: 100, macs: 1000, bytes: 1000))
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }

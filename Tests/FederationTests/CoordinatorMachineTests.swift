@@ -6,7 +6,8 @@ import Testing
 struct CoordinatorMachineTests {
     static let base = SnapshotFacts(
         version: 0, snapshot: BlobReference(digest: digest(1), byteCount: 1000),
-        graph: BlobReference(digest: digest(2), byteCount: 100), maskEpoch: 0, sparsity: 0, size: ModelSize(parameters: 100, macs: 1000, bytes: 1000))
+        graph: BlobReference(digest: digest(2), byteCount: 100), maskEpoch: 0, sparsity: 0,
+        size: ModelSize(parameters: 100, macs: 1000, bytes: 1000))
     static let hello = Hello(
         software: "test", trainingSamples: 10, testSamples: 10, classes: 10, sampleShape: [1, 28, 28], threads: 1)
     static let one = SessionID(1)

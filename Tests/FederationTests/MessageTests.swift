@@ -43,11 +43,20 @@ private let offers: [TaskWork] = [
                 excluded: ["conv1", "fc"]), amount: .macs(12_345))),
     .score(
         ScoreRequest(samples: 1, batch: 1),
-        MaskDecision(rules: MaskRules(), amount: .milliseconds(target: 0.5, share: 0.25), regrow: 0.3)),
+        MaskDecision(
+            rules: MaskRules(granularity: .channel), amount: .milliseconds(target: 0.5, share: 0.25))),
+    .score(
+        ScoreRequest(samples: 1, batch: 1),
+        MaskDecision(rules: MaskRules(), amount: .sparsity(0.5), regrow: 0.3)),
     .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .sparsity(0.5))),
-    .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .keep(0.5))),
-    .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .weights(9))),
-    .score(ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(), amount: .bytes(9))),
+    .score(
+        ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(granularity: .head), amount: .keep(0.5))),
+    .score(
+        ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(granularity: .layer), amount: .remove(3))),
+    .score(
+        ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(granularity: .channel), amount: .weights(9))),
+    .score(
+        ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(granularity: .channel), amount: .bytes(9))),
     .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
     .evaluate(
         samples: 5,

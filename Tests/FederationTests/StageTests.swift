@@ -88,3 +88,93 @@ private func steps(_ stage: any Stage) -> [Step] {
         #expect(place.before >= 0 && place.total >= 10)
     }
 }
+
+// MARK: Structure
+
+/// Steps of a stage that removes structure, on a model whose widths only come in whole steps of `step` channels.
+private func removal(_ plan: PrunePlan, channels: Int, step: Int) -> (decisions: [MaskDecision.Amount], left: Int) {
+    var stage = StagePlan.prune(plan).makeStage(sparsity: 0, size: size)
+    var left = channels
+    var decisions: [MaskDecision.Amount] = []
+    while let next = stage.next() {
+        var outcome = StepOutcome()
+        if let amount = next.decision?.amount {
+            decisions.append(amount)
+            let wanted: Int
+            switch amount {
+            case .keep(let share): wanted = left - Int((Double(left) * share).rounded())
+            case .remove(let count): wanted = count
+            default: wanted = 0
+            }
+            let removed = min(left, Int((Double(wanted) / Double(step)).rounded()) * step)
+            outcome.units = PrunedUnits(before: left, removed: removed, prunable: left - removed)
+            left -= removed
+        }
+        stage.stepFinished(outcome)
+    }
+    return (decisions, left)
+}
+
+/// Whatever rounding to whole widths leaves over in one step is made up for in later ones.
+@Test(arguments: [SparsityScheduleKind.linear, .cubic, .lottery], 1...10)
+func aShareOfStructureIsMetOverAnyNumberOfSteps(schedule: SparsityScheduleKind, steps: Int) {
+    let rules = MaskRules(granularity: .channel, criterion: .l2)
+    for step in [1, 4, 16] {
+        let plan = PrunePlan(
+            rules: rules, target: .sparsity(0.5), schedule: schedule, steps: steps, roundsPerStep: 0)
+        let (decisions, left) = removal(plan, channels: 64, step: step)
+        #expect(decisions.count == steps)
+        #expect(left == 32, "\(schedule) in \(steps) steps of \(step)")
+    }
+}
+
+@Test func whenNothingIsLeftToRemoveOnlyRecoveryGoesOn() {
+    let rules = MaskRules(granularity: .layer, criterion: .l2)
+    let plan = PrunePlan(rules: rules, target: .sparsity(0.9), schedule: .linear, steps: 4, roundsPerStep: 1)
+    var stage = StagePlan.prune(plan).makeStage(sparsity: 0, size: size)
+    var kinds: [String] = []
+    while let next = stage.next() {
+        var outcome = StepOutcome()
+        if next.decision != nil {
+            kinds.append("mask")
+            outcome.units = PrunedUnits(before: 2, removed: 2, prunable: 0)
+        } else {
+            kinds.append(next.task ?? "")
+        }
+        stage.stepFinished(outcome)
+    }
+    #expect(kinds == ["mask", "train", "train", "train", "train", "evaluate"])
+}
+
+/// Budgets are counted from the model that the stage began with, and end at what the plan says.
+@Test func budgetsAreCountedFromTheOpening() {
+    let rules = MaskRules(granularity: .channel, criterion: .l2)
+    func amounts(_ target: PruneTarget) -> [MaskDecision.Amount] {
+        let plan = PrunePlan(rules: rules, target: target, schedule: .linear, steps: 2, roundsPerStep: 0)
+        return steps(StagePlan.prune(plan).makeStage(sparsity: 0, size: size)).compactMap(\.decision?.amount)
+    }
+    #expect(amounts(.macs(0.5)) == [.macs(15_000), .macs(10_000)])
+    #expect(amounts(.weights(0.5)) == [.weights(750), .weights(500)])
+    #expect(amounts(.bytes(2500)) == [.bytes(3750), .bytes(2500)])
+    #expect(
+        amounts(.milliseconds(2)) == [.milliseconds(target: 2, share: 0.5), .milliseconds(target: 2, share: 1)])
+}
+
+@Test func aTicketGoesBackBeforeItRecovers() {
+    let plan = PrunePlan(
+        target: .sparsity(0.75), schedule: .lottery, steps: 2, roundsPerStep: 1, rewindStage: nil)
+    let found = steps(StagePlan.prune(plan).makeStage(sparsity: 0, size: size))
+    #expect(found.map { $0.task ?? "alone" } == ["alone", "alone", "train", "alone", "alone", "train", "evaluate"])
+    #expect(found[0] == .decideMask(masked(0.5)) && found[1] == .rewind(toStage: nil))
+    #expect(found[3] == .decideMask(masked(0.75)))
+    // Moments of weights that were put back are not taken up.
+    if case .train(_, _, let server) = found[5] { #expect(!server.continues) }
+}
+
+@Test func dynamicMasksReviveLessAndLess() {
+    let plan = PrunePlan(target: .sparsity(0.9), schedule: .dynamic, steps: 4, roundsPerStep: 0, regrow: 0.3)
+    let decisions = steps(StagePlan.prune(plan).makeStage(sparsity: 0, size: size)).compactMap(\.decision)
+    #expect(decisions.map(\.amount) == Array(repeating: .sparsity(0.9), count: 4))
+    let expected = [0, 0.3, 0.225, 0.075]
+    for (decision, share) in zip(decisions, expected) { #expect(abs(decision.regrow - share) < 1e-12) }
+}

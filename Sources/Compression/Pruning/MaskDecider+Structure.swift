@@ -54,6 +54,7 @@ extension MaskDecider {
         switch amount {
         case .sparsity(let share): return .channels(1 - share)
         case .keep(let share): return .channels(share)
+        case .remove(let count): return .channels(Self.share(units - count, of: units))
         case .weights(let count): return .weights(Self.share(count, of: graph.trainableElementCount))
         case .macs(let count): return .macs(Self.share(count, of: try graph.multiplyAccumulates()))
         case .bytes(let count):
@@ -101,12 +102,16 @@ extension MaskDecider {
     /// The blocks of the least importance, for a budget of the least importance for what they save; sorted by name.
     private func removedBlocks(scores: [String: Double], amount: PruningAmount) throws -> [String] {
         let all = try graph.residualBlocks().count
-        let sizes = Dictionary(uniqueKeysWithValues: graph.parameters.map { ($0.name, $0.shape.elementCount) })
+        let sizes = Dictionary(
+            uniqueKeysWithValues: graph.parameters.filter { $0.role == .trainable }.map {
+                ($0.name, $0.shape.elementCount)
+            })
         func elements(_ block: ResidualBlock) -> Int { block.parameters.reduce(0) { $0 + (sizes[$1] ?? 0) } }
         let saved: (ResidualBlock) -> Int
         let excess: Int
         switch amount {
         case .sparsity(let share): (saved, excess) = ({ _ in 1 }, Int((share * Double(all)).rounded()))
+        case .remove(let count): (saved, excess) = ({ _ in 1 }, min(count, blocks.count))
         case .keep(let share): (saved, excess) = ({ _ in 1 }, all - Int((share * Double(all)).rounded()))
         case .weights(let count): (saved, excess) = (elements, sizes.values.reduce(0, +) - count)
         case .macs(let count): (saved, excess) = ({ $0.macs }, try graph.multiplyAccumulates() - count)
@@ -115,7 +120,8 @@ extension MaskDecider {
         let possible = blocks.reduce(0) { $0 + saved($1) }
         guard excess <= possible else {
             throw CompressionError.budgetTooSmall(
-                asked: "\(amount)", smallest: "what is left without all \(blocks.count) residual blocks that can go")
+                asked: "a budget of \(amount.words)",
+                smallest: "what is left without all \(blocks.count) residual blocks that can go")
         }
         let order = blocks.enumerated().sorted { a, b in
             let (x, y) = (
@@ -136,5 +142,31 @@ extension MaskDecider {
             left += saved(block)
         }
         return removed.map(\.name).sorted()
+    }
+}
+
+extension MaskDecider {
+    /// Channels, heads or blocks that can go.
+    public var units: Int {
+        settings.unit == .blocks ? blocks.count : candidates.reduce(0) { $0 + $1.channels }
+    }
+}
+
+extension StructureChange {
+    /// Channels, heads or blocks that go.
+    public var removedUnits: Int { blocks.count + channels.reduce(0) { $0 + $1.width - $1.kept.count } }
+}
+
+extension PruningAmount {
+    /// For people.
+    fileprivate var words: String {
+        switch self {
+        case .sparsity(let share): "\(1 - share) of the weights"
+        case .keep(let share): "\(share) of what there is"
+        case .remove(let count): "\(count) less"
+        case .weights(let count): "\(count) weights"
+        case .macs(let count): "\(count) multiply-accumulates"
+        case .bytes(let count): "\(count) bytes"
+        }
     }
 }

@@ -14,10 +14,12 @@ public struct MaskDecider: Sendable {
     /// Residual blocks that may go.
     let blocks: [ResidualBlock]
 
-    /// - Parameter graph: with the snapshot's values; a skeleton serves for the layouts.
+    /// - Parameters:
+    ///   - graph: with the snapshot's values; a skeleton serves for the layouts.
+    ///   - checksNames: whether an excluded name must be there: what an earlier step removed is not.
     /// - Throws: `CompressionError.unknownName` for an excluded name that is nothing the unit prunes, with the nearest that
     ///   is; `.nothingToPrune`; `ModelError` where shapes cannot be inferred.
-    public init(graph: Graph, masks: MaskSet, settings: PruningSettings) throws {
+    public init(graph: Graph, masks: MaskSet, settings: PruningSettings, checksNames: Bool = true) throws {
         self.graph = graph
         self.masks = masks
         self.settings = settings
@@ -48,7 +50,7 @@ public struct MaskDecider: Sendable {
                 throw Self.nothingToPrune(settings.unit, groups, isNarrowed: !all.isEmpty)
             }
         }
-        for name in settings.excluded where !known.contains(name) {
+        for name in settings.excluded where checksNames && !known.contains(name) {
             throw CompressionError.unknownName(
                 name, suggestion: NearestName.suggestion(for: name, in: known), known: known)
         }
@@ -135,7 +137,7 @@ public struct MaskDecider: Sendable {
     /// - Parameter regrow: share of the alive weights that die so that as many others revive; the sparsity then stays.
     public func mask(_ evidence: PruningEvidence, amount: PruningAmount, regrow: Double = 0) throws -> MaskSet {
         guard case .weights(let pattern) = settings.unit, case .sparsity(let sparsity) = amount else {
-            preconditionFailure("a mask of \(settings.unit) by \(amount)")
+            throw CompressionError.valueOutOfRange("weights are masked by a share, not by \(amount)")
         }
         if case .votes(let shares, let rule) = evidence {
             return excluding(try MaskRanking.kept(byVotes: shares, rule: rule, previous: masks))

@@ -1,4 +1,3 @@
-import Foundation
 import Tensors
 
 extension MaskRanking {
@@ -49,12 +48,6 @@ extension MaskRanking {
             for (name, bitmap) in zip(names, revived) { next.bitmaps[name] = bitmap }
         }
         return next
-    }
-
-    /// The share that RigL changes at a step: α/2 (1 + cos(π t/T)), 0 from step T on (Evci et al. 2020, section 3).
-    public static func regrowShare(_ share: Double, at step: Int, of total: Int) -> Double {
-        guard step >= 0, step < total else { return 0 }
-        return share / 2 * (1 + cos(.pi * Double(step) / Double(total)))
     }
 }
 

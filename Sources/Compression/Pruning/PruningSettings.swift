@@ -43,6 +43,8 @@ public enum PruningAmount: Sendable, Equatable {
     case sparsity(Double)
     /// Share of the channels, heads or blocks that stays, above 0, at most 1; for what is removed.
     case keep(Double)
+    /// This many channels, heads or blocks go, as far as there are any; for what is removed.
+    case remove(Int)
     /// Numbers that training changes, multiply-accumulates of a sample, or bytes of the float32 file at most;
     /// for what is removed.
     case weights(Int)

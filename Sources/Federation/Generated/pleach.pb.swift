@@ -832,6 +832,14 @@ nonisolated struct Pleach_V1_MaskDecision: Sendable {
     set {amount = .milliseconds(newValue)}
   }
 
+  var remove: UInt64 {
+    get {
+      if case .remove(let v)? = amount {return v}
+      return 0
+    }
+    set {amount = .remove(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Amount: Equatable, Sendable {
@@ -841,6 +849,7 @@ nonisolated struct Pleach_V1_MaskDecision: Sendable {
     case macs(UInt64)
     case bytes(UInt64)
     case milliseconds(Pleach_V1_MaskDecision.Milliseconds)
+    case remove(UInt64)
 
   }
 
@@ -2438,7 +2447,7 @@ nonisolated extension Pleach_V1_ScoreWork: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Pleach_V1_MaskDecision: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MaskDecision"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}granularity\0\u{1}criterion\0\u{1}scope\0\u{1}rule\0\u{1}threshold\0\u{3}block_rows\0\u{3}block_columns\0\u{1}multiple\0\u{1}normalized\0\u{3}keeps_borders\0\u{1}excluded\0\u{1}regrow\0\u{2}\u{8}sparsity\0\u{1}keep\0\u{1}weights\0\u{1}macs\0\u{1}bytes\0\u{1}milliseconds\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}granularity\0\u{1}criterion\0\u{1}scope\0\u{1}rule\0\u{1}threshold\0\u{3}block_rows\0\u{3}block_columns\0\u{1}multiple\0\u{1}normalized\0\u{3}keeps_borders\0\u{1}excluded\0\u{1}regrow\0\u{2}\u{8}sparsity\0\u{1}keep\0\u{1}weights\0\u{1}macs\0\u{1}bytes\0\u{1}milliseconds\0\u{1}remove\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2511,6 +2520,14 @@ nonisolated extension Pleach_V1_MaskDecision: SwiftProtobuf.Message, SwiftProtob
           self.amount = .milliseconds(v)
         }
       }()
+      case 26: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.amount != nil {try decoder.handleConflictingOneOf()}
+          self.amount = .remove(v)
+        }
+      }()
       default: break
       }
     }
@@ -2581,6 +2598,10 @@ nonisolated extension Pleach_V1_MaskDecision: SwiftProtobuf.Message, SwiftProtob
     case .milliseconds?: try {
       guard case .milliseconds(let v)? = self.amount else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+    }()
+    case .remove?: try {
+      guard case .remove(let v)? = self.amount else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 26)
     }()
     case nil: break
     }

@@ -42,6 +42,7 @@ extension MaskDecision {
         switch amount {
         case .sparsity(let share): message.sparsity = share
         case .keep(let share): message.keep = share
+        case .remove(let count): message.remove = UInt64(count)
         case .weights(let count): message.weights = UInt64(count)
         case .macs(let count): message.macs = UInt64(count)
         case .bytes(let count): message.bytes = UInt64(count)
@@ -53,8 +54,14 @@ extension MaskDecision {
     }
 
     init(_ body: Pleach_V1_MaskDecision) throws(MessageError) {
-        self.init(
-            rules: try MaskRules(body), amount: try Amount(body), regrow: try finite(body.regrow, 0...1, "decision.regrow"))
+        let rules = try MaskRules(body)
+        let amount = try Amount(body)
+        // A share of masked weights is for masks, anything else for what is removed.
+        let isMask = if case .sparsity = amount { true } else { false }
+        guard isMask != rules.granularity.isStructural, rules.criterion.fits(rules.granularity) else {
+            throw MessageError("the parts of a mask decision do not go together")
+        }
+        self.init(rules: rules, amount: amount, regrow: try finite(body.regrow, 0...1, "decision.regrow"))
     }
 }
 
@@ -63,6 +70,7 @@ extension MaskDecision.Amount {
         switch body.amount {
         case .sparsity(let share): self = .sparsity(try finite(share, 0...1, "decision.sparsity"))
         case .keep(let share): self = .keep(try finite(share, 0...1, "decision.keep"))
+        case .remove(let value): self = .remove(try count(value, "decision.remove"))
         case .weights(let value): self = .weights(try count(value, "decision.weights"))
         case .macs(let value): self = .macs(try count(value, "decision.macs"))
         case .bytes(let value): self = .bytes(try count(value, "decision.bytes"))

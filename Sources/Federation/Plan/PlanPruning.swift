@@ -9,7 +9,8 @@ extension PlanReader {
         let (recipe, server) = try training(in: section, schedule: "learningRateSchedule")
         let plan = PrunePlan(
             rules: rules, target: try target(in: section, rules), schedule: schedule,
-            steps: try section.integer("steps", 1...1000, default: schedule == .oneShot ? 1 : 4),
+            steps: try section.integer(
+                "steps", 1...1000, default: schedule == .oneShot || rules.granularity == .twoOfFour ? 1 : 4),
             roundsPerStep: try section.integer("roundsPerStep", 0...1000, default: 1),
             rewindStage: try rewindStage(in: section, schedule, number: number),
             regrow: try section.number("regrow", .above(0, below: 1), default: 0.3),
@@ -17,7 +18,8 @@ extension PlanReader {
             scoreSamples: try section.integer("scoreSamples", 1...1_000_000_000, default: 1024))
         if case .milliseconds = plan.target, rules.rule != .scores {
             throw section.error(
-                "rule", "rule '\(rules.rule)' cannot keep a budget of milliseconds: workers do not measure; give 'macs'")
+                "rule", "rule '\(rules.rule)' cannot keep a budget of milliseconds: workers do not measure; give 'macs'"
+            )
         }
         guard section.has("scoreSamples") == false || (1...plan.steps).contains(where: plan.asksForScores) else {
             throw section.error(
@@ -32,6 +34,11 @@ extension PlanReader {
         let schedule = try section.choice(
             "schedule", Choices(SparsityScheduleKind.self), default: granularity == .twoOfFour ? .oneShot : .cubic)
         let steps = try section.integer("steps", 1...1000, default: 1)
+        guard granularity != .twoOfFour || steps == 1 else {
+            throw section.error(
+                "steps",
+                "granularity '2:4' is reached in 1 step, found \(steps); set 'roundsPerStep' for recovery rounds")
+        }
         guard schedule != .oneShot || steps == 1 else {
             throw section.error(
                 "steps",
@@ -39,7 +46,8 @@ extension PlanReader {
         }
         guard granularity != .twoOfFour || schedule == .oneShot || schedule == .lottery else {
             throw section.error(
-                "schedule", "granularity '2:4' has one sparsity, so its schedule is oneShot or lottery, not \(schedule)")
+                "schedule", "granularity '2:4' has one sparsity, so its schedule is oneShot or lottery, not \(schedule)"
+            )
         }
         guard schedule != .dynamic || granularity == .weight else {
             throw section.error(
@@ -73,7 +81,7 @@ extension PlanReader {
             normalized: try section.boolean("normalized", default: false),
             keepsBorders: try section.choice("borders", Self.borders, default: false),
             excluded: try section.names("exclude"))
-        try check(rules, section)
+        try check(rules, schedule, section)
         return rules
     }
 
@@ -108,7 +116,9 @@ extension PlanReader {
         PruningCriterionKind.allCases.filter(matches).map { "\($0)" }.joined(separator: ", ")
     }
 
-    private func check(_ rules: MaskRules, _ section: PlanSection) throws(PlanError) {
+    private func check(
+        _ rules: MaskRules, _ schedule: SparsityScheduleKind, _ section: PlanSection
+    ) throws(PlanError) {
         func needs(_ key: String, _ wanted: String, _ holds: Bool) throws(PlanError) {
             guard holds || !section.has(key) else {
                 throw section.error(key, "'\(key)' in stage 'prune' needs \(wanted)")
@@ -122,8 +132,14 @@ extension PlanReader {
         try needs(
             "borders", "granularity: channel or head", rules.granularity == .channel || rules.granularity == .head)
         try needs("threshold", "rule: threshold", rules.rule == .threshold)
-        try needs("scope", "another granularity than '2:4'", rules.granularity != .twoOfFour)
+        try needs(
+            "scope", "another granularity than '2:4' and 'layer'",
+            rules.granularity != .twoOfFour && rules.granularity != .layer)
         guard rules.rule != .scores else { return }
+        guard schedule != .dynamic else {
+            throw section.error(
+                "rule", "schedule 'dynamic' revives weights by the fleet's mean gradient: it needs rule: scores")
+        }
         guard rules.criterion.readsData else {
             throw section.error(
                 "rule",
@@ -213,7 +229,8 @@ extension PruningCriterionKind {
     var fitsRegrowth: Bool { [.l1, .l2, .stability, .fisher].contains(self) }
 
     /// What a plan that names no criterion means.
-    static func standard(for granularity: PruningGranularity, _ schedule: SparsityScheduleKind) -> PruningCriterionKind {
+    static func standard(for granularity: PruningGranularity, _ schedule: SparsityScheduleKind) -> PruningCriterionKind
+    {
         granularity.isStructural ? .taylor : .l2
     }
 }
@@ -232,7 +249,8 @@ extension PlanSection {
             else {
                 throw error(
                     key,
-                    "'\(key)' in \(place) must hold names of at most \(MessageLimits.textBytes) bytes, found \(node.summary)")
+                    "'\(key)' in \(place) must hold names of at most \(MessageLimits.textBytes) bytes, found \(node.summary)"
+                )
             }
             names.append(name)
         }

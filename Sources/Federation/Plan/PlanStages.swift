@@ -15,6 +15,13 @@ extension PlanReader {
             let stage = try self.stage(section.kind, section.body, number: stages.count + 1)
             try checkOrder(of: stage, after: stages, section.body)
             stages.append(stage)
+            let changes = stages.reduce(0) { $0 + $1.changesPlanned }
+            guard changes <= MessageLimits.changes else {
+                throw section.body.error(
+                    "steps",
+                    "up to stage \(stages.count) the plan takes \(changes) steps that remove structure or put weights back, more "
+                        + "than \(MessageLimits.changes): lower 'steps'")
+            }
         }
         return stages
     }
@@ -73,7 +80,7 @@ extension PlanReader {
         }
     }
 
-    /// After `quantize` the scales belong to these weights, and a mask never grows back.
+    /// After `quantize` the scales belong to these weights, and masks of a later stage hold those of an earlier one.
     private func checkOrder(
         of stage: StagePlan, after earlier: [StagePlan], _ section: PlanSection
     ) throws(PlanError) {
@@ -161,6 +168,12 @@ extension Plan {
 }
 
 extension StagePlan {
+    /// Times that workers must adapt what they keep of their weights.
+    fileprivate var changesPlanned: Int {
+        guard case .prune(let plan) = self else { return 0 }
+        return plan.steps * ((plan.rules.granularity.isStructural ? 1 : 0) + (plan.schedule == .lottery ? 1 : 0))
+    }
+
     /// Training rounds, one more per step that asks for scores, one per calibration, and the evaluation that ends each
     /// stage.
     public var roundsPlanned: Int {

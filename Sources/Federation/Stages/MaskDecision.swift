@@ -6,6 +6,8 @@ public struct MaskDecision: Sendable, Equatable {
         case sparsity(Double)
         /// Share of the channels, heads or layers there are now that stay, above 0, at most 1.
         case keep(Double)
+        /// This many channels, heads or layers go, as far as there are any.
+        case remove(Int)
         /// Parameters (`ModelSize`), multiply-accumulates or bytes (float32 file) at most.
         case weights(Int)
         case macs(Int)
@@ -23,6 +25,21 @@ public struct MaskDecision: Sendable, Equatable {
         self.rules = rules
         self.amount = amount
         self.regrow = regrow
+    }
+}
+
+/// Channels, heads or layers of a stage, before and after a decision.
+public struct PrunedUnits: Sendable, Equatable, Codable {
+    /// What could have gone.
+    public var before: Int
+    public var removed: Int
+    /// What can still go: a group of one channel is none any more.
+    public var prunable: Int
+
+    public init(before: Int, removed: Int, prunable: Int) {
+        self.before = before
+        self.removed = removed
+        self.prunable = prunable
     }
 }
 

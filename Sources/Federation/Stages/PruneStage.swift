@@ -15,6 +15,10 @@ public struct PruneStage: Stage {
     private let initialSparsity: Double
     /// The model when the stage began: budgets that are shares are shares of this.
     private let initialSize: ModelSize
+    /// Channels, heads or layers when the stage began, and how many are left; known from the first decision on.
+    private var units: (opening: Int, left: Int)?
+    /// Whether nothing is left that could go.
+    private var isExhausted = false
 
     public init(_ plan: PrunePlan, initialSparsity: Double, initialSize: ModelSize) {
         self.plan = plan
@@ -44,7 +48,9 @@ public struct PruneStage: Stage {
 
     public mutating func stepFinished(_ outcome: StepOutcome) {
         switch position {
-        case .mask(let step): position = plan.schedule == .lottery ? .rewind(step: step) : recovery(after: step)
+        case .mask(let step):
+            if let counts = outcome.units { note(counts) }
+            position = plan.schedule == .lottery ? .rewind(step: step) : recovery(after: step)
         case .rewind(let step): position = recovery(after: step)
         case .recover(let step, let round):
             position = round + 1 < plan.roundsPerStep ? .recover(step: step, round: round + 1) : after(step: step)
@@ -62,7 +68,16 @@ public struct PruneStage: Stage {
         plan.roundsPerStep > 0 ? .recover(step: step, round: 0) : after(step: step)
     }
 
-    private func after(step: Int) -> Position { step < plan.steps ? .mask(step: step + 1) : .evaluate }
+    private func after(step: Int) -> Position {
+        guard step < plan.steps else { return .evaluate }
+        return isExhausted ? recovery(after: step + 1) : .mask(step: step + 1)
+    }
+
+    private mutating func note(_ counts: PrunedUnits) {
+        let before = units ?? (counts.before, counts.before)
+        units = (before.opening, before.left - counts.removed)
+        isExhausted = counts.prunable == 0
+    }
 
     private func decision(step: Int) -> MaskDecision {
         let regrow =
@@ -77,12 +92,15 @@ public struct PruneStage: Stage {
         }
         switch plan.target {
         case .sparsity(let final):
-            let (now, then) = (step > 1 ? sparsity(step - 1, from: 0, to: final) : 0, sparsity(step, from: 0, to: final))
-            return .keep((1 - then) / (1 - now))
+            let share = 1 - sparsity(step, from: 0, to: final)
+            guard let units else { return .keep(share) }
+            // Counted from the opening, so that what rounding to whole widths left over is made up for.
+            return .remove(max(0, units.left - Int((Double(units.opening) * share).rounded())))
         case .weights(let left): return .weights(count(of: initialSize.parameters, step, left))
         case .macs(let left): return .macs(count(of: initialSize.macs ?? 0, step, left))
         case .bytes(let limit):
-            return .bytes(max(limit, count(of: initialSize.bytes, step, Double(limit) / Double(max(initialSize.bytes, 1)))))
+            return .bytes(
+                max(limit, count(of: initialSize.bytes, step, Double(limit) / Double(max(initialSize.bytes, 1)))))
         case .milliseconds(let target):
             let (now, then) = (step > 1 ? sparsity(step - 1, from: 0, to: 1) : 0, sparsity(step, from: 0, to: 1))
             return .milliseconds(target: target, share: now < 1 ? (then - now) / (1 - now) : 1)

@@ -17,10 +17,10 @@ extension SparsityScheduleKind {
         }
     }
 
-    /// Share of the alive weights that change places after the first mask: α/2 (1 + cos(t π / n)), which ends at 0 (RigL,
-    /// Evci et al. 2020, section 3).
+    /// Share of the alive weights that change places at each mask after the first: α/2 (1 + cos(π t / n)) (RigL, Evci et al.
+    /// 2020, section 3), from α at the second of `steps` masks on.
     static func regrowth(_ initial: Double, step: Int, of steps: Int) -> Double {
-        let position = Double(step - 1) / Double(steps)
+        let position = Double(step - 2) / Double(max(1, steps - 1))
         return initial / 2 * (1 + cos(position * .pi))
     }
 }

@@ -91,7 +91,8 @@ extension FuzzTarget {
             .score(
                 ScoreRequest(samples: 64, batch: 8),
                 MaskDecision(
-                    rules: MaskRules(granularity: .channel, rule: .union, excluded: ["x"]), amount: .macs(1000))), .calibrate(samples: 64), .evaluate(samples: nil, compact: compact),
+                    rules: MaskRules(granularity: .channel, rule: .union, excluded: ["x"]), amount: .macs(1000))),
+            .calibrate(samples: 64), .evaluate(samples: nil, compact: compact),
         ]
         return work.map {
             .task(

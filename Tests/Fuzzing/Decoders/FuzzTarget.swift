@@ -49,7 +49,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             _ = try? set.merging(set)
         case .structure:
             guard let change = try? StructureChange(parsing: bytes) else { return }
-            expect((try? StructureChange(parsing: change.serialized())) == change, "a change does not survive its bytes")
+            expect(
+                (try? StructureChange(parsing: change.serialized())) == change, "a change does not survive its bytes")
             for graph in FuzzModel.graphs {
                 guard let pruned = try? change.apply(to: graph, masks: MaskSet()) else { continue }
                 expect((try? pruned.graph.inferShapes(batch: 2)) != nil, "a change made a graph without shapes")
