@@ -30,7 +30,7 @@ enum BlobKind: Sendable {
             self = .packedGraph
         } else if firstBytes.starts(with: CalibrationSet.magic) {
             self = .calibration
-        } else if firstBytes.starts(with: Array("{\"".utf8)) {
+        } else if firstBytes.starts(with: Array("{\"blocks\"".utf8)) {
             self = .structure
         } else if firstBytes.count > 8, firstBytes[4..<8].allSatisfy({ $0 == 0 }), firstBytes[8] == UInt8(ascii: "{") {
             // A header of less than 4 GiB; the reader has its own limit.
@@ -47,7 +47,7 @@ enum BlobKind: Sendable {
 
     /// - Throws: `TensorError` for a file that is no blob.
     init(_ file: MappedFile, path: String) throws(TensorError) {
-        let first = file.withBytes { Array($0.prefix(9)) }
+        let first = file.withBytes { Array($0.prefix(16)) }
         guard let kind = BlobKind(firstBytes: first) else {
             throw .malformedFile(
                 path: path, reason: "its first bytes are of no kind of blob known here: \(Self.known)")

@@ -109,7 +109,7 @@ struct PruneCommandTests {
         (["--pattern", "4x4"], "needs --sparsity"),
         (["--bytes", "many"], "not a size such as"),
         (["--bytes", "10"], "cannot be met: the smallest"),
-        (["--layers", "1"], "the model has 0 residual blocks"),
+        (["--layers", "1"], "the model has no residual block to prune"),
         (["--heads", "0.5"], "the model has no attention heads to prune"),
         (["--channels", "0.5", "--exclude", "conv1.weigth"], "did you mean 'conv1.weight'?"),
     ])
