@@ -137,7 +137,8 @@ let package = Package(
         .testTarget(name: "TransportTests", dependencies: ["Transport"]),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
         .testTarget(
-            name: "CoordinatorTests", dependencies: ["Coordinator", "Worker", "Federation", "Ledger", "Transport"]),
+            name: "CoordinatorTests",
+            dependencies: ["Coordinator", "Worker", "Federation", "Ledger", "Transport", "Shell"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker", "CImages"]),
         .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
         .testTarget(

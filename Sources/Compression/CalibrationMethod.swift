@@ -26,7 +26,7 @@ public enum CalibrationMethod: Sendable, Equatable {
         default:
             throw .unknownMethod(
                 "calibration '\(name)' is unknown"
-                    + (NearestName.suggestion(for: name, in: names).map { "; did you mean '\($0)'?" } ?? "")
+                    + NearestName.hint(for: name, in: names)
                     + "; available: \(names.joined(separator: ", "))")
         }
     }

@@ -22,10 +22,7 @@ public enum ChannelNesting {
             let kept = try ChannelSelection.select(
                 groups, among: candidates, scores: scores, amount: .channels(share), scope: .local, minimumShare: 0,
                 parameters: graph.parameters)
-            return StructureChange(
-                channels: candidates.compactMap { group in
-                    kept[group.name].map { .init(group: group.name, width: group.channels, kept: $0) }
-                })
+            return StructureChange(keeping: kept, of: candidates)
         }
     }
 }

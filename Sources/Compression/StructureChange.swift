@@ -35,6 +35,14 @@ public struct StructureChange: Sendable, Equatable {
         self.borders = borders
     }
 
+    /// The change that leaves each group the channels that `kept` has for it; groups left out stay whole.
+    public init(keeping kept: [String: [Int]], of groups: [ChannelGroup], borders: BorderRule = .absorb) {
+        self.init(
+            channels: groups.compactMap { group in
+                kept[group.name].map { Channels(group: group.name, width: group.channels, kept: $0) }
+            }, borders: borders)
+    }
+
     /// Largest bytes of a change that is read: four million channels.
     public static let byteLimit = 1 << 20
 

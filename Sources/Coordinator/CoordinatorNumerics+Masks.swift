@@ -11,7 +11,7 @@ import UpdateCodec
 extension CoordinatorNumerics {
     /// The tensors that workers are to send for a decision.
     func scoreLayout(_ decision: MaskDecision) throws -> TensorLayout {
-        let graph = try Self.skeleton(current.graph, blobs)
+        let graph = try skeleton()
         let decider = try MaskDecider(
             graph: graph, masks: current.masks, settings: PruningSettings(decision.rules),
             checksNames: false)
@@ -42,7 +42,7 @@ extension CoordinatorNumerics {
     private func prunableUnits(_ settings: PruningSettings) throws -> Int {
         do {
             return try MaskDecider(
-                graph: Self.skeleton(current.graph, blobs), masks: current.masks, settings: settings, checksNames: false
+                graph: skeleton(), masks: current.masks, settings: settings, checksNames: false
             ).units
         } catch CompressionError.nothingToPrune {
             return 0
@@ -151,7 +151,7 @@ extension CoordinatorNumerics {
     private func slices(since source: StepSource) throws -> ParameterSlices {
         var slices = ParameterSlices()
         guard !source.changes.isEmpty else { return slices }
-        var graph = try Self.skeleton(source.snapshot.graph, blobs)
+        var graph = try blobs.skeleton(source.snapshot.graph.digest)
         for blob in source.changes {
             let pruned = try StructureChange(parsing: blobs.get(blob.digest)).apply(to: graph)
             slices = slices.followed(by: pruned.slices)

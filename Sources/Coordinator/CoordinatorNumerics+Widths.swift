@@ -43,7 +43,7 @@ extension CoordinatorNumerics {
         {
             return known
         }
-        let skeleton = try Self.skeleton(current.graph, blobs)
+        let skeleton = try self.skeleton()
         let models = try widths.map { width in
             try NarrowModel(StructureChange(parsing: blobs.get(width.change.digest)), of: skeleton)
         }

@@ -4,6 +4,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import UpdateCodec
 
@@ -61,7 +62,7 @@ final class CoordinatorNumerics {
         timer = ModelTimer(plan, directory: directory)
         self.plan = plan
         self.blobs = blobs
-        let skeleton = try Self.skeleton(facts.graph, blobs)
+        let skeleton = try blobs.skeleton(facts.graph.digest)
         let file = try SnapshotFile(
             blobs.map(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
         var squares = 0.0
@@ -75,16 +76,12 @@ final class CoordinatorNumerics {
             masks: file.masks, norm: squares.squareRoot())
     }
 
-    /// Structure with zeros for parameters, read when it is needed: it is as large as the model.
-    static func skeleton(_ graph: BlobReference, _ blobs: BlobStore) throws -> Graph {
-        try Graph.load(
-            PackedBlob.unpack(blobs.get(graph.digest), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(graph.digest)")
-    }
+    /// The current structure with zeros for parameters, read when it is needed.
+    func skeleton() throws -> Graph { try blobs.skeleton(current.graph.digest) }
 
     private func calibrationPoints() throws -> [String] {
         if let knownCalibrationPoints { return knownCalibrationPoints }
-        let points = try Self.skeleton(current.graph, blobs).foldingBatchNormalization().quantizationPoints()
+        let points = try skeleton().foldingBatchNormalization().quantizationPoints()
         knownCalibrationPoints = points
         return points
     }
@@ -92,10 +89,7 @@ final class CoordinatorNumerics {
     /// The graph with the current snapshot's parameters: the whole model in memory, for as long as the caller keeps it.
     func currentGraph() throws -> Graph {
         foldMemory = nil
-        return try Graph.load(
-            skeleton: PackedBlob.unpack(blobs.get(current.graph.digest), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(current.graph.digest)",
-            parameters: snapshotFile().snapshot().parameters)
+        return try blobs.graph(current.graph.digest, parameters: snapshotFile().snapshot().parameters)
     }
 
     func snapshotFile() throws -> SnapshotFile {

@@ -31,9 +31,7 @@ struct LatencyBudget {
     func amount(target: Double, share: Double) throws -> PruningAmount {
         let whole = try decider.graph.multiplyAccumulates()
         guard let now = timer.measure(graphs: [decider.graph])?.first else {
-            throw CoordinatorError.model(
-                "a budget of milliseconds needs a Python with onnxruntime on this machine: set PLEACH_PYTHON to one, or give "
-                    + "'macs' instead")
+            throw CoordinatorError.needsRuntime
         }
         let goal = now + (target - now) * share
         guard now > goal else { return .keep(1) }

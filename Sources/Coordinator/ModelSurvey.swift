@@ -3,6 +3,7 @@ import Federation
 import Ledger
 import ModelGraph
 import Monitor
+import Shell
 import UpdateCodec
 
 /// The different models at the start of a run and at the ends of its stages: each is read, counted and written once, so
@@ -120,8 +121,6 @@ extension Graph {
     /// The whole model of a snapshot.
     static func load(_ facts: SnapshotFacts, from blobs: BlobStore) throws -> Graph {
         let file = try SnapshotFile(blobs.map(facts.snapshot.digest), path: "snapshot \(facts.snapshot.digest)")
-        return try Graph.load(
-            skeleton: PackedBlob.unpack(blobs.get(facts.graph.digest), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(facts.graph.digest)", parameters: file.snapshot().parameters)
+        return try blobs.graph(facts.graph.digest, parameters: file.snapshot().parameters)
     }
 }

@@ -47,15 +47,11 @@ struct PruningRehearsal {
         switch target {
         case .sparsity(let share): return .keep(1 - share)
         case .weights(let share):
-            return .weights(Int((share * Double(graph.trainableElementCount)).rounded(.up)))
-        case .macs(let share): return .macs(Int((share * Double(try graph.multiplyAccumulates())).rounded(.up)))
+            return .weights(share: share, of: graph)
+        case .macs(let share): return try .macs(share: share, of: graph)
         case .bytes(let count): return .bytes(count)
         case .milliseconds:
-            guard canMeasure() else {
-                throw CoordinatorError.model(
-                    "a budget of milliseconds needs a Python with onnxruntime on this machine: set PLEACH_PYTHON to one, or "
-                        + "give 'macs' instead")
-            }
+            guard canMeasure() else { throw CoordinatorError.needsRuntime }
             return nil
         }
     }

@@ -14,14 +14,7 @@ enum Figures {
 
     /// `812`, `41.2 M`, `4.10 G` (powers of 1000).
     static func amount(_ count: Int) -> String {
-        var value = Double(count)
-        if abs(value) < 1000 { return "\(count)" }
-        var unit = ""
-        for next in ["K", "M", "G", "T", "P", "E"] where abs(value) >= 999.5 {
-            value /= 1000
-            unit = next
-        }
-        return "\(significant(value)) \(unit)"
+        abs(Double(count)) < 1000 ? "\(count)" : scaled(count)
     }
 
     /// Milliseconds: `0.512`, `12.3`, `351`.
@@ -32,10 +25,14 @@ enum Figures {
 
     /// `812 B`, `30.1 KB`, `2.40 GB` (powers of 1000).
     static func bytes(_ count: Int) -> String {
+        abs(Double(count)) < 1000 ? "\(count) B" : scaled(count) + "B"
+    }
+
+    /// At least 1000, in powers of 1000.
+    private static func scaled(_ count: Int) -> String {
         var value = Double(count)
-        if abs(value) < 1000 { return "\(count) B" }
         var unit = ""
-        for next in ["KB", "MB", "GB", "TB", "PB", "EB"] where abs(value) >= 999.5 {
+        for next in ["K", "M", "G", "T", "P", "E"] where abs(value) >= 999.5 {
             value /= 1000
             unit = next
         }

@@ -14,6 +14,11 @@ public enum NearestName {
         return best?.name
     }
 
+    /// `; did you mean 'NAME'?`, to end an error with; empty when nothing is near.
+    public static func hint(for word: String, in candidates: [String]) -> String {
+        suggestion(for: word, in: candidates).map { "; did you mean '\($0)'?" } ?? ""
+    }
+
     /// Optimal string alignment, the restricted Damerau-Levenshtein distance.
     static func editDistance(_ first: String, _ second: String) -> Int {
         let a = Array(first)

@@ -2,6 +2,7 @@ import Compression
 import Federation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import UpdateCodec
 
@@ -10,10 +11,8 @@ extension LoadedModel {
     /// places, less running statistics, which belong to the whole model.
     /// - Throws: `ModelError`, `CompressionError` for a change that does not fit the model.
     func narrowed(to width: ModelWidth, from blobs: BlobStore) throws -> LoadedModel {
-        let skeleton = try Graph.load(
-            PackedBlob.unpack(blobs.get(snapshot.graph), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(snapshot.graph.short)")
-        let narrow = try NarrowModel(StructureChange(parsing: blobs.get(width.change.digest)), of: skeleton)
+        let narrow = try NarrowModel(
+            StructureChange(parsing: blobs.get(width.change.digest)), of: blobs.skeleton(snapshot.graph))
         let graph = try narrow.graph(snapshot.parameters)
         let parameters = NamedTensors(
             narrow.trainable.compactMap { name, _ in graph.initializers[name].map { (name, $0) } })

@@ -2,6 +2,7 @@ import Compression
 import Federation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import UpdateCodec
 
@@ -72,7 +73,7 @@ struct ResidualAdaptation {
         var slices = ParameterSlices()
         var graph: Graph?
         for case .structure(let change, let reference) in unseen {
-            let before = try graph ?? Self.skeleton(reference, blobs)
+            let before = try graph ?? blobs.skeleton(reference.digest)
             let pruned = try StructureChange(parsing: blobs.get(change.digest)).apply(to: before)
             slices = slices.followed(by: pruned.slices)
             graph = pruned.graph
@@ -84,11 +85,5 @@ struct ResidualAdaptation {
             metadata: Self.metadata(seen: changes.count)
         ) { try writer.append($0) }
         return try writer.finish().digest
-    }
-
-    private static func skeleton(_ reference: BlobReference, _ blobs: BlobStore) throws -> Graph {
-        try Graph.load(
-            PackedBlob.unpack(blobs.get(reference.digest), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(reference.digest.short)")
     }
 }

@@ -3,6 +3,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import UpdateCodec
 
@@ -92,9 +93,7 @@ struct SnapshotShelf {
             fetchedWhole.remove(digest)
         }
         let snapshot = try derived ?? load(digest)
-        let graph = try Graph.load(
-            skeleton: PackedBlob.unpack(blobs.get(snapshot.graph), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(snapshot.graph.short)", parameters: snapshot.parameters)
+        let graph = try blobs.graph(snapshot.graph, parameters: snapshot.parameters)
         let model = LoadedModel(digest: digest, snapshot: snapshot, graph: graph)
         opened = model
         return model
@@ -147,9 +146,7 @@ struct SnapshotShelf {
 
     /// The smaller snapshot that a structure change makes, as the coordinator made it.
     private func applying(_ step: DeltaReference, to snapshot: Snapshot) throws -> Snapshot {
-        let graph = try Graph.load(
-            skeleton: PackedBlob.unpack(blobs.get(snapshot.graph), byteLimit: ModelLimits.graphByteCount),
-            path: "graph \(snapshot.graph.short)", parameters: snapshot.parameters)
+        let graph = try blobs.graph(snapshot.graph, parameters: snapshot.parameters)
         let change = try StructureChange(parsing: blobs.get(step.blob.digest))
         let pruned = try change.apply(to: graph, masks: snapshot.masks)
         let skeleton = try blobs.put(PackedBlob.pack(pruned.graph.serializedSkeleton()), .cache)

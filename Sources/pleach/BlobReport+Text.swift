@@ -138,12 +138,7 @@ private func notFiniteLine(_ name: String, _ count: Int) -> String? {
 /// Rows under their heads: the first column on the left, the others on the right.
 private func columns(_ head: [String], _ rows: [[String]]) -> [String] {
     guard !rows.isEmpty else { return [] }
-    let cells = ([head] + rows).map { $0.map { escapedForTerminal($0) } }
-    let widths = head.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-    return cells.map { row in
-        row.indices.map { column in
-            let padding = String(repeating: " ", count: widths[column] - row[column].count)
-            return column == 0 ? row[column] + padding : padding + row[column]
-        }.joined(separator: "  ")
-    }
+    var table = TextTable(head, numbers: Set(1..<head.count), cellWidth: 400)
+    for row in rows { table.add(row) }
+    return table.lines
 }

@@ -4,6 +4,7 @@ import Coordinator
 import Federation
 import Ledger
 import ModelGraph
+import Shell
 import UpdateCodec
 
 struct ModelExportCommand: AsyncParsableCommand {
@@ -40,10 +41,7 @@ struct ModelExportCommand: AsyncParsableCommand {
                 throw ValidationError("snapshot \(version) was not kept; kept are \(kept)")
             }
             let value = try Snapshot(parsing: blobs.get(facts.snapshot.digest), path: "snapshot \(version)")
-            let graph = try Graph.load(
-                skeleton: PackedBlob.unpack(blobs.get(facts.graph.digest), byteLimit: ModelLimits.graphByteCount),
-                path: "graph \(facts.graph.digest)",
-                parameters: value.parameters)
+            let graph = try blobs.graph(facts.graph.digest, parameters: value.parameters)
             let exported = keepBatchNormalization ? graph : try CompactModel.float32(graph: graph, opset: graph.opset)
             let bytes = exported.serialized()
             try writeFile(bytes, to: out)

@@ -24,12 +24,11 @@ enum PruneAmount: Equatable {
 
     /// What is to be left of a graph.
     func amount(of graph: Graph) throws -> PruningAmount {
-        func count(_ share: Double, of whole: Int) -> Int { Int((share * Double(whole)).rounded(.up)) }
         switch self {
         case .weights(let sparsity, _): return .sparsity(sparsity)
         case .channels(.channels(let share), _): return .keep(share)
-        case .channels(.weights(let share), _): return .weights(count(share, of: graph.trainableElementCount))
-        case .channels(.macs(let share), _): return .macs(count(share, of: try graph.multiplyAccumulates()))
+        case .channels(.weights(let share), _): return .weights(share: share, of: graph)
+        case .channels(.macs(let share), _): return try .macs(share: share, of: graph)
         case .channels(.bytes(let limit), _): return .bytes(limit)
         case .layers(let number):
             let all = try graph.residualBlocks().count
@@ -140,6 +139,6 @@ func parseChoice<Choice: RawRepresentable & CaseIterable>(_ text: String, _ opti
 where Choice.RawValue == String {
     if let choice = Choice(rawValue: text) { return choice }
     let words = Choice.allCases.map(\.rawValue)
-    let hint = NearestName.suggestion(for: text, in: words).map { "; did you mean '\($0)'?" } ?? ""
+    let hint = NearestName.hint(for: text, in: words)
     throw ValidationError("\(option) '\(text)' is unknown\(hint) (there are \(words.joined(separator: ", ")))")
 }

@@ -6,15 +6,16 @@ struct TextTable {
     /// Columns of numbers, which end below each other.
     private let numbers: Set<Int>
 
-    /// Longer cells are cut. Names are for typing them again, so few are.
-    private static let cellWidth = 120
+    private let cellWidth: Int
 
-    init(_ headings: [String], numbers: Set<Int> = []) {
+    /// - Parameter cellWidth: longer cells are cut. Names are for typing them again, so few are.
+    init(_ headings: [String], numbers: Set<Int> = [], cellWidth: Int = 120) {
         rows = [headings]
         self.numbers = numbers
+        self.cellWidth = cellWidth
     }
 
-    mutating func add(_ cells: [String]) { rows.append(cells.map { escapedForTerminal($0, limit: Self.cellWidth) }) }
+    mutating func add(_ cells: [String]) { rows.append(cells.map { escapedForTerminal($0, limit: cellWidth) }) }
 
     var isEmpty: Bool { rows.count == 1 }
 

@@ -4,6 +4,7 @@ import Federation
 import Foundation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import Testing
 import UpdateCodec
@@ -131,7 +132,7 @@ struct WidthRoundTests {
         for facts in contributions.reversed() { #expect(try fleet.numerics.examine(facts) == .folded) }
         let next = try fleet.close(contributions, on: fleet.base)
         let (means, whole) = try Self.reference(fleet, contributions)
-        let statistics = Set(try CoordinatorNumerics.skeleton(fleet.base.graph, fleet.blobs).statisticNames)
+        let statistics = Set(try fleet.blobs.skeleton(fleet.base.graph.digest).statisticNames)
         #expect(!statistics.isEmpty)
         for (name, tensor) in try fleet.parameters(next).ordered where !statistics.contains(name) {
             let (before, mean) = (try whole.require(name).floats, try #require(means[name]))
@@ -169,7 +170,7 @@ struct WidthRoundTests {
         #expect(try fleet.numerics.examine(part) == .folded)
         let second = try fleet.close([part], on: first, ServerStep(optimizer: server, continues: true))
         let (before, after) = (try fleet.parameters(first), try fleet.parameters(second))
-        let skeleton = try CoordinatorNumerics.skeleton(fleet.base.graph, fleet.blobs)
+        let skeleton = try fleet.blobs.skeleton(fleet.base.graph.digest)
         let change = try StructureChange(parsing: fleet.blobs.get(fleet.widths[0].change.digest))
         let narrow = try NarrowModel(change, of: skeleton)
         var counts = (moved: 0, kept: 0)

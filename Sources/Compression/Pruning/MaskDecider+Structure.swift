@@ -12,10 +12,7 @@ extension MaskDecider {
         }
         var kept = try kept(evidence, amount: amount)
         if settings.borders == .keep { kept = try keepingBorders(kept) }
-        let channels = groups.groups.compactMap { group in
-            kept[group.name].map { StructureChange.Channels(group: group.name, width: group.channels, kept: $0) }
-        }
-        return StructureChange(channels: channels, borders: settings.borders)
+        return StructureChange(keeping: kept, of: groups.groups, borders: settings.borders)
     }
 
     /// The channels that stay, by group; groups that stay whole are left out.
@@ -26,9 +23,13 @@ extension MaskDecider {
         }
         let importance = Importance(
             graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
-        return try ChannelSelection.select(
-            groups, among: candidates, scores: try importance.ofChannels(candidates), amount: channelAmount(amount),
-            scope: settings.scope, multiple: settings.multiple, parameters: graph.parameters)
+        return try kept(scores: importance.ofChannels(candidates), amount: amount)
+    }
+
+    private func kept(scores: [String: [Double]], amount: PruningAmount) throws -> [String: [Int]] {
+        try ChannelSelection.select(
+            groups, among: candidates, scores: scores, amount: channelAmount(amount), scope: settings.scope,
+            multiple: settings.multiple, parameters: graph.parameters)
     }
 
     /// Whether a budget can be met at all, whatever scores will say.
@@ -41,13 +42,7 @@ extension MaskDecider {
         }
         let scores = Dictionary(
             uniqueKeysWithValues: candidates.map { ($0.name, [Double](repeating: 1, count: $0.channels)) })
-        let kept = try ChannelSelection.select(
-            groups, among: candidates, scores: scores, amount: channelAmount(amount), scope: settings.scope,
-            multiple: settings.multiple, parameters: graph.parameters)
-        return StructureChange(
-            channels: groups.groups.compactMap { group in
-                kept[group.name].map { StructureChange.Channels(group: group.name, width: group.channels, kept: $0) }
-            })
+        return StructureChange(keeping: try kept(scores: scores, amount: amount), of: groups.groups)
     }
 
     private func channelAmount(_ amount: PruningAmount) throws -> ChannelAmount {

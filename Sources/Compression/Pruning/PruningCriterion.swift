@@ -59,7 +59,7 @@ public enum PruningCriterion: String, Sendable, Equatable, CaseIterable {
             let names = valid.map(\.rawValue)
             throw .unknownMethod(
                 "criterion '\(name)' is unknown"
-                    + (NearestName.suggestion(for: name, in: names).map { "; did you mean '\($0)'?" } ?? "")
+                    + NearestName.hint(for: name, in: names)
                     + "; available: \(names.joined(separator: ", "))")
         }
         try criterion.check(fits: valid, what)

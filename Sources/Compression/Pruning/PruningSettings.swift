@@ -52,6 +52,20 @@ public enum PruningAmount: Sendable, Equatable {
     case bytes(Int)
 }
 
+extension PruningAmount {
+    /// A share of a graph's weights.
+    public static func weights(share: Double, of graph: Graph) -> PruningAmount {
+        .weights(count(share, of: graph.trainableElementCount))
+    }
+
+    /// A share of a graph's multiply-accumulates.
+    public static func macs(share: Double, of graph: Graph) throws(ModelError) -> PruningAmount {
+        .macs(count(share, of: try graph.multiplyAccumulates()))
+    }
+
+    private static func count(_ share: Double, of whole: Int) -> Int { Int((share * Double(whole)).rounded(.up)) }
+}
+
 /// What a mask is decided by, beside the weights.
 public enum PruningEvidence: Sendable {
     case weights

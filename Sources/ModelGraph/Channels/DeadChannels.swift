@@ -21,9 +21,9 @@ struct DeadChannels {
         let known = Dictionary(groups.groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for (name, places) in kept.sorted(by: { $0.key < $1.key }) {
             guard let group = known[name] else {
-                let near = NearestName.suggestion(for: name, in: groups.groups.map(\.name))
                 throw .invalidRequest(
-                    "the model has no group of channels '\(name)'" + (near.map { "; did you mean '\($0)'?" } ?? ""))
+                    "the model has no group of channels '\(name)'"
+                        + NearestName.hint(for: name, in: groups.groups.map(\.name)))
             }
             guard !places.isEmpty else {
                 throw .invalidRequest(

@@ -82,7 +82,7 @@ extension Graph {
         let branches = try ResidualBranches(self).branches
         let known = branches.map(\.block.name)
         for name in names.sorted() where !known.contains(name) {
-            let hint = NearestName.suggestion(for: name, in: known).map { "; did you mean '\($0)'?" } ?? ""
+            let hint = NearestName.hint(for: name, in: known)
             throw .invalidRequest("the model has no residual block '\(name)'\(hint)")
         }
         return branches.filter { names.contains($0.block.name) }
