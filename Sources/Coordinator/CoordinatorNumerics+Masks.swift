@@ -29,10 +29,13 @@ extension CoordinatorNumerics {
         let amount = try amount(decision.amount, decider, evidence)
         guard decision.rules.granularity.isStructural else {
             let masks = try decider.mask(evidence, amount: amount, regrow: decision.regrow)
-            return try publish(mask: masks, base: base)
+            var step = try publish(mask: masks, base: base)
+            step.outcome.signalToNoise = try decider.signalToNoise(evidence)
+            return step
         }
         let change = try decider.change(evidence, amount: amount)
         var step = try publish(change, of: graph, base: base)
+        step.outcome.signalToNoise = try decider.signalToNoise(evidence)
         step.outcome.units = PrunedUnits(
             before: decider.units, removed: change.removedUnits, prunable: try prunableUnits(decider.settings))
         return step
@@ -64,8 +67,8 @@ extension CoordinatorNumerics {
         _ amount: MaskDecision.Amount, _ decider: MaskDecider, _ evidence: PruningEvidence
     ) throws -> PruningAmount {
         if case .milliseconds(let target, let share) = amount {
-            return try LatencyBudget(decider: decider, evidence: evidence, timer: timer).amount(
-                target: target, share: share)
+            let budget = LatencyBudget(decider: decider, evidence: evidence, time: timer.milliseconds)
+            return try budget.amount(target: target, share: share)
         }
         guard let amount = PruningAmount(amount) else { preconditionFailure("\(amount) is no amount") }
         return amount

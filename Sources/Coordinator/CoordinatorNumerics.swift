@@ -32,7 +32,7 @@ final class CoordinatorNumerics {
     var current: CurrentSnapshot
     let threads: Int
     /// For budgets of milliseconds.
-    let timer: ModelTimer
+    var timer: ModelTimer
     private var fold = Fold.metrics
     /// What the last round's accumulator left for the next one; nil where something else needs the memory more.
     var foldMemory: FoldMemory?

@@ -16,16 +16,20 @@ struct ModelTimer: Sendable {
     /// Writes one model's file; piece by piece, because models are large.
     typealias Writer = (_ append: ([UInt8]) throws -> Void) throws -> Void
 
-    /// Medians for one sample on one thread, in the graphs' order; nil unless all of them were measured. Blocks for up to
-    /// `options.limitSeconds`.
-    func measure(graphs: [Graph]) -> [Double]? {
+    /// Medians for one sample on one thread, in the graphs' order. Blocks for up to `options.limitSeconds`.
+    /// - Throws: `LatencyError.notMeasured` unless all of them were measured.
+    func milliseconds(_ graphs: [Graph]) throws(LatencyError) -> [Double] {
         let measurement = measure { add in
             for graph in graphs {
                 let delivered = try CompactModel.float32(graph: graph, opset: Int64(opset))
                 try add { append in try delivered.serialize { piece in try append(piece) } }
             }
         }
-        return measurement.models.count == graphs.count ? measurement.allMilliseconds : nil
+        guard measurement.models.count == graphs.count, let times = measurement.allMilliseconds else {
+            let reason = measurement.reason ?? measurement.models.lazy.compactMap(\.reason).first
+            throw .notMeasured(reason: reason ?? "not every model could be measured")
+        }
+        return times
     }
 
     /// Times the files that `fill` adds, in the order in which it adds them.

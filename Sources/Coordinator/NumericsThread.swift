@@ -33,6 +33,7 @@ final class NumericsThread: Sendable {
         self.isFinishing = isFinishing
         var exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
         exporter.probe.isCancelled = { isFinishing.isSet }
+        numerics.timer.probe.isCancelled = { isFinishing.isSet }
         self.exporter = exporter
         // The model has been built or checked; from here on rounds decide how much memory is needed.
         EngineRuntime.trimMemory()
@@ -72,10 +73,12 @@ final class NumericsThread: Sendable {
     }
 
     private func attempt(_ body: @escaping @Sendable () throws -> Void) {
-        queue.async { [report] in
+        queue.async { [report, isFinishing] in
             do {
                 try body()
             } catch {
+                // A measurement that nobody waits for any more: the run is stopped, not broken.
+                if error is LatencyError, isFinishing.isSet { return }
                 report(.event(.failed(reason: "\(error)", RunFailure(error))))
             }
         }

@@ -12,57 +12,51 @@ struct PruningRehearsal {
 
     init(_ graph: Graph) { self.graph = graph }
 
-    /// - Parameter canMeasure: whether a budget of milliseconds can be kept here.
+    /// - Parameter time: milliseconds of models, for budgets of them.
     /// - Throws: `CoordinatorError.model` with the stage's number and what helps.
-    static func check(_ plan: Plan, graph: Graph, canMeasure: () -> Bool) throws(CoordinatorError) {
+    static func check(
+        _ plan: Plan, graph: Graph, time: ([Graph]) throws(LatencyError) -> [Double]
+    ) throws(CoordinatorError) {
         var rehearsal = PruningRehearsal(graph)
         for (index, stage) in plan.stages.enumerated() {
             guard case .prune(let prune) = stage else { continue }
             do {
-                try rehearsal.rehearse(prune, canMeasure: canMeasure)
+                try withoutActuallyEscaping(time) { time in try rehearsal.rehearse(prune, time: time) }
             } catch {
                 throw CoordinatorError.model("stage \(index + 1) (prune): \(error)")
             }
         }
     }
 
-    private mutating func rehearse(_ plan: PrunePlan, canMeasure: () -> Bool) throws {
-        let settings = PruningSettings(plan.rules)
+    private mutating func rehearse(
+        _ plan: PrunePlan, time: @escaping ([Graph]) throws(LatencyError) -> [Double]
+    ) throws {
+        let decider = try MaskDecider(graph: graph, masks: masks, settings: PruningSettings(plan.rules))
+        let evidence = try decider.rehearsalEvidence()
         guard plan.rules.granularity.isStructural else {
-            let decider = try MaskDecider(graph: graph, masks: masks, settings: settings.withoutData)
-            masks = try decider.mask(.weights, amount: .sparsity(plan.maskedShare ?? 0))
+            masks = try decider.mask(evidence, amount: .sparsity(plan.maskedShare ?? 0))
             return
         }
-        let decider = try MaskDecider(graph: graph, masks: masks, settings: settings)
-        guard let amount = try amount(plan.target, canMeasure: canMeasure) else { return }
-        let change =
-            settings.criterion.statistic == nil
-            ? try decider.change(.weights, amount: amount) : try decider.rehearsal(amount: amount)
+        let change = try decider.change(evidence, amount: amount(plan.target, decider, evidence, time: time))
         let pruned = try change.apply(to: graph, masks: masks)
         (graph, masks) = (pruned.graph, pruned.masks)
     }
 
-    /// What is to be left at a stage's end; nil for milliseconds, which nothing but time tells.
-    private func amount(_ target: PruneTarget, canMeasure: () -> Bool) throws -> PruningAmount? {
+    /// What is to be left at a stage's end.
+    private func amount(
+        _ target: PruneTarget, _ decider: MaskDecider, _ evidence: PruningEvidence,
+        time: @escaping ([Graph]) throws(LatencyError) -> [Double]
+    ) throws -> PruningAmount {
         switch target {
         case .sparsity(let share): return .keep(1 - share)
         case .weights(let share):
             return .weights(share: share, of: graph)
         case .macs(let share): return try .macs(share: share, of: graph)
         case .bytes(let count): return .bytes(count)
-        case .milliseconds:
-            guard canMeasure() else { throw CoordinatorError.needsRuntime }
-            return nil
+        case .milliseconds(let target):
+            // Whether it can be met, and about what is left then; the stage itself looks more closely.
+            return try LatencyBudget(decider: decider, evidence: evidence, time: time, refinements: 0)
+                .amount(target: target, share: 1)
         }
-    }
-}
-
-extension PruningSettings {
-    /// The same by magnitude where the criterion would need to see data.
-    fileprivate var withoutData: PruningSettings {
-        guard criterion.statistic != nil else { return self }
-        var settings = self
-        settings.criterion = .l2
-        return settings
     }
 }

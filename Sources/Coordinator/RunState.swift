@@ -167,7 +167,7 @@ struct OpeningModel {
             source = path
         }
         try graph.validateOperators(supported: SupportedOperators.table)
-        try PruningRehearsal.check(plan, graph: graph) { timer.measure(graphs: [graph]) != nil }
+        try PruningRehearsal.check(plan, graph: graph, time: timer.milliseconds)
         try ChannelNesting.check(plan, graph: graph)
         let skeleton = try blobs.put(PackedBlob.pack(graph.serializedSkeleton()))
         let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())

@@ -100,6 +100,8 @@ public struct StepOutcome: Sendable, Equatable, Codable {
     public var foldSeconds: Double?
     /// Of a decision that removes structure.
     public var units: PrunedUnits?
+    /// Of a decision by `stability`: the median over weights of |E[g]| over std[g].
+    public var signalToNoise: Double?
     /// The narrower models of the rounds that follow, the widest first.
     public var widths: [ModelWidth]?
 

@@ -44,6 +44,10 @@ struct EventFacts {
     func strings(_ key: String) -> [String]? { if case .strings(let texts)? = event[key] { texts } else { nil } }
 
     func count(_ key: String) -> String? { integer(key).map(Figures.count) }
+    /// "1 round", "2 rounds".
+    func counted(_ key: String, _ one: String, _ several: String? = nil) -> String? {
+        integer(key).map { "\(Figures.count($0)) \($0 == 1 ? one : several ?? one + "s")" }
+    }
     func bytes(_ key: String) -> String? { integer(key).map(Figures.bytes) }
     func seconds(_ key: String) -> String? { double(key).map(Figures.seconds) }
     func percent(_ key: String) -> String? { double(key).map(Figures.percent) }

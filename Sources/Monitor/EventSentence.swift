@@ -47,8 +47,7 @@ struct EventSentence: Equatable {
             return EventSentence(
                 .warning, "\(facts.worker)'s contribution to round \(facts.word("round")) was refused: \(reason)")
         case EventName.maskDecided:
-            return EventSentence(
-                .plain, facts.joined("mask \(facts.word("epoch")) decided", facts.masked, facts.text("criterion")))
+            return EventSentence(.plain, maskDecided(facts))
         case EventName.exportFinished:
             return EventSentence(
                 .done, facts.joined("wrote \(facts.word("path"))", facts.bytes("bytes"), facts.text("target")))
@@ -78,15 +77,15 @@ struct EventSentence: Equatable {
             facts.joined(
                 "run \(facts.word("run"))\(isResumed ? " goes on" : "")", isResumed ? done : nil,
                 facts.text("plan").map { "plan \($0)" }, facts.text("stages").map { "stages \($0)" },
-                facts.count("workers").map { "\($0) workers" }, facts.text("model"),
-                facts.count("parameters").map { "\($0) parameters" }))
+                facts.counted("workers", "worker"), facts.text("model"),
+                facts.counted("parameters", "parameter")))
     }
 
     private static func runFinished(_ facts: EventFacts) -> EventSentence {
         EventSentence(
             .done,
             facts.joined(
-                "run finished", facts.count("rounds").map { "\($0) rounds" }, facts.seconds("seconds"),
+                "run finished", facts.counted("rounds", "round"), facts.seconds("seconds"),
                 facts.percent("accuracyAfter").map { "accuracy \($0)" }, facts.bytes("bytesAfter"),
                 facts.factor("ratio").map { "\($0) fewer bytes on the wire" }))
     }
@@ -97,8 +96,8 @@ struct EventSentence: Equatable {
             EventSentence(
                 .plus,
                 facts.joined(
-                    "\(facts.worker) joined", facts.count("samples").map { "\($0) samples" },
-                    facts.count("classes").map { "\($0) classes" }, facts.count("threads").map { "\($0) threads" }))
+                    "\(facts.worker) joined", facts.counted("samples", "sample"),
+                    facts.counted("classes", "class", "classes"), facts.counted("threads", "thread")))
         case EventName.workerLeft: EventSentence(.minus, "\(facts.worker) left: \(reason)")
         case EventName.workerLost: EventSentence(.minus, "\(facts.worker) is lost: \(reason)")
         default:
@@ -115,8 +114,17 @@ struct EventSentence: Equatable {
         return EventSentence(
             .done,
             facts.joined(
-                "\(place) finished", facts.count("rounds").map { "\($0) rounds" }, facts.seconds("seconds"),
+                "\(place) finished", facts.counted("rounds", "round"), facts.seconds("seconds"),
                 facts.percent("accuracy").map { "accuracy \($0)" }, facts.masked))
+    }
+
+    private static func maskDecided(_ facts: EventFacts) -> String {
+        let unit = facts.text("granularity").map { $0 == "layer" ? "residual block" : $0 } ?? "channel"
+        return facts.joined(
+            "mask \(facts.word("epoch")) decided", facts.text("criterion").map { "by \($0)" },
+            facts.count("removed").map { "\($0) of \(facts.counted("units", unit) ?? "?") removed" }, facts.masked,
+            facts.count("removed").flatMap { _ in facts.counted("parameters", "parameter").map { "\($0) left" } },
+            facts.number("signalToNoise").map { "median signal-to-noise \($0)" })
     }
 
     private static func roundClosed(_ facts: EventFacts, _ rounds: Int?) -> EventSentence {
@@ -124,7 +132,7 @@ struct EventSentence: Equatable {
             .plain,
             facts.joined(
                 "round \(facts.word("round"))\(facts.ordinal("round", of: rounds)) \(facts.word("task"))",
-                facts.count("contributions").map { "\($0) contributions" }, facts.number("loss").map { "loss \($0)" },
+                facts.counted("contributions", "contribution"), facts.number("loss").map { "loss \($0)" },
                 facts.percent("accuracy").map { "accuracy \($0)" }, facts.bytes("wireBytesUp").map { "up \($0)" },
                 facts.bytes("wireBytesDown").map { "down \($0)" },
                 facts.factor("ratio").map { "\($0) under float32" }, facts.seconds("seconds")))

@@ -50,9 +50,9 @@ struct ModelPruneCommand: AsyncParsableCommand {
     @Option(
         help: """
             Channels whose constant meets a border padded with zeros: absorb (what is left there is not exact) or keep \
-            (they stay).
+            (they stay). (default: absorb)
             """)
-    var borders = PruneBorders.absorb.rawValue
+    var borders: String?
 
     @Option(parsing: .upToNextOption, help: "Weights, groups or blocks that stay whole.")
     var exclude: [String] = []
@@ -96,6 +96,27 @@ struct ModelPruneCommand: AsyncParsableCommand {
         }
     }
 
+    /// - Throws: `ValidationError` for options that what is pruned has no use for.
+    private func refuseUnused(by amount: PruneAmount) throws {
+        let what: String
+        var unused: [(String, Bool)] = [
+            ("--multiple", multiple != nil), ("--borders", borders != nil), ("--normalized", normalized),
+        ]
+        switch amount {
+        case .channels: return
+        case .layers:
+            what = "whole blocks"
+            unused.append(("--scope", scope != nil))
+        case .weights(_, .nOfM):
+            what = "N of M weights"
+            unused.append(("--scope", scope != nil))
+        case .weights: what = "single weights"
+        }
+        if let option = unused.first(where: \.1)?.0 {
+            throw ValidationError("\(option) is of no use to pruning \(what): remove it")
+        }
+    }
+
     /// - Throws: `ValidationError` for options that do not go together.
     private func pruner(for amount: PruneAmount) throws -> ModelPruner {
         let slices: Bool
@@ -109,13 +130,17 @@ struct ModelPruneCommand: AsyncParsableCommand {
             if kind == .heads { usualMultiple = 1 }
             var scope = PruningScope.global
             if case .channels = amount { scope = .local }
-            (slices, usual, fitting) = (true, (.l2, scope), (PruningCriterion.forChannels, "channels"))
+            fitting =
+                kind == .heads
+                ? (PruningCriterion.forHeads, "heads") : (PruningCriterion.forChannels, "channels")
+            (slices, usual) = (true, (.l2, scope))
         case .layers:
             (slices, usual, fitting) = (true, (.l2, .global), (PruningCriterion.forBlocks, "whole blocks"))
         }
         if check, !slices {
             throw ValidationError("--check compares sliced with masked outputs, and zeroed weights slice nothing")
         }
+        try refuseUnused(by: amount)
         guard multiple ?? 1 > 0, samples > 0 else {
             throw ValidationError("--multiple and --samples must be at least 1")
         }
@@ -131,7 +156,7 @@ struct ModelPruneCommand: AsyncParsableCommand {
         if let data, criterion.statistic == nil {
             throw ValidationError("--data \(data) is of no use: --criterion \(criterion.rawValue) needs no gradients")
         }
-        let borders: PruneBorders = try parseChoice(borders, "--borders")
+        let borders: PruneBorders = try borders.map { try parseChoice($0, "--borders") } ?? .absorb
         return ModelPruner(
             graph: try Graph.load(path: file),
             settings: PruningSettings(

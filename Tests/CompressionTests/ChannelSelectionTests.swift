@@ -43,7 +43,7 @@ private struct Chain {
     ) throws(CompressionError) -> [String: [Int]] {
         try ChannelSelection.select(
             groups, among: groups.groups, scores: scores, amount: amount, scope: scope, multiple: multiple,
-            minimumShare: minimumShare, weighting: .none, parameters: parameters)
+            minimumShare: minimumShare, parameters: parameters)
     }
 
     func widths(_ kept: [String: [Int]]) -> [Int] { groups.groups.map { kept[$0.name]?.count ?? $0.channels } }
@@ -58,11 +58,12 @@ private struct Chain {
         }
     }
 
-    /// Importance lost by keeping the best channels at these widths.
+    /// Importance lost by keeping the best channels at these widths: of what each group has, since two layers run through
+    /// each.
     func loss(_ widths: [Int]) -> Double {
         zip(groups.groups, widths).reduce(0) { sum, entry in
             let sorted = scores[entry.0.name]!.sorted()
-            return sum + sorted[..<(entry.0.channels - entry.1)].reduce(0, +)
+            return sum + sorted[..<(entry.0.channels - entry.1)].reduce(0, +) / sorted.reduce(0, +)
         }
     }
 }
@@ -149,7 +150,7 @@ struct ChannelSelectionTests {
                 members: (0..<layers).map { member("\(name)\($0)", 0, .producer, channels) }, signature: "",
                 isNormalizedOver: false)
         }
-        func kept(_ a: ChannelGroup, _ b: ChannelGroup, _ weighting: ChannelWeighting) throws -> [Int] {
+        func kept(_ a: ChannelGroup, _ b: ChannelGroup) throws -> [Int] {
             let costs = [a, b].map {
                 ChannelCost(
                     node: $0.name, macs: 100 * $0.channels,
@@ -166,12 +167,11 @@ struct ChannelSelectionTests {
                 scores: [
                     "a": [Double](repeating: 1, count: a.channels), "b": [Double](repeating: 1, count: b.channels),
                 ],
-                amount: .macs(0.75), scope: .global, weighting: weighting, parameters: parameters)
+                amount: .macs(0.75), scope: .global, parameters: parameters)
             return [a, b].map { kept[$0.name]?.count ?? $0.channels }
         }
-        #expect(try kept(group("a", 8, 4), group("b", 8, 2), .layers) == [8, 4])
-        #expect(try kept(group("a", 8, 4), group("b", 8, 2), .none) == [4, 8])
-        #expect(try kept(group("a", 4, 2), group("b", 8, 2), .layers) == [4, 5])
+        #expect(try kept(group("a", 8, 4), group("b", 8, 2)) == [8, 4])
+        #expect(try kept(group("a", 4, 2), group("b", 8, 2)) == [4, 5])
     }
 
     /// A smaller budget keeps a part of what a larger one keeps, where shares are equal.

@@ -61,6 +61,38 @@ struct PlanExtremesTests {
         }
     }
 
+    @Test(arguments: [
+        "sparsity: 1e-300, criterion: movement, rule: threshold, threshold: 1e-300",
+        "sparsity: 0.9999999999999999, criterion: stability, schedule: dynamic, regrow: 0.9999999999999999, steps: 8",
+        "granularity: block, block: [1024, 1], criterion: fisher, scope: local, sparsity: 0.5",
+        "granularity: '2:4', criterion: taylor",
+        "granularity: channel, budget: {bytes: 4GiB}, multiple: 4096, normalized: true, borders: keep, steps: 5",
+        "granularity: channel, budget: {bytes: 1KiB}, rule: intersection, criterion: gradientNorm",
+        "granularity: channel, budget: {macs: 1e-300}, schedule: linear, steps: 7",
+        "granularity: channel, budget: {milliseconds: 1e-300}, steps: 3",
+        "granularity: channel, budget: {milliseconds: 1000000}, scope: isomorphic",
+        "granularity: head, sparsity: 0.9999999999999999, rule: union, criterion: movement",
+        "granularity: layer, budget: {weights: 0.9999999999999999}, schedule: lottery, steps: 3",
+    ])
+    func everyDecisionSurvivesItsEncoding(prune: String) throws {
+        let names = (0..<250).map { "\"\($0)\(String(repeating: "é", count: 2046))\"" }.joined(separator: ", ")
+        for exclude in ["", ", exclude: [\(names)]"] {
+            let criterion = prune.contains("criterion") ? "" : ", criterion: taylor"
+            let text =
+                "model: {file: m.onnx}\nstages:\n  - prune: {\(prune)\(criterion), scoreSamples: 1000000000\(exclude)}\n"
+            let plan = try Plan.parse(text, path: "p", environment: [:])
+            var history = RunHistory(plan: plan, records: Self.opening)
+            var decisions = 0
+            while let step = Self.nextRound(&history) {
+                let offer = CoordinatorMachine(history: history).offer(step, round: 1, worker: "w", held: [])
+                if case .score = offer.work { decisions += 1 }
+                #expect(try CoordinatorMessage(decoding: CoordinatorMessage.task(offer).encoded()) == .task(offer))
+                Self.finish(step, &history)
+            }
+            #expect(decisions > 0)
+        }
+    }
+
     @Test func aThousandTeachersStillFitAnOffer() throws {
         let stages = (1...500).map { _ in "  - train: {rounds: 1}\n" }.joined()
         let distils = (1...500).map { "  - distill: {rounds: 1, teacher: {stage: \($0)}}\n" }.joined()

@@ -112,6 +112,11 @@ struct PruneCommandTests {
         (["--layers", "1"], "the model has no residual block to prune"),
         (["--heads", "0.5"], "the model has no attention heads to prune"),
         (["--channels", "0.5", "--exclude", "conv1.weigth"], "did you mean 'conv1.weight'?"),
+        (["--sparsity", "0.5", "--multiple", "8"], "--multiple is of no use to pruning single weights"),
+        (["--pattern", "2:4", "--scope", "local"], "--scope is of no use to pruning N of M weights"),
+        (["--layers", "1", "--borders", "keep"], "--borders is of no use to pruning whole blocks"),
+        (["--layers", "1", "--scope", "local"], "--scope is of no use to pruning whole blocks"),
+        (["--heads", "0.5", "--criterion", "fpgm"], "heads"),
     ])
     func isRefusedInOneLine(options: [String], phrase: String) async throws {
         let folder = try ScratchFolder()

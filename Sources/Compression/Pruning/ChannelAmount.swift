@@ -26,14 +26,3 @@ public enum ChannelAmount: Sendable, Equatable {
         }
     }
 }
-
-/// What the scores of one group are worth beside those of another, where groups compete under a budget.
-public enum ChannelWeighting: String, Sendable, Equatable, CaseIterable {
-    /// Scores say what part of its group a channel is, as `Importance.ofChannels` gives them by default. All channels of a
-    /// group together are worth the layers that they run through: a channel of a residual stream, which many layers make
-    /// and read, is worth more than one inside a block, and one of few more than one of many. Costs fall with layers and
-    /// widths in the same way, so a budget alone prefers no group, and what differs is how much weaker its weak channels are.
-    case layers
-    /// Scores are comparable as they are: estimates of the loss, not normalised.
-    case none
-}

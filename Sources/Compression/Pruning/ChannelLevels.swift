@@ -15,11 +15,16 @@ struct ChannelLevels {
     ///     leave one by one then.
     ///   - minimumShare: of the width that stays at least.
     ///   - worth: of all channels together; nil: the sum of the scores.
-    init(_ group: ChannelGroup, scores: [Double], multiple: Int, minimumShare: Double, worth: Double? = nil) {
+    ///   - kept: channels that stay at every width.
+    init(
+        _ group: ChannelGroup, scores: [Double], multiple: Int, minimumShare: Double, worth: Double? = nil,
+        keeping kept: Set<Int> = []
+    ) {
         self.group = group
-        order = scores.indices.sorted { (scores[$0], -$0) < (scores[$1], -$1) }
+        let byScore = scores.indices.sorted { (scores[$0], -$0) < (scores[$1], -$1) }
+        order = byScore.filter { !kept.contains($0) } + byScore.filter(kept.contains)
         let step = Self.step(group, multiple: multiple)
-        let floor = Self.floor(group, step: step, minimumShare: minimumShare)
+        let floor = Self.floor(group, step: step, minimumShare: minimumShare, keeping: kept.count)
         var widths = [group.channels]
         var next = (group.channels - 1) / step * step
         while next >= floor, next > 0 {
@@ -57,8 +62,8 @@ struct ChannelLevels {
     }
 
     /// One step at least, or the whole of a width that is smaller.
-    static func floor(_ group: ChannelGroup, step: Int, minimumShare: Double) -> Int {
-        let least = max(1, Int((minimumShare * Double(group.channels)).rounded(.up)))
+    static func floor(_ group: ChannelGroup, step: Int, minimumShare: Double, keeping kept: Int) -> Int {
+        let least = max(1, kept, Int((minimumShare * Double(group.channels)).rounded(.up)))
         return min(group.channels, (least + step - 1) / step * step)
     }
 

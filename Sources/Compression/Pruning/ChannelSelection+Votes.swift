@@ -23,11 +23,11 @@ extension ChannelSelection {
     ///   - votes: the mean of `vote(of:groups:)` over voters, by their weight: shares in 0...1.
     ///   - among: the groups that were voted on.
     ///   - multiple: as in `select`.
-    ///   - minimumShare: as in `select`.
+    ///   - minimumShare, keeping: as in `select`.
     /// - Throws: `CompressionError.valueOutOfRange`, `.groupMisfit` for votes that do not fit a group.
     public static func kept(
         byVotes votes: NamedTensors, among: [ChannelGroup], rule: VoteRule, multiple: Int = 1,
-        minimumShare: Double = ChannelSelection.minimumShare
+        minimumShare: Double = ChannelSelection.minimumShare, keeping: [String: Set<Int>] = [:]
     ) throws(CompressionError) -> [String: [Int]] {
         try rule.validate()
         try check(multiple: multiple, minimumShare: minimumShare)
@@ -42,8 +42,10 @@ extension ChannelSelection {
             guard shares.allSatisfy({ $0 >= 0 && $0 <= 1.001 }) else {
                 throw .groupMisfit(group: group.name, reason: "its votes are no shares between 0 and 1")
             }
-            let levels = ChannelLevels(group, scores: shares, multiple: multiple, minimumShare: minimumShare)
-            let wanted = shares.reduce(0) { $0 + (rule.keeps($1) ? 1 : 0) }
+            let stay = keeping[group.name] ?? []
+            let levels = ChannelLevels(
+                group, scores: shares, multiple: multiple, minimumShare: minimumShare, keeping: stay)
+            let wanted = shares.indices.count(where: { rule.keeps(shares[$0]) || stay.contains($0) })
             guard let level = levels.widths.lastIndex(where: { $0 >= wanted }), level > 0 else { continue }
             kept[group.name] = levels.kept(level)
         }

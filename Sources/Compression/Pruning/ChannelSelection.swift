@@ -13,9 +13,14 @@ public enum ChannelSelection {
     /// Within a group the channels of the highest scores stay (ties: the earlier), so smaller widths are nested in larger
     /// ones. How much of each group stays is the scope's: `local` and `isomorphic` leave each group, or the groups of one
     /// signature together, the same share; `global` takes the steps that lose least importance for what they save, with
-    /// costs recomputed as widths shrink, since a layer costs the product of its widths (see `ChannelSearch`). Under a
-    /// budget `global` needs the weighting `layers` with normalised scores: without it residual streams would be emptied,
-    /// whose channels save much and count as one.
+    /// costs recomputed as widths shrink, since a layer costs the product of its widths (see `ChannelSearch`).
+    ///
+    /// Under a budget `global` weighs scores, which say what part of its group a channel is: all channels of a group
+    /// together are worth the layers that they run through. A channel of a residual stream, which many layers make and
+    /// read, is worth more than one inside a block, and one of few more than one of many. Costs fall with layers and widths
+    /// in the same way, so a budget alone prefers no group, and what differs is how much weaker its weak channels are:
+    /// unweighted, residual streams would be emptied, whose channels save much and count as one.
+    ///
     /// Weights and bytes count what the members of groups lose, not biases that absorbing constants may add.
     /// - Parameters:
     ///   - groups: all groups of the graph, with its costs.
@@ -26,20 +31,20 @@ public enum ChannelSelection {
     ///     (heads) have smaller steps. A whole width may stay whatever it is. 1 allows every width.
     ///   - minimumShare: of each group's channels that stays at least, 0...1; one multiple stays in any case, or the whole
     ///     of a smaller width.
-    ///   - weighting: how scores of different groups compare where the scope is `global` and the amount a budget.
+    ///   - keeping: by group, channels that stay whatever their scores.
     ///   - parameters: the graph's.
     /// - Throws: `CompressionError.valueOutOfRange`; `.unknownGroup` with the nearest name for one that the graph does not
     ///   have; `.groupMisfit` for scores that do not fit it; `.budgetTooSmall` with the smallest that can be met.
     public static func select(
         _ groups: ChannelGroups, among: [ChannelGroup], scores: [String: [Double]], amount: ChannelAmount,
         scope: PruningScope, multiple: Int = 1, minimumShare: Double = ChannelSelection.minimumShare,
-        weighting: ChannelWeighting = .layers, parameters: [Parameter]
+        keeping: [String: Set<Int>] = [:], parameters: [Parameter]
     ) throws(CompressionError) -> [String: [Int]] {
         try amount.validate()
         try check(multiple: multiple, minimumShare: minimumShare)
         let among = try self.groups(named: among.map(\.name), in: groups)
         let layers = Set(parameters.filter { $0.role == .trainable && $0.shape.rank > 1 }.map(\.name))
-        var isWeighted = scope == .global && weighting == .layers
+        var isWeighted = scope == .global
         if case .channels = amount { isWeighted = false }
         var levels: [ChannelLevels] = []
         for group in among {
@@ -53,7 +58,7 @@ public enum ChannelSelection {
             levels.append(
                 ChannelLevels(
                     group, scores: scores, multiple: multiple, minimumShare: minimumShare,
-                    worth: isWeighted ? Double(max(1, worth)) : nil))
+                    worth: isWeighted ? Double(max(1, worth)) : nil, keeping: keeping[group.name] ?? []))
         }
         let model = ChannelCostModel(groups, levels: levels, parameters: parameters, amount: amount)
         var search = ChannelSearch(levels, model)

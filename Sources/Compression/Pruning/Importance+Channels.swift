@@ -14,42 +14,30 @@ extension Importance {
     /// `fpgm` looks at producers' filters alone and `bnScale` at BatchNormalizations' scales; `gradientNorm` is measured for
     /// the channel as a whole; `lamp` is `l2` over the sum of what is no smaller in the group (Lee et al. 2021), without a
     /// mean of 1. `movement` is shifted by each member's least value.
-    /// - Parameters:
-    ///   - includesConsumers: whether the columns that read the channels count.
-    ///   - isNormalized: false: the plain sum of the members, for criteria that estimate the loss itself (`taylor`,
-    ///     `fisher`), where `gradientNorm` is one number; goes with `ChannelWeighting.none`.
     /// - Throws: `CompressionError.groupMisfit` for groups of another graph, without a member that counts or, for
     ///   `bnScale`, without a BatchNormalization; `.missingStatistic`, `.scoresNotFinite`.
-    public func ofChannels(
-        _ groups: [ChannelGroup], includesConsumers: Bool = true, isNormalized: Bool = true
-    ) throws(CompressionError) -> [String: [Double]] {
+    public func ofChannels(_ groups: [ChannelGroup]) throws(CompressionError) -> [String: [Double]] {
         try criterion.check(fits: PruningCriterion.forChannels, "channels")
         var scores: [String: [Double]] = [:]
-        for group in groups {
-            scores[group.name] = try ofChannels(
-                group, includesConsumers: includesConsumers, isNormalized: isNormalized)
-        }
+        for group in groups { scores[group.name] = try ofChannels(group) }
         return scores
     }
 
-    private func ofChannels(
-        _ group: ChannelGroup, includesConsumers: Bool, isNormalized: Bool
-    ) throws(CompressionError) -> [Double] {
+    private func ofChannels(_ group: ChannelGroup) throws(CompressionError) -> [Double] {
         if criterion == .gradientNorm {
             guard let shape = try? Shape([group.channels]) else {
                 throw .groupMisfit(group: group.name, reason: "it has \(group.channels) channels")
             }
             let squares = try statistic(group.name, shape: shape).floats
             let values = squares.map { Double(max(0, $0)) / Double(ScoreStatistic.gateScale) }
-            return isNormalized ? Self.normalized(values) : values
+            return Self.normalized(values)
         }
-        let members = try countedMembers(of: group, includesConsumers: includesConsumers)
-        let divisor = isNormalized ? Double(members.count) : 1
+        let members = try countedMembers(of: group)
         var total = [Double](repeating: 0, count: group.channels)
         for member in members {
             var values = try ofMember(member, of: group)
-            if isNormalized, criterion != .lamp { values = Self.normalized(values) }
-            for (channel, value) in values.enumerated() { total[channel] += value / divisor }
+            if criterion != .lamp { values = Self.normalized(values) }
+            for (channel, value) in values.enumerated() { total[channel] += value / Double(members.count) }
         }
         guard total.allSatisfy(\.isFinite) else { throw .scoresNotFinite(tensor: group.name) }
         return criterion == .lamp ? Self.lamp(total) : total
@@ -75,9 +63,7 @@ extension Importance {
         return sums
     }
 
-    private func countedMembers(
-        of group: ChannelGroup, includesConsumers: Bool
-    ) throws(CompressionError) -> [ChannelMember] {
+    private func countedMembers(of group: ChannelGroup) throws(CompressionError) -> [ChannelMember] {
         let kernels = Set(prunable)
         var seen: Set<String> = []
         var members: [ChannelMember] = []
@@ -86,9 +72,7 @@ extension Importance {
                 switch criterion {
                 case .fpgm: member.side == .producer && kernels.contains(member.parameter)
                 case .bnScale: member.side == .producer && batchScales.contains(member.parameter)
-                default:
-                    (member.side == .producer || includesConsumers)
-                        && (kernels.contains(member.parameter) || scales.contains(member.parameter))
+                default: kernels.contains(member.parameter) || scales.contains(member.parameter)
                 }
             // A depthwise kernel makes and reads a channel along one axis.
             if counts, seen.insert("\(member.axis) \(member.parameter)").inserted { members.append(member) }

@@ -19,21 +19,22 @@ extension Importance {
         return scores
     }
 
-    /// |E[g]| / (std[g] + 1e-8) of each prunable weight, for criterion `stability`: how much workers and steps agree on
-    /// where a weight should go. A figure for the report; the ranking does not use it.
+    /// The median over live prunable weights of |E[g]| / (std[g] + 1e-8), for criterion `stability`: how much workers and
+    /// steps agree on where a weight should go. A figure for reports; the ranking does not use it. Nil without live weights.
     /// - Throws: `CompressionError.criterionUnfit` for another criterion, `.missingStatistic`.
-    public func signalToNoise() throws(CompressionError) -> NamedTensors {
+    public func medianSignalToNoise() throws(CompressionError) -> Double? {
         try criterion.check(fits: [.stability], "the signal-to-noise ratio")
-        var ratios = NamedTensors()
+        var ratios: [Double] = []
         for name in prunable {
             guard let weight = weights[name] else { continue }
             let (means, squares) = try moments(name, like: weight)
-            let values = zip(means, squares).map { mean, square in
-                Float(abs(mean) / (max(0, square - mean * mean).squareRoot() + 1e-8))
+            for index in means.indices where masks[name]?[index] ?? true {
+                let variance = max(0, squares[index] - means[index] * means[index])
+                ratios.append(abs(means[index]) / (variance.squareRoot() + 1e-8))
             }
-            ratios[name] = Tensor(values, shape: weight.shape)
         }
-        return ratios
+        ratios.sort()
+        return ratios.isEmpty ? nil : ratios[ratios.count / 2]
     }
 
     /// Lee et al. 2021, eq. 3: each of the squares over the sum of those no smaller in their tensor. Of equal ones the

@@ -10,39 +10,78 @@ extension MaskDecider {
         guard settings.unit != .blocks else {
             return StructureChange(blocks: try removedBlocks(evidence, amount: amount), borders: settings.borders)
         }
-        var kept = try kept(evidence, amount: amount)
-        if settings.borders == .keep { kept = try keepingBorders(kept) }
+        let kept = try kept(evidence, amount: amount)
         return StructureChange(keeping: kept, of: groups.groups, borders: settings.borders)
     }
 
     /// The channels that stay, by group; groups that stay whole are left out.
     func kept(_ evidence: PruningEvidence, amount: PruningAmount) throws -> [String: [Int]] {
+        switch (amount, evidence) {
+        case (.bytes(let limit), .weights), (.bytes(let limit), .statistics):
+            return try kept(evidence, bytes: limit)
+        default: return try keptWithinBorders(evidence, amount)
+        }
+    }
+
+    /// Layers that take up a constant may gain a bias, which selection knows nothing of: what it costs is saved elsewhere.
+    private func kept(_ evidence: PruningEvidence, bytes limit: Int) throws -> [String: [Int]] {
+        var asked = limit
+        while true {
+            let kept: [String: [Int]]
+            do { kept = try keptWithinBorders(evidence, .bytes(asked)) } catch CompressionError.budgetTooSmall(
+                _, let smallest)
+            {
+                let least = Int(smallest).map { "\($0 + bytesBesideParameters + limit - asked)" } ?? smallest
+                throw CompressionError.budgetTooSmall(asked: "\(limit) bytes", smallest: least)
+            }
+            let bytes = try graph.keeping(kept, of: groups).graph.serializedByteCount
+            guard bytes > limit else { return kept }
+            asked -= bytes - limit
+        }
+    }
+
+    /// Of the file; structure and names.
+    private var bytesBesideParameters: Int {
+        graph.serializedByteCount - 4 * graph.parameters.reduce(0) { $0 + $1.shape.elementCount }
+    }
+
+    /// With `borders: keep`, without the channels whose constant would meet a padded border. Whether one does is nearly
+    /// always its own affair, so two attempts find them: all but the first channel of each group, and all but the last.
+    /// Should the others matter after all, what turns up is kept too, until nothing does.
+    private func keptWithinBorders(
+        _ evidence: PruningEvidence, _ amount: PruningAmount
+    ) throws -> [String: [Int]] {
+        var staying: [String: Set<Int>] = [:]
+        func add(_ kept: [String: [Int]]) throws -> Bool {
+            let notes = try graph.keeping(kept, of: groups).notes.filter { $0.reason == .border }
+            for note in notes { staying[note.group, default: []].formUnion(note.channels) }
+            return !notes.isEmpty
+        }
+        if settings.borders == .keep {
+            let wide = candidates.filter { $0.channels > 1 }
+            for isLast in [false, true] {
+                _ = try add(
+                    Dictionary(uniqueKeysWithValues: wide.map { ($0.name, [isLast ? $0.channels - 1 : 0]) }))
+            }
+        }
+        while true {
+            let kept = try select(evidence, amount, keeping: staying)
+            guard settings.borders == .keep, try add(kept) else { return kept }
+        }
+    }
+
+    private func select(
+        _ evidence: PruningEvidence, _ amount: PruningAmount, keeping: [String: Set<Int>]
+    ) throws -> [String: [Int]] {
         if case .votes(let shares, let rule) = evidence {
             return try ChannelSelection.kept(
-                byVotes: shares, among: candidates, rule: rule, multiple: settings.multiple)
+                byVotes: shares, among: candidates, rule: rule, multiple: settings.multiple, keeping: keeping)
         }
         let importance = Importance(
             graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
-        return try kept(scores: importance.ofChannels(candidates), amount: amount)
-    }
-
-    private func kept(scores: [String: [Double]], amount: PruningAmount) throws -> [String: [Int]] {
-        try ChannelSelection.select(
-            groups, among: candidates, scores: scores, amount: channelAmount(amount), scope: settings.scope,
-            multiple: settings.multiple, parameters: graph.parameters)
-    }
-
-    /// Whether a budget can be met at all, whatever scores will say.
-    /// - Returns: what a decision with equal scores would be.
-    public func rehearsal(amount: PruningAmount) throws -> StructureChange {
-        guard settings.unit != .blocks else {
-            return StructureChange(
-                blocks: try removedBlocks(
-                    scores: Dictionary(uniqueKeysWithValues: blocks.map { ($0.name, 1) }), amount: amount))
-        }
-        let scores = Dictionary(
-            uniqueKeysWithValues: candidates.map { ($0.name, [Double](repeating: 1, count: $0.channels)) })
-        return StructureChange(keeping: try kept(scores: scores, amount: amount), of: groups.groups)
+        return try ChannelSelection.select(
+            groups, among: candidates, scores: importance.ofChannels(candidates), amount: channelAmount(amount),
+            scope: settings.scope, multiple: settings.multiple, keeping: keeping, parameters: graph.parameters)
     }
 
     private func channelAmount(_ amount: PruningAmount) throws -> ChannelAmount {
@@ -53,9 +92,7 @@ extension MaskDecider {
         case .weights(let count): return .weights(Self.share(count, of: graph.trainableElementCount))
         case .macs(let count): return .macs(Self.share(count, of: try graph.multiplyAccumulates()))
         case .bytes(let count):
-            // What is not parameters stays.
-            let parameters = graph.parameters.reduce(0) { $0 + $1.shape.elementCount }
-            let rest = graph.serializedByteCount - 4 * parameters
+            let rest = bytesBesideParameters
             guard count > rest else {
                 throw CompressionError.budgetTooSmall(
                     asked: "\(count) bytes",
@@ -69,33 +106,14 @@ extension MaskDecider {
         min(1, max(Double(count) / Double(max(whole, 1)), .leastNonzeroMagnitude))
     }
 
-    /// Adds back channels whose constant would meet a padded border, until none does.
-    private func keepingBorders(_ kept: [String: [Int]]) throws -> [String: [Int]] {
-        var kept = kept
-        for _ in 0...candidates.reduce(0, { $0 + $1.channels }) {
-            let notes = try graph.keeping(kept, of: groups, borders: .absorb).notes.filter { $0.reason == .border }
-            guard !notes.isEmpty else { return kept }
-            for note in notes {
-                guard let width = groups[note.group]?.channels, let stay = kept[note.group] else { continue }
-                let all = Set(stay).union(note.channels)
-                kept[note.group] = all.count == width ? nil : all.sorted()
-            }
-        }
-        return kept
-    }
-
     // MARK: Blocks
 
+    /// The blocks of the least importance, for a budget of the least importance for what they save; sorted by name.
     private func removedBlocks(_ evidence: PruningEvidence, amount: PruningAmount) throws -> [String] {
         let importance = Importance(
             graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
         let scores = try importance.ofBlocks(
             blocks.map { (name: $0.name, parameters: $0.parameters, signature: $0.signature) })
-        return try removedBlocks(scores: scores, amount: amount)
-    }
-
-    /// The blocks of the least importance, for a budget of the least importance for what they save; sorted by name.
-    private func removedBlocks(scores: [String: Double], amount: PruningAmount) throws -> [String] {
         let all = try graph.residualBlocks().count
         let sizes = Dictionary(
             uniqueKeysWithValues: graph.parameters.filter { $0.role == .trainable }.map {

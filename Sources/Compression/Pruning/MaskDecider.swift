@@ -114,6 +114,19 @@ public struct MaskDecider: Sendable {
         return Scorer.layout(of: graph, statistic: statistic, groups: candidates, onlyPrunable: onlyPrunable)
     }
 
+    /// Evidence as if all workers had measured the same of everything, for going the way of a decision before anybody has
+    /// measured: whether the criterion fits, and whether a budget can be met.
+    /// - Throws: for criteria that measure channels, `CompressionError.groupMisfit` for a group without a gate.
+    public func rehearsalEvidence() throws(CompressionError) -> PruningEvidence {
+        guard settings.criterion.statistic != nil else { return .weights }
+        if settings.criterion.statistic == .channelGradients { _ = try ChannelGates(graph, groups: candidates) }
+        return .statistics(
+            NamedTensors(
+                statisticLayout(regrows: false).map { name, shape in
+                    (name, Tensor([Float](repeating: 1, count: shape.elementCount), shape: shape))
+                }))
+    }
+
     /// Names and shapes of votes.
     public func voteLayout() throws -> [(name: String, shape: Shape)] {
         guard case .weights = settings.unit else {
@@ -129,6 +142,13 @@ public struct MaskDecider: Sendable {
             return ChannelSelection.vote(of: try kept(.statistics(statistics), amount: amount), groups: candidates)
         }
         return MaskRanking.vote(of: try mask(.statistics(statistics), amount: amount), layout: try voteLayout())
+    }
+
+    /// How much workers and steps agree on where weights should go, for criterion `stability`.
+    public func signalToNoise(_ evidence: PruningEvidence) throws(CompressionError) -> Double? {
+        guard case .statistics(let statistics) = evidence, settings.criterion == .stability else { return nil }
+        return try Importance(graph: graph, criterion: .stability, statistics: statistics, masks: masks)
+            .medianSignalToNoise()
     }
 
     // MARK: Masks

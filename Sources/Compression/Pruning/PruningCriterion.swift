@@ -44,8 +44,10 @@ public enum PruningCriterion: String, Sendable, Equatable, CaseIterable {
 
     /// Those that rank single weights, in blocks and in N:M patterns too.
     public static let forWeights: [PruningCriterion] = [.l1, .l2, .taylor, .stability, .fisher, .lamp, .movement]
-    /// Those that rank channels and heads.
+    /// Those that rank channels; of a model's groups, `bnScale` only those before a BatchNormalization.
     public static let forChannels = allCases
+    /// Those that rank attention heads: no normalisation scales a head, and a head is no filter among filters.
+    public static let forHeads = allCases.filter { $0 != .bnScale && $0 != .fpgm }
     /// Those that rank whole residual blocks.
     public static let forBlocks: [PruningCriterion] = [.l1, .l2, .taylor, .stability, .fisher, .movement]
 

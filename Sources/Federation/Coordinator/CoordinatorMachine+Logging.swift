@@ -41,8 +41,8 @@ extension CoordinatorMachine {
             ])
     }
 
-    func maskDecided(_ facts: SnapshotFacts, by step: Step) -> LogEvent {
-        LogEvent(
+    func maskDecided(_ facts: SnapshotFacts, _ outcome: StepOutcome, by step: Step) -> LogEvent {
+        var event = LogEvent(
             "mask.decided",
             [
                 "epoch": .int(Int(facts.maskEpoch)), "sparsity": .double(facts.sparsity),
@@ -50,6 +50,12 @@ extension CoordinatorMachine {
                 "granularity": .string(step.decision?.rules.granularity.word ?? ""),
                 "parameters": .int(facts.size.parameters), "macs": .int(facts.size.macs ?? 0),
             ])
+        if let units = outcome.units {
+            event.fields.append(("removed", .int(units.removed)))
+            event.fields.append(("units", .int(units.before)))
+        }
+        if let ratio = outcome.signalToNoise { event.fields.append(("signalToNoise", .double(ratio))) }
+        return event
     }
 
     /// Why the open round is not over yet: the answer to "why are we waiting?".

@@ -155,7 +155,9 @@ extension CoordinatorMachine {
                 .log(roundClosed(round, computed.outcome, base: previous, traffic: traffic, seconds: seconds)))
         }
         if let snapshot = computed.snapshot {
-            if snapshot.maskEpoch != previous?.maskEpoch { actions.append(.log(maskDecided(snapshot, by: step))) }
+            if snapshot.maskEpoch != previous?.maskEpoch {
+                actions.append(.log(maskDecided(snapshot, computed.outcome, by: step)))
+            }
             actions.append(.log(snapshotPublished(snapshot)))
         }
         return actions + advance(at: now)

@@ -93,9 +93,10 @@ extension PlanReader {
         guard let share = plan.maskedShare else { return }
         for case .prune(let before) in earlier {
             guard let masked = before.maskedShare, masked >= share else { continue }
+            let help = plan.rules.granularity == .twoOfFour ? "put '2:4' before it" : "raise it"
             throw section.error(
                 "sparsity",
-                "stage 'prune' masks \(share) of the weights but an earlier stage already masks \(masked); raise it or "
+                "stage 'prune' masks \(share) of the weights but an earlier stage already masks \(masked); \(help) or "
                     + "remove the stage")
         }
     }

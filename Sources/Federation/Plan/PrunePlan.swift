@@ -52,9 +52,9 @@ public enum PruningCriterionKind: UInt8, Sendable, Equatable, CaseIterable {
     public func fits(_ granularity: PruningGranularity) -> Bool {
         switch self {
         case .l1, .l2, .taylor, .stability, .fisher, .movement: true
-        case .lamp: !granularity.isStructural
-        case .gradientNorm, .bnScale: granularity == .channel || granularity == .head && self == .gradientNorm
-        case .fpgm: granularity == .channel
+        case .lamp: granularity != .layer
+        case .gradientNorm: granularity == .channel || granularity == .head
+        case .bnScale, .fpgm: granularity == .channel
         }
     }
 }

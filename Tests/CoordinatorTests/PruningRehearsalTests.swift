@@ -1,0 +1,82 @@
+import Federation
+import ModelGraph
+import Testing
+
+@testable import Coordinator
+
+/// What cannot work is refused before the first round, with the stage and what helps.
+struct PruningRehearsalTests {
+    private static func resnet() throws -> Graph {
+        try ModelBuilder.build(architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 8, seed: 5)
+    }
+
+    /// As if a machine did a thousand million multiply-accumulates a second and needed 1 ms for the rest.
+    private static func time(_ graphs: [Graph]) throws(LatencyError) -> [Double] {
+        graphs.map { 1 + Double((try? $0.multiplyAccumulates()) ?? 0) / 1e6 }
+    }
+
+    private static func plan(_ stages: String) throws -> Plan {
+        try Plan.parse(
+            "model: {architecture: resnet20}\nstages: [\(stages)]", path: "plan", environment: [:])
+    }
+
+    private static func refusal(
+        _ stages: String, time: ([Graph]) throws(LatencyError) -> [Double] = Self.time
+    ) throws -> String? {
+        do {
+            try PruningRehearsal.check(plan(stages), graph: resnet(), time: time)
+            return nil
+        } catch let error as CoordinatorError {
+            guard case .model(let message) = error else { throw error }
+            return message
+        }
+    }
+
+    @Test(arguments: [
+        ("{prune: {exclude: [block1.conv1.weigt]}}", "did you mean 'block1.conv1.weight'?"),
+        ("{prune: {granularity: channel, exclude: [layer9]}}", "layer9"),
+        ("{prune: {granularity: head}}", "no attention heads"),
+        ("{prune: {granularity: channel, budget: {macs: 0.01}}}", "the smallest"),
+        ("{prune: {granularity: channel, criterion: taylor, budget: {weights: 0.001}}}", "the smallest"),
+        ("{prune: {granularity: channel, budget: {bytes: 20KB}}}", "the smallest"),
+        ("{prune: {granularity: layer, budget: {macs: 0.05}}}", "the smallest"),
+        ("{prune: {granularity: channel, budget: {milliseconds: 0.5}}}", "0.5 ms cannot be met"),
+    ])
+    func whatCannotWorkIsRefused(stages: String, phrase: String) throws {
+        let message = try #require(try Self.refusal(stages), "not refused")
+        #expect(message.hasPrefix("stage 1 (prune): ") && message.contains(phrase), "\(message)")
+    }
+
+    @Test(arguments: [
+        "{prune: {granularity: channel, criterion: gradientNorm, multiple: 4, budget: {macs: 0.5}}}",
+        "{prune: {granularity: channel, criterion: stability, rule: majority}}",
+        "{prune: {granularity: channel, criterion: bnScale}}",
+        "{prune: {granularity: layer, criterion: movement, sparsity: 0.3}}",
+        "{prune: {granularity: block, criterion: fisher}}",
+        "{prune: {granularity: '2:4', criterion: taylor}}",
+        "{prune: {schedule: dynamic}}",
+        "{prune: {granularity: channel, budget: {milliseconds: 2}, borders: keep, multiple: 4}}",
+        "{train: {rounds: 1}}",
+    ])
+    func whatWorksPasses(stages: String) throws { #expect(try Self.refusal(stages) == nil) }
+
+    /// A second quarter of what a first has left is a sixteenth, which a multiple of 4 of these widths cannot reach.
+    @Test func stagesBeginWithWhatTheOnesBeforeLeave() throws {
+        let quarter = "{prune: {granularity: channel, multiple: 4, budget: {macs: 0.3}}}"
+        #expect(try Self.refusal(quarter) == nil)
+        let message = try #require(try Self.refusal("{train: {}}, \(quarter), \(quarter)"))
+        #expect(message.hasPrefix("stage 3 (prune): "), "\(message)")
+        // After a budget of time too.
+        let whole = try Self.time([Self.resnet()])[0]
+        let timed = "{prune: {granularity: channel, multiple: 4, budget: {milliseconds: \(1 + (whole - 1) * 0.3)}}}"
+        #expect(try Self.refusal(timed) == nil)
+        #expect(try Self.refusal("\(timed), \(quarter)")?.hasPrefix("stage 2 (prune): ") == true)
+    }
+
+    @Test func whereNothingCanBeMeasuredTheReasonIsTold() throws {
+        let message = try Self.refusal("{prune: {granularity: channel, budget: {milliseconds: 2}}}") {
+            _ throws(LatencyError) in throw .notMeasured(reason: "no Python with onnxruntime found; set PLEACH_PYTHON")
+        }
+        #expect(message?.contains("set PLEACH_PYTHON") == true && message?.contains("'macs'") == true)
+    }
+}
