@@ -75,7 +75,7 @@ struct PlanExtremesTests {
         "granularity: layer, budget: {weights: 0.9999999999999999}, schedule: lottery, steps: 3",
     ])
     func everyDecisionSurvivesItsEncoding(prune: String) throws {
-        let names = (0..<250).map { "\"\($0)\(String(repeating: "é", count: 2046))\"" }.joined(separator: ", ")
+        let names = (0..<256).map { "\"\($0)\(String(repeating: "é", count: 510))\"" }.joined(separator: ", ")
         for exclude in ["", ", exclude: [\(names)]"] {
             let criterion = prune.contains("criterion") ? "" : ", criterion: taylor"
             let text =
