@@ -72,6 +72,14 @@ public struct StructureChange: Sendable, Equatable {
     }
 }
 
+extension StructureChange {
+    /// As `apply`, for a graph without values, of which only the slices count: what constants there are is not known, so
+    /// none is refused.
+    public func applyToSkeleton(_ graph: Graph) throws(ModelError) -> PrunedGraph {
+        try StructureChange(blocks: blocks, channels: channels).apply(to: graph)
+    }
+}
+
 /// A model after a structure change.
 public struct PrunedModel: Sendable {
     public let graph: Graph

@@ -37,19 +37,11 @@ extension CoordinatorNumerics {
         var step = try publish(change, of: graph, base: base)
         step.outcome.signalToNoise = try decider.signalToNoise(evidence)
         step.outcome.units = PrunedUnits(
-            before: decider.units, removed: change.removedUnits, prunable: try prunableUnits(decider.settings))
+            before: decider.units, removed: change.removedUnits,
+            prunable: try MaskDecider.units(
+                of: decider.settings.borders == .keep ? currentGraph() : skeleton(), masks: current.masks,
+                settings: decider.settings))
         return step
-    }
-
-    /// What can still go of the current model; nothing is no error between the steps of a stage.
-    private func prunableUnits(_ settings: PruningSettings) throws -> Int {
-        do {
-            return try MaskDecider(
-                graph: skeleton(), masks: current.masks, settings: settings, checksNames: false
-            ).units
-        } catch CompressionError.nothingToPrune {
-            return 0
-        }
     }
 
     /// Refuses votes that are none: their mean decides what stays, and must be a share.
@@ -156,7 +148,7 @@ extension CoordinatorNumerics {
         guard !source.changes.isEmpty else { return slices }
         var graph = try blobs.skeleton(source.snapshot.graph.digest)
         for blob in source.changes {
-            let pruned = try StructureChange(parsing: blobs.get(blob.digest)).apply(to: graph)
+            let pruned = try StructureChange(parsing: blobs.get(blob.digest)).applyToSkeleton(graph)
             slices = slices.followed(by: pruned.slices)
             graph = pruned.graph
         }

@@ -4,7 +4,7 @@ import ModelGraph
 import Monitor
 
 /// Milliseconds in ONNX Runtime of models in memory: they are written as they would be delivered, timed in turns by one
-/// child process, and removed again. What cannot be measured is a reason, never an error.
+/// child process, and removed again.
 struct ModelTimer: Sendable {
     /// A folder of its own, emptied before and removed after: a crash leaves at most one behind.
     let directory: String
@@ -16,16 +16,18 @@ struct ModelTimer: Sendable {
     /// Writes one model's file; piece by piece, because models are large.
     typealias Writer = (_ append: ([UInt8]) throws -> Void) throws -> Void
 
-    /// Medians for one sample on one thread, in the graphs' order. Blocks for up to `options.limitSeconds`.
+    /// Medians for one sample on one thread, in the models' order. Blocks for up to `options.limitSeconds`, and for as long as
+    /// it takes to make them.
     /// - Throws: `LatencyError.notMeasured` unless all of them were measured.
-    func milliseconds(_ graphs: [Graph]) throws(LatencyError) -> [Double] {
+    func milliseconds(_ models: [() throws -> Graph]) throws(LatencyError) -> [Double] {
         let measurement = measure { add in
-            for graph in graphs {
-                let delivered = try CompactModel.float32(graph: graph, opset: Int64(opset))
+            for make in models {
+                if probe.isCancelled() { throw CancellationError() }
+                let delivered = try CompactModel.float32(graph: make(), opset: Int64(opset))
                 try add { append in try delivered.serialize { piece in try append(piece) } }
             }
         }
-        guard measurement.models.count == graphs.count, let times = measurement.allMilliseconds else {
+        guard measurement.models.count == models.count, let times = measurement.allMilliseconds else {
             let reason = measurement.reason ?? measurement.models.lazy.compactMap(\.reason).first
             throw .notMeasured(reason: reason ?? "not every model could be measured")
         }

@@ -1,4 +1,5 @@
-// What coordinator and worker have in common as shells: how plans' words name the numerics, and how stored blobs travel.
+// What coordinator and worker have in common as shells: how plans' words name the numerics, and how stored
+// graphs are read and stored blobs travel.
 import Ledger
 import Transport
 

@@ -74,7 +74,7 @@ struct ResidualAdaptation {
         var graph: Graph?
         for case .structure(let change, let reference) in unseen {
             let before = try graph ?? blobs.skeleton(reference.digest)
-            let pruned = try StructureChange(parsing: blobs.get(change.digest)).apply(to: before)
+            let pruned = try StructureChange(parsing: blobs.get(change.digest)).applyToSkeleton(before)
             slices = slices.followed(by: pruned.slices)
             graph = pruned.graph
         }

@@ -60,8 +60,8 @@ struct ModelPruneCommand: AsyncParsableCommand {
     @Option(help: "The data SPEC for criteria that need gradients (its training split unless it says otherwise).")
     var data: String?
 
-    @Option(help: "Samples to take gradients on.")
-    var samples = 1024
+    @Option(help: "Samples to take gradients on. (default: 1024)")
+    var samples: Int?
 
     @Flag(help: "Run the masked and the sliced model on random input and print the largest difference.")
     var check = false
@@ -110,6 +110,7 @@ struct ModelPruneCommand: AsyncParsableCommand {
         case .weights(_, .nOfM):
             what = "N of M weights"
             unused.append(("--scope", scope != nil))
+        case .weights(_, .block): what = "blocks of weights"
         case .weights: what = "single weights"
         }
         if let option = unused.first(where: \.1)?.0 {
@@ -141,7 +142,7 @@ struct ModelPruneCommand: AsyncParsableCommand {
             throw ValidationError("--check compares sliced with masked outputs, and zeroed weights slice nothing")
         }
         try refuseUnused(by: amount)
-        guard multiple ?? 1 > 0, samples > 0 else {
+        guard multiple ?? 1 > 0, samples ?? 1 > 0 else {
             throw ValidationError("--multiple and --samples must be at least 1")
         }
         let criterion =
@@ -156,6 +157,7 @@ struct ModelPruneCommand: AsyncParsableCommand {
         if let data, criterion.statistic == nil {
             throw ValidationError("--data \(data) is of no use: --criterion \(criterion.rawValue) needs no gradients")
         }
+        guard data != nil || samples == nil else { throw ValidationError("--samples needs --data SPEC") }
         let borders: PruneBorders = try borders.map { try parseChoice($0, "--borders") } ?? .absorb
         return ModelPruner(
             graph: try Graph.load(path: file),
@@ -164,7 +166,7 @@ struct ModelPruneCommand: AsyncParsableCommand {
                 scope: try scope.map { try parseChoice($0, "--scope") } ?? usual.scope,
                 multiple: multiple ?? usualMultiple, normalized: normalized,
                 borders: borders == .keep ? .keep : .absorb, excluded: exclude),
-            data: data.map { ModelPruner.Data(spec: $0, samples: samples) })
+            data: data.map { ModelPruner.Data(spec: $0, samples: samples ?? 1024) })
     }
 }
 

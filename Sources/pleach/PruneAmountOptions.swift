@@ -35,7 +35,7 @@ enum PruneAmount: Equatable {
             guard number <= all else {
                 throw ModelError.invalidRequest("--layers \(number): the model has \(all) residual blocks to remove")
             }
-            return .keep(Double(all - number) / Double(max(all, 1)))
+            return .remove(number)
         }
     }
 }

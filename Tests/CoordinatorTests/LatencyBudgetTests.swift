@@ -10,13 +10,13 @@ struct LatencyBudgetTests {
     private static let graph = try! ModelBuilder.build(
         architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 8, seed: 5)
 
-    private static func budget(
-        refinements: Int = 2, time: @escaping ([Graph]) throws(LatencyError) -> [Double]
-    ) throws -> LatencyBudget {
+    private static func budget(time: @escaping (Graph) -> Double) throws -> LatencyBudget {
         let decider = try MaskDecider(
             graph: graph, masks: MaskSet(),
             settings: PruningSettings(unit: .channels(.channels), criterion: .l2, multiple: 1))
-        return LatencyBudget(decider: decider, evidence: .weights, time: time, refinements: refinements)
+        return LatencyBudget(decider: decider, evidence: .weights) { models throws(LatencyError) in
+            models.map { make in (try? make()).map(time) ?? .nan }
+        }
     }
 
     private static func million(_ graph: Graph) -> Double { Double((try? graph.multiplyAccumulates()) ?? 0) / 1e6 }
@@ -24,20 +24,18 @@ struct LatencyBudgetTests {
     @Test(arguments: [0.9, 0.62, 0.2])
     func theLargestThatIsFastEnoughIsFound(share: Double) throws {
         let whole = Self.million(Self.graph)
-        for refinements in [0, 2] {
-            let budget = try Self.budget(refinements: refinements) { $0.map(Self.million) }
-            let amount = try budget.amount(target: share * whole, share: 1)
-            let left = Self.million(try budget.decider.change(.weights, amount: amount).apply(to: Self.graph).graph)
-            #expect(left <= share * whole)
-            // No further from the goal than a step between candidates, which each refinement quarters.
-            #expect(left >= (share - (refinements == 0 ? 0.2 : 0.05)) * whole, "\(left) of \(share * whole)")
-        }
+        let budget = try Self.budget(time: Self.million)
+        let amount = try budget.amount(target: share * whole, share: 1)
+        let left = Self.million(try budget.decider.change(.weights, amount: amount).apply(to: Self.graph).graph)
+        #expect(left <= share * whole)
+        // No further from the goal than a step between candidates, which each refinement quarters.
+        #expect(left >= (share - 0.05) * whole, "\(left) of \(share * whole)")
     }
 
     /// Half of the way from 10 to 2 is 6.
     @Test func stepsTakeAShareOfTheWay() throws {
         let whole = Self.million(Self.graph)
-        let budget = try Self.budget { $0.map { 10 * Self.million($0) / whole } }
+        let budget = try Self.budget { 10 * Self.million($0) / whole }
         guard case .macs(let count) = try budget.amount(target: 2, share: 0.5) else {
             Issue.record("no multiply-accumulates")
             return
@@ -46,18 +44,45 @@ struct LatencyBudgetTests {
     }
 
     @Test func whatIsFastEnoughStays() throws {
-        let budget = try Self.budget { $0.map { _ in 1 } }
+        let budget = try Self.budget { _ in 1 }
         #expect(try budget.amount(target: 2, share: 1) == .keep(1))
     }
 
     /// A model whose time does not fall with its size.
     @Test func whatCannotBeMetSaysHowFastItGets() throws {
-        let budget = try Self.budget { $0.map { 5 + Self.million($0) / Self.million(Self.graph) } }
+        let budget = try Self.budget { 5 + Self.million($0) / Self.million(Self.graph) }
         let error = #expect(throws: LatencyError.self) { try budget.amount(target: 4, share: 1) }
         guard case .tooSlow(target: 4, let fastest, now: 6)? = error else {
             Issue.record("\(String(describing: error))")
             return
         }
-        #expect(fastest > 5 && fastest < 5.2)
+        #expect(fastest.map { $0 > 5 && $0 < 5.2 } == true)
+    }
+
+    /// Widths in coarse steps: the smallest that can be made has more than two fifths of the work, and is tried.
+    @Test func theSmallestThatCanBeMadeIsTried() throws {
+        let decider = try MaskDecider(
+            graph: Self.graph, masks: MaskSet(),
+            settings: PruningSettings(
+                unit: .channels(.channels), criterion: .l2, multiple: 1,
+                excluded: Self.graph.channelGroups().groups.dropFirst(2).map(\.name)))
+        let smallest = try Self.smallest(decider)
+        let whole = Self.million(Self.graph)
+        let budget = LatencyBudget(decider: decider, evidence: .weights) { models throws(LatencyError) in
+            models.map { make in (try? make()).map(Self.million) ?? .nan }
+        }
+        let amount = try budget.amount(target: smallest + 0.05 * whole, share: 1)
+        let left = Self.million(try decider.change(.weights, amount: amount).apply(to: Self.graph).graph)
+        #expect(left <= smallest + 0.05 * whole)
+    }
+
+    private static func smallest(_ decider: MaskDecider) throws -> Double {
+        let whole = try graph.multiplyAccumulates()
+        var left = whole
+        for part in stride(from: 100, to: 0, by: -1) {
+            guard let change = try? decider.change(.weights, amount: .macs(whole * part / 100)) else { break }
+            left = try change.apply(to: graph).graph.multiplyAccumulates()
+        }
+        return Double(left) / 1e6
     }
 }

@@ -11,8 +11,8 @@ struct PruningRehearsalTests {
     }
 
     /// As if a machine did a thousand million multiply-accumulates a second and needed 1 ms for the rest.
-    private static func time(_ graphs: [Graph]) throws(LatencyError) -> [Double] {
-        graphs.map { 1 + Double((try? $0.multiplyAccumulates()) ?? 0) / 1e6 }
+    private static func time(_ models: [() throws -> Graph]) throws(LatencyError) -> [Double] {
+        models.map { make in 1 + Double((try? make().multiplyAccumulates()) ?? 0) / 1e6 }
     }
 
     private static func plan(_ stages: String) throws -> Plan {
@@ -21,7 +21,7 @@ struct PruningRehearsalTests {
     }
 
     private static func refusal(
-        _ stages: String, time: ([Graph]) throws(LatencyError) -> [Double] = Self.time
+        _ stages: String, time: @escaping ModelTiming = Self.time
     ) throws -> String? {
         do {
             try PruningRehearsal.check(plan(stages), graph: resnet(), time: time)
@@ -67,7 +67,7 @@ struct PruningRehearsalTests {
         let message = try #require(try Self.refusal("{train: {}}, \(quarter), \(quarter)"))
         #expect(message.hasPrefix("stage 3 (prune): "), "\(message)")
         // After a budget of time too.
-        let whole = try Self.time([Self.resnet()])[0]
+        let whole = try Self.time([Self.resnet])[0]
         let timed = "{prune: {granularity: channel, multiple: 4, budget: {milliseconds: \(1 + (whole - 1) * 0.3)}}}"
         #expect(try Self.refusal(timed) == nil)
         #expect(try Self.refusal("\(timed), \(quarter)")?.hasPrefix("stage 2 (prune): ") == true)

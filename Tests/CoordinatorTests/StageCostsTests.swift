@@ -170,9 +170,9 @@ private func answer(_ times: [Double]) -> String {
 
     @Test func graphsAreMeasuredForBudgets() throws {
         let run = try Run()
-        #expect(try run.timer("echo '\(answer([3, 2, 1]))'").milliseconds(run.graphs) == [3, 2, 1])
+        #expect(try run.timer("echo '\(answer([3, 2, 1]))'").milliseconds(run.graphs.map { graph in { graph } }) == [3, 2, 1])
         for broken in ["echo '\(answer([3, 2]))'", "exit 1"] {
-            #expect(throws: LatencyError.self) { try run.timer(broken).milliseconds(run.graphs) }
+            #expect(throws: LatencyError.self) { try run.timer(broken).milliseconds(run.graphs.map { graph in { graph } }) }
         }
     }
 
@@ -184,7 +184,7 @@ private func answer(_ times: [Double]) -> String {
             architecture: "mlp", inputShape: nil, classes: nil, width: 1500, seed: 1)
         var timer = ModelTimer(directory: run.path + "/measured", opset: 17)
         timer.options.secondsEach = 0.3
-        let times = try timer.milliseconds([wide, run.graphs[2]])
+        let times = try timer.milliseconds([{ wide }, { run.graphs[2] }])
         // Not a question of speed: the one has a hundred times the work of the other.
         #expect(times.count == 2 && times[0] > times[1] && times[1] > 0)
         let costs = StageCosts(run.history, blobs: run.blobs, timer: timer)

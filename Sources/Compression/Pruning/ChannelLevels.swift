@@ -23,15 +23,7 @@ struct ChannelLevels {
         self.group = group
         let byScore = scores.indices.sorted { (scores[$0], -$0) < (scores[$1], -$1) }
         order = byScore.filter { !kept.contains($0) } + byScore.filter(kept.contains)
-        let step = Self.step(group, multiple: multiple)
-        let floor = Self.floor(group, step: step, minimumShare: minimumShare, keeping: kept.count)
-        var widths = [group.channels]
-        var next = (group.channels - 1) / step * step
-        while next >= floor, next > 0 {
-            widths.append(next)
-            next -= step
-        }
-        self.widths = widths
+        widths = Self.widths(group, multiple: multiple, minimumShare: minimumShare, keeping: kept.count)
         let sum = scores.reduce(0, +)
         let factor = worth.map { sum > 0 ? $0 / sum : 1 } ?? 1
         var losses: [Double] = []
@@ -45,6 +37,20 @@ struct ChannelLevels {
             losses.append(lost * factor)
         }
         self.losses = losses
+    }
+
+    /// The widths that a group may have, descending: one alone where it cannot become narrower.
+    /// - Parameter kept: how many channels stay in any case.
+    static func widths(_ group: ChannelGroup, multiple: Int, minimumShare: Double, keeping kept: Int) -> [Int] {
+        let step = step(group, multiple: multiple)
+        let floor = floor(group, step: step, minimumShare: minimumShare, keeping: kept)
+        var widths = [group.channels]
+        var next = (group.channels - 1) / step * step
+        while next >= floor, next > 0 {
+            widths.append(next)
+            next -= step
+        }
+        return widths
     }
 
     /// The channels that stay at a level, ascending.

@@ -126,7 +126,7 @@ public enum ChannelSelection {
         case .weights(let asked): return .budgetTooSmall(asked: "\(asked) of the weights", smallest: "\(share)")
         case .macs(let asked):
             return .budgetTooSmall(asked: "\(asked) of the multiply-accumulates", smallest: "\(share)")
-        case .channels(let asked): return .budgetTooSmall(asked: "\(asked) of the channels", smallest: "\(share)")
+        case .channels: preconditionFailure("a share of channels is a target, not a budget")
         case .bytes(let asked):
             return .budgetTooSmall(asked: "\(asked) bytes", smallest: "\(Int(smallest.rounded(.up)))")
         }

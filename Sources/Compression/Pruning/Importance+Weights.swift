@@ -24,17 +24,36 @@ extension Importance {
     /// - Throws: `CompressionError.criterionUnfit` for another criterion, `.missingStatistic`.
     public func medianSignalToNoise() throws(CompressionError) -> Double? {
         try criterion.check(fits: [.stability], "the signal-to-noise ratio")
-        var ratios: [Double] = []
+        // Bits of floats that are not negative order like the floats: first their upper half, then the lower.
+        var upper = [Int](repeating: 0, count: 1 << 16)
+        try forEachSignalToNoise { upper[Int($0.bitPattern >> 16)] += 1 }
+        var rank = upper.reduce(0, +) / 2
+        guard let bin = Self.bin(of: &rank, in: upper) else { return nil }
+        var lower = [Int](repeating: 0, count: 1 << 16)
+        try forEachSignalToNoise {
+            if Int($0.bitPattern >> 16) == bin { lower[Int($0.bitPattern & 0xffff)] += 1 }
+        }
+        return Self.bin(of: &rank, in: lower).map { Double(Float(bitPattern: UInt32(bin) << 16 | UInt32($0))) }
+    }
+
+    /// Where the element of a rank lies, and its rank among those there.
+    private static func bin(of rank: inout Int, in counts: [Int]) -> Int? {
+        for (bin, count) in counts.enumerated() {
+            guard rank >= count else { return bin }
+            rank -= count
+        }
+        return nil
+    }
+
+    private func forEachSignalToNoise(_ body: (Float) -> Void) throws(CompressionError) {
         for name in prunable {
             guard let weight = weights[name] else { continue }
             let (means, squares) = try moments(name, like: weight)
             for index in means.indices where masks[name]?[index] ?? true {
                 let variance = max(0, squares[index] - means[index] * means[index])
-                ratios.append(abs(means[index]) / (variance.squareRoot() + 1e-8))
+                body(Float(abs(means[index]) / (variance.squareRoot() + 1e-8)))
             }
         }
-        ratios.sort()
-        return ratios.isEmpty ? nil : ratios[ratios.count / 2]
     }
 
     /// Lee et al. 2021, eq. 3: each of the squares over the sum of those no smaller in their tensor. Of equal ones the

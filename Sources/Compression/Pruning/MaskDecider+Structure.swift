@@ -25,18 +25,23 @@ extension MaskDecider {
 
     /// Layers that take up a constant may gain a bias, which selection knows nothing of: what it costs is saved elsewhere.
     private func kept(_ evidence: PruningEvidence, bytes limit: Int) throws -> [String: [Int]] {
-        var asked = limit
+        let names = Set(graph.parameters.map(\.name))
+        var (asked, added) = (limit, 0)
         while true {
             let kept: [String: [Int]]
             do { kept = try keptWithinBorders(evidence, .bytes(asked)) } catch CompressionError.budgetTooSmall(
                 _, let smallest)
             {
-                let least = Int(smallest).map { "\($0 + bytesBesideParameters + limit - asked)" } ?? smallest
+                let least = Int(smallest).map { "\($0 + bytesBesideParameters + added)" } ?? smallest
                 throw CompressionError.budgetTooSmall(asked: "\(limit) bytes", smallest: least)
             }
-            let bytes = try graph.keeping(kept, of: groups).graph.serializedByteCount
+            let smaller = try graph.keeping(kept, of: groups).graph
+            let bytes = smaller.serializedByteCount
             guard bytes > limit else { return kept }
-            asked -= bytes - limit
+            let sliced = smaller.parameters.reduce(0) { $0 + (names.contains($1.name) ? $1.shape.elementCount : 0) }
+            added = max(added, bytes - bytesBesideParameters - 4 * sliced)
+            // Another selection may need another bias; steps of a thousandth end soon.
+            asked = min(asked - max(1, limit / 1000), limit - added)
         }
     }
 
@@ -45,28 +50,18 @@ extension MaskDecider {
         graph.serializedByteCount - 4 * graph.parameters.reduce(0) { $0 + $1.shape.elementCount }
     }
 
-    /// With `borders: keep`, without the channels whose constant would meet a padded border. Whether one does is nearly
-    /// always its own affair, so two attempts find them: all but the first channel of each group, and all but the last.
-    /// Should the others matter after all, what turns up is kept too, until nothing does.
+    /// With `borders: keep`, without the channels whose constant would meet a padded border. What turns up beside those
+    /// that are known is kept too, until nothing does.
     private func keptWithinBorders(
         _ evidence: PruningEvidence, _ amount: PruningAmount
     ) throws -> [String: [Int]] {
-        var staying: [String: Set<Int>] = [:]
-        func add(_ kept: [String: [Int]]) throws -> Bool {
-            let notes = try graph.keeping(kept, of: groups).notes.filter { $0.reason == .border }
-            for note in notes { staying[note.group, default: []].formUnion(note.channels) }
-            return !notes.isEmpty
-        }
-        if settings.borders == .keep {
-            let wide = candidates.filter { $0.channels > 1 }
-            for isLast in [false, true] {
-                _ = try add(
-                    Dictionary(uniqueKeysWithValues: wide.map { ($0.name, [isLast ? $0.channels - 1 : 0]) }))
-            }
-        }
+        var staying = bordering
         while true {
             let kept = try select(evidence, amount, keeping: staying)
-            guard settings.borders == .keep, try add(kept) else { return kept }
+            guard settings.borders == .keep else { return kept }
+            let notes = try graph.keeping(kept, of: groups).notes.filter { $0.reason == .border }
+            guard !notes.isEmpty else { return kept }
+            for note in notes { staying[note.group, default: []].formUnion(note.channels) }
         }
     }
 
@@ -86,7 +81,8 @@ extension MaskDecider {
 
     private func channelAmount(_ amount: PruningAmount) throws -> ChannelAmount {
         switch amount {
-        case .sparsity(let share): return .channels(1 - share)
+        case .sparsity(let share):
+            throw CompressionError.valueOutOfRange("what is removed is not masked by a share, \(share)")
         case .keep(let share): return .channels(share)
         case .remove(let count): return .channels(Self.share(units - count, of: units))
         case .weights(let count): return .weights(Self.share(count, of: graph.trainableElementCount))
@@ -114,7 +110,6 @@ extension MaskDecider {
             graph: graph, criterion: settings.criterion, statistics: evidence.statistics, masks: masks)
         let scores = try importance.ofBlocks(
             blocks.map { (name: $0.name, parameters: $0.parameters, signature: $0.signature) })
-        let all = try graph.residualBlocks().count
         let sizes = Dictionary(
             uniqueKeysWithValues: graph.parameters.filter { $0.role == .trainable }.map {
                 ($0.name, $0.shape.elementCount)
@@ -123,9 +118,11 @@ extension MaskDecider {
         let saved: (ResidualBlock) -> Int
         let excess: Int
         switch amount {
-        case .sparsity(let share): (saved, excess) = ({ _ in 1 }, Int((share * Double(all)).rounded()))
+        case .sparsity(let share):
+            throw CompressionError.valueOutOfRange("what is removed is not masked by a share, \(share)")
         case .remove(let count): (saved, excess) = ({ _ in 1 }, min(count, blocks.count))
-        case .keep(let share): (saved, excess) = ({ _ in 1 }, all - Int((share * Double(all)).rounded()))
+        case .keep(let share):
+            (saved, excess) = ({ _ in 1 }, blocks.count - Int((share * Double(blocks.count)).rounded()))
         case .weights(let count): (saved, excess) = (elements, sizes.values.reduce(0, +) - count)
         case .macs(let count): (saved, excess) = ({ $0.macs }, try graph.multiplyAccumulates() - count)
         case .bytes(let count): (saved, excess) = ({ 4 * elements($0) }, graph.serializedByteCount - count)
@@ -159,9 +156,24 @@ extension MaskDecider {
 }
 
 extension MaskDecider {
-    /// Channels, heads or blocks that can go.
+    /// Blocks that may go, or channels or heads of the groups that can become narrower.
     public var units: Int {
-        settings.unit == .blocks ? blocks.count : candidates.reduce(0) { $0 + $1.channels }
+        guard settings.unit != .blocks else { return blocks.count }
+        return candidates.reduce(0) { sum, group in
+            let widths = ChannelLevels.widths(
+                group, multiple: settings.multiple, minimumShare: ChannelSelection.minimumShare,
+                keeping: bordering[group.name]?.count ?? 0)
+            return sum + (widths.count > 1 ? group.channels : 0)
+        }
+    }
+
+    /// `units` of another graph; 0 where there is nothing to prune.
+    public static func units(of graph: Graph, masks: MaskSet, settings: PruningSettings) throws -> Int {
+        do {
+            return try MaskDecider(graph: graph, masks: masks, settings: settings, checksNames: false).units
+        } catch CompressionError.nothingToPrune {
+            return 0
+        }
     }
 }
 

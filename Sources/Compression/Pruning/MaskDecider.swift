@@ -13,6 +13,8 @@ public struct MaskDecider: Sendable {
     public let candidates: [ChannelGroup]
     /// Residual blocks that may go.
     let blocks: [ResidualBlock]
+    /// By group, the channels that stay because their constant would meet a padded border (`borders: keep`).
+    let bordering: [String: Set<Int>]
 
     /// - Parameters:
     ///   - graph: with the snapshot's values; a skeleton serves for the layouts.
@@ -57,6 +59,24 @@ public struct MaskDecider: Sendable {
         self.groups = groups
         self.candidates = candidates
         self.blocks = blocks
+        bordering =
+            settings.borders == .keep ? Self.bordering(graph, groups, candidates) : [:]
+    }
+
+    /// Whether a channel's constant meets a border is nearly always its own affair, so two attempts find them: all but the
+    /// first channel of each group, and all but the last. What such a model cannot be made of is found when it is met.
+    private static func bordering(
+        _ graph: Graph, _ groups: ChannelGroups, _ candidates: [ChannelGroup]
+    ) -> [String: Set<Int>] {
+        let wide = candidates.filter { $0.channels > 1 }
+        var found: [String: Set<Int>] = [:]
+        for isLast in [false, true] {
+            let kept = Dictionary(uniqueKeysWithValues: wide.map { ($0.name, [isLast ? $0.channels - 1 : 0]) })
+            for note in (try? graph.keeping(kept, of: groups).notes) ?? [] where note.reason == .border {
+                found[note.group, default: []].formUnion(note.channels)
+            }
+        }
+        return found
     }
 
     private static func nothingToPrune(
@@ -117,12 +137,12 @@ public struct MaskDecider: Sendable {
     /// Evidence as if all workers had measured the same of everything, for going the way of a decision before anybody has
     /// measured: whether the criterion fits, and whether a budget can be met.
     /// - Throws: for criteria that measure channels, `CompressionError.groupMisfit` for a group without a gate.
-    public func rehearsalEvidence() throws(CompressionError) -> PruningEvidence {
-        guard settings.criterion.statistic != nil else { return .weights }
+    public func rehearsalEvidence(regrows: Bool = false) throws(CompressionError) -> PruningEvidence {
+        guard statistic(regrows: regrows) != nil else { return .weights }
         if settings.criterion.statistic == .channelGradients { _ = try ChannelGates(graph, groups: candidates) }
         return .statistics(
             NamedTensors(
-                statisticLayout(regrows: false).map { name, shape in
+                statisticLayout(regrows: regrows).map { name, shape in
                     (name, Tensor([Float](repeating: 1, count: shape.elementCount), shape: shape))
                 }))
     }

@@ -41,15 +41,16 @@ extension CoordinatorMachine {
             ])
     }
 
-    func maskDecided(_ facts: SnapshotFacts, _ outcome: StepOutcome, by step: Step) -> LogEvent {
+    func maskDecided(_ facts: SnapshotFacts, _ outcome: StepOutcome, by decision: MaskDecision) -> LogEvent {
         var event = LogEvent(
             "mask.decided",
             [
                 "epoch": .int(Int(facts.maskEpoch)), "sparsity": .double(facts.sparsity),
-                "criterion": .string(step.decision.map { "\($0.rules.criterion)" } ?? ""),
-                "granularity": .string(step.decision?.rules.granularity.word ?? ""),
-                "parameters": .int(facts.size.parameters), "macs": .int(facts.size.macs ?? 0),
+                "criterion": .string("\(decision.rules.criterion)"),
+                "granularity": .string(decision.rules.granularity.word),
+                "parameters": .int(facts.size.parameters),
             ])
+        if let macs = facts.size.macs { event.fields.append(("macs", .int(macs))) }
         if let units = outcome.units {
             event.fields.append(("removed", .int(units.removed)))
             event.fields.append(("units", .int(units.before)))

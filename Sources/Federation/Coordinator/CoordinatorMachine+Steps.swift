@@ -155,8 +155,9 @@ extension CoordinatorMachine {
                 .log(roundClosed(round, computed.outcome, base: previous, traffic: traffic, seconds: seconds)))
         }
         if let snapshot = computed.snapshot {
-            if snapshot.maskEpoch != previous?.maskEpoch {
-                actions.append(.log(maskDecided(snapshot, computed.outcome, by: step)))
+            // Putting weights back begins an epoch too, but decides nothing.
+            if let decision = step.decision, snapshot.maskEpoch != previous?.maskEpoch {
+                actions.append(.log(maskDecided(snapshot, computed.outcome, by: decision)))
             }
             actions.append(.log(snapshotPublished(snapshot)))
         }

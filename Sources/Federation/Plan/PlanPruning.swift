@@ -95,7 +95,7 @@ extension PlanReader {
     private func criterion(
         in section: PlanSection, _ granularity: PruningGranularity, _ schedule: SparsityScheduleKind
     ) throws(PlanError) -> PruningCriterionKind {
-        let standard = PruningCriterionKind.standard(for: granularity, schedule)
+        let standard = PruningCriterionKind.standard(for: granularity)
         let criterion = try section.choice("criterion", Choices(known: Self.criteria), default: standard)
         guard criterion.fits(granularity) else {
             throw section.error(
@@ -229,8 +229,7 @@ extension PruningCriterionKind {
     var fitsRegrowth: Bool { [.l1, .l2, .stability, .fisher].contains(self) }
 
     /// What a plan that names no criterion means.
-    static func standard(for granularity: PruningGranularity, _ schedule: SparsityScheduleKind) -> PruningCriterionKind
-    {
+    static func standard(for granularity: PruningGranularity) -> PruningCriterionKind {
         granularity.isStructural ? .taylor : .l2
     }
 }

@@ -99,12 +99,21 @@ public struct PruneStage: Stage {
         case .weights(let left): return .weights(count(of: initialSize.parameters, step, left))
         case .macs(let left): return .macs(count(of: initialSize.macs ?? 0, step, left))
         case .bytes(let limit):
+            // The last step asks for the limit itself, whatever rounding makes of the way there.
+            guard step < plan.steps else { return .bytes(limit) }
             return .bytes(
                 max(limit, count(of: initialSize.bytes, step, Double(limit) / Double(max(initialSize.bytes, 1)))))
         case .milliseconds(let target):
-            let (now, then) = (step > 1 ? sparsity(step - 1, from: 0, to: 1) : 0, sparsity(step, from: 0, to: 1))
+            let (now, then) = (way(step - 1), way(step))
             return .milliseconds(target: target, share: now < 1 ? (then - now) / (1 - now) : 1)
         }
+    }
+
+    /// How much of the way to a target that is no share is gone after a step. A lottery's share of what is left says nothing
+    /// of time, so its steps are equal.
+    private func way(_ step: Int) -> Double {
+        guard step > 0 else { return 0 }
+        return plan.schedule == .lottery ? Double(step) / Double(plan.steps) : sparsity(step, from: 0, to: 1)
     }
 
     private func sparsity(_ step: Int, from initial: Double, to final: Double) -> Double {
