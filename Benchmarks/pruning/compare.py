@@ -42,7 +42,7 @@ def parse():
     parser.add_argument("--data", default="../shared/data/mnist")
     parser.add_argument("--classes", type=int, default=2, help="classes of each worker")
     parser.add_argument("--workers", type=int, default=5)
-    parser.add_argument("--limit", type=int, default=12000, help="training samples of all workers together")
+    parser.add_argument("--limit", type=int, default=2000, help="training samples of a worker")
     parser.add_argument("--train", type=int, default=12, help="rounds before pruning")
     parser.add_argument("--recover", type=int, default=3, help="rounds after it")
     parser.add_argument("--seeds", type=int, default=3)
@@ -68,8 +68,9 @@ def spec(options, seed):
 def train_base(options, seed):
     """The dense model that all variants of a seed begin with."""
     stages = f"  - train: {{rounds: {options.train}, learningRate: 0.05, schedule: cosine}}\n"
-    run(options, seed, "base", "{architecture: cnn}", stages)
-    return folder(options, seed, "base") / "state/out/compact.onnx"
+    report = run(options, seed, "base", "{architecture: cnn}", stages)
+    print(f"seed {seed} dense: {100 * report['accuracyAfter']:.2f}", file=sys.stderr, flush=True)
+    return folder(options, seed, "base").absolute() / "state/out/compact.onnx"
 
 
 def run_variant(options, seed, base, variant):

@@ -23,10 +23,10 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     case unknownGroup(name: String, suggestion: String?, known: [String])
     /// A budget below what the groups can shrink to, in the words of the request.
     case budgetTooSmall(asked: String, smallest: String)
-    /// A setting outside its range. The text is one sentence.
     /// A weight, group or block that the model does not have, with the nearest name.
     case unknownName(String, suggestion: String?, known: [String])
     case nothingToPrune(String, reason: String?)
+    /// A setting outside its range. The text is one sentence.
     case valueOutOfRange(String)
     /// A teacher whose output is not one row of logits a sample.
     case unusableTeacher(elementType: ElementType, shape: Shape, samples: Int)
@@ -57,7 +57,7 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
             "the model has no group of channels '\(name)'"
                 + (suggestion.map { "; did you mean '\($0)'?" } ?? "; it has \(Self.listed(known))")
         case .budgetTooSmall(let asked, let smallest):
-            "\(asked) cannot be met: the smallest that these groups, widths and shares allow is \(smallest)"
+            "\(asked) cannot be met: the smallest that can is \(smallest); give that or more"
         case .unknownName(let name, let suggestion, let known):
             "the model has nothing to prune named '\(name)'; "
                 + (suggestion.map { "did you mean '\($0)'?" }

@@ -194,8 +194,11 @@ struct OpeningModel {
     }
 
     private static func storeTeacher(_ path: String, student: Graph, blobs: BlobStore) throws -> BlobReference {
-        let teacher = try Graph.load(path: path)
-        try teacher.validateOperators(supported: SupportedOperators.table)
+        let teacher: Graph
+        do {
+            teacher = try Graph.load(path: path)
+            try teacher.validateOperators(supported: SupportedOperators.table)
+        } catch { throw CoordinatorError.model("teacher: \(error)") }
         if let own = try teacher.outputExtent(), let needed = try student.outputExtent(), own != needed {
             throw CoordinatorError.model("teacher \(path) has \(own) classes but the student has \(needed)")
         }

@@ -24,7 +24,10 @@ extension Report {
             ("  faster", "", speedup ?? "-"),
             ("masked weights", "", Figures.percent(sparsity)),
             ("wire (before: float32 averaging)", Figures.bytes(wireBytesFloat32), Figures.bytes(wire)),
-            ("  fewer bytes", "", wire > 0 ? Figures.factor(Double(wireBytesFloat32) / Double(wire)) : "-"),
+            (
+                "  fewer bytes", "",
+                wire > 0 && wireBytesFloat32 > 0 ? Figures.factor(Double(wireBytesFloat32) / Double(wire)) : "-"
+            ),
             ("rounds", "", Figures.count(rounds)),
             ("time", "", Figures.seconds(seconds)),
         ]).text()

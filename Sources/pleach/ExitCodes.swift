@@ -94,9 +94,10 @@ func exitingOnError<Result>(_ body: () async throws -> Result) async throws -> R
     }
 }
 
-/// One line on stderr.
+/// One line on stderr; names out of files and off the network cannot make it more, or colour it.
 func printError(_ message: String) {
-    FileHandle.standardError.write(Data("error: \(message)\n".utf8))
+    let line = escapedForTerminal(message, limit: 4000)
+    FileHandle.standardError.write(Data("error: \(line)\n".utf8))
 }
 
 /// Ends the process with a status, unless it is success.

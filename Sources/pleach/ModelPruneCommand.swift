@@ -8,8 +8,8 @@ struct ModelPruneCommand: AsyncParsableCommand {
         commandName: "prune",
         abstract: "Prune one file: zero weights, or remove channels, attention heads or residual blocks.",
         discussion: """
-            The prune stage's own code on one file, without recovery. What removed channels still emitted is added to the \
-            biases behind them. --check compares the smaller model with the given one whose channels are only zeroed.
+            The prune stage's own code on one file, without recovery. What removed channels still emitted (the shift of a \
+            normalisation behind them, say; their own biases go with them) is added to the biases behind. --check compares the smaller model with the given one whose channels are only zeroed.
 
             Examples:
               pleach model prune cnn.onnx --channels 0.5 --criterion l2 --multiple 16 --check --out half.onnx
@@ -36,7 +36,7 @@ struct ModelPruneCommand: AsyncParsableCommand {
     @Option(
         help: """
             What competes: local (each layer or group alone), global, isomorphic (those of one structure). (default: local \
-            for --channels and --heads, else global)
+            for channels and heads, else global)
             """)
     var scope: String?
 
@@ -127,14 +127,12 @@ struct ModelPruneCommand: AsyncParsableCommand {
         switch amount {
         case .weights:
             (slices, usual, fitting) = (false, (.l1, .global), (PruningCriterion.forWeights, "single weights"))
-        case .channels(let amount, let kind):
+        case .channels(_, let kind):
             if kind == .heads { usualMultiple = 1 }
-            var scope = PruningScope.global
-            if case .channels = amount { scope = .local }
             fitting =
                 kind == .heads
                 ? (PruningCriterion.forHeads, "heads") : (PruningCriterion.forChannels, "channels")
-            (slices, usual) = (true, (.l2, scope))
+            (slices, usual) = (true, (.l2, .local))
         case .layers:
             (slices, usual, fitting) = (true, (.l2, .global), (PruningCriterion.forBlocks, "whole blocks"))
         }

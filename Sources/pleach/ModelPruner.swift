@@ -72,6 +72,10 @@ struct ModelPruner {
             remarks.append(
                 "\(narrow) groups too narrow for widths of a multiple of \(settings.multiple) stay whole (--multiple)")
         }
+        let staying = decider.borderingChannels
+        if staying > 0 {
+            remarks.append("\(staying) channels stay because their constant would meet a padded border (--borders absorb)")
+        }
         return Result(
             graph: pruned.graph, masked: try graph.masking(kept, of: decider.groups),
             groups: decider.candidates.map { ($0, kept[$0.name]?.count ?? $0.channels) }, notes: pruned.notes,

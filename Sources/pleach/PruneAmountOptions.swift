@@ -52,10 +52,10 @@ struct PruneAmountOptions: ParsableArguments {
             """)
     var pattern: String?
 
-    @Option(help: "Share of the channels to remove, 0 to 1.")
+    @Option(help: "Share of the channels to remove, 0 to below 1; a tenth of each group stays.")
     var channels: Double?
 
-    @Option(help: "Share of the attention heads to remove, 0 to 1.")
+    @Option(help: "Share of the attention heads to remove, 0 to below 1; a tenth of each group stays.")
     var heads: Double?
 
     @Option(help: "Number of residual blocks to remove.")

@@ -1,6 +1,7 @@
 import Compression
 import Foundation
 import ModelGraph
+import Monitor
 
 /// What `pleach model prune` did.
 struct PruneReport: Codable {
@@ -10,7 +11,7 @@ struct PruneReport: Codable {
         var nonzeroParameters: Int
         /// For one sample; nil where an open axis needs an extent.
         var macs: Int?
-        /// Of the file.
+        /// Of the file that Pleach writes, with float32 parameters inside.
         var bytes: Int
 
         init(_ graph: Graph, extents: [String: Int]) throws {
@@ -95,12 +96,12 @@ struct PruneReport: Codable {
         row("parameters", before.parameters, after.parameters)
         if zeroedWeights != nil { row("not zero", before.nonzeroParameters, after.nonzeroParameters) }
         row("MACs", before.macs, after.macs)
-        row("file bytes", before.bytes, after.bytes)
+        row("file bytes, as Pleach writes it", before.bytes, after.bytes)
         lines += sizes.lines
         if let zeroedWeights, let prunableWeights {
             lines.append("\(zeroedWeights) of \(prunableWeights) prunable weights are zero")
         }
-        lines += noteLines + remarks
+        lines += (noteLines + remarks).map { escapedForTerminal($0, limit: 4000) }
         if let check {
             lines.append(
                 String(

@@ -95,6 +95,31 @@ struct StructuralStepTests {
         }
     }
 
+    /// Groups of 8 channels cannot become narrower with a multiple of 8: however many steps there are, the others do not pay
+    /// for them.
+    @Test(arguments: [1, 2, 4, 6]) func asMuchLeavesInOneStepAsInMany(steps: Int) throws {
+        let run = try Run()
+        let rules = MaskRules(granularity: .channel, criterion: .l2, multiple: 8)
+        var stage = PruneStage(
+            PrunePlan(rules: rules, target: .sparsity(0.5), schedule: .linear, steps: steps),
+            initialSparsity: 0, initialSize: run.base.size)
+        var (opening, removed) = (0, 0)
+        while let step = stage.next() {
+            guard case .decideMask(let decision) = step else {
+                stage.stepFinished(StepOutcome())
+                continue
+            }
+            let outcome = try run.decide(rules, decision.amount).outcome
+            let units = try #require(outcome.units)
+            opening = max(opening, units.before)
+            removed += units.removed
+            stage.stepFinished(outcome)
+        }
+        let all = try run.graph.channelGroups().groups
+        #expect(opening == all.filter { $0.channels > 8 }.reduce(0) { $0 + $1.channels })
+        #expect(abs(removed - opening / 2) <= 8, "\(removed) of \(opening)")
+    }
+
     /// Two decisions, then back: each survivor has the value that it began with, wherever it has moved to.
     @Test func survivorsGoBackToTheFirstValues() throws {
         let run = try Run()

@@ -158,6 +158,24 @@ func aShareOfStructureIsMetOverAnyNumberOfSteps(schedule: SparsityScheduleKind, 
     #expect(amounts(.bytes(2500)) == [.bytes(3750), .bytes(2500)])
     #expect(
         amounts(.milliseconds(2)) == [.milliseconds(target: 2, share: 0.5), .milliseconds(target: 2, share: 1)])
+    // The last step is the limit to the byte, where rounding would ask for one more.
+    for limit in 1024...3000 { #expect(amounts(.bytes(limit)).last == .bytes(limit)) }
+}
+
+/// A ticket's equal shares of what is left say nothing of time: each step goes an equal part of the way.
+@Test func aTicketGoesToABudgetOfTimeInEqualSteps() {
+    let plan = PrunePlan(
+        rules: MaskRules(granularity: .channel, criterion: .l2), target: .milliseconds(2), schedule: .lottery, steps: 4,
+        roundsPerStep: 0)
+    let amounts = steps(StagePlan.prune(plan).makeStage(sparsity: 0, size: size)).compactMap(\.decision?.amount)
+    for (amount, share) in zip(amounts, [1.0 / 4, 1.0 / 3, 1.0 / 2, 1]) {
+        guard case .milliseconds(target: 2, let found) = amount else {
+            Issue.record("\(amount)")
+            continue
+        }
+        #expect(abs(found - share) < 1e-12)
+    }
+    #expect(amounts.count == 4)
 }
 
 @Test func aTicketGoesBackBeforeItRecovers() {

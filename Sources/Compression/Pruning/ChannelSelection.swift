@@ -91,7 +91,7 @@ public enum ChannelSelection {
 
     static func check(multiple: Int, minimumShare: Double) throws(CompressionError) {
         guard multiple > 0, multiple <= ModelLimits.extent else {
-            throw .valueOutOfRange("widths are to be multiples of \(multiple): give at least 1")
+            throw .valueOutOfRange("widths are to be multiples of \(multiple): give 1 to \(ModelLimits.extent)")
         }
         guard (0...1).contains(minimumShare) else {
             throw .valueOutOfRange("a share of \(minimumShare) of each group is to stay at least: give 0 to 1")
@@ -122,10 +122,12 @@ public enum ChannelSelection {
     private static func budgetTooSmall(_ amount: ChannelAmount, smallest: Double, whole: Double) -> CompressionError {
         // Rounded up, so that what the error names can be met.
         let share = ((whole > 0 ? smallest / whole : 1) * 10_000).rounded(.up) / 10_000
+        // What was asked for may have been counted in whole weights, which leaves digits behind.
+        func rounded(_ share: Double) -> Double { share < 0.001 ? share : (share * 10_000).rounded() / 10_000 }
         switch amount {
-        case .weights(let asked): return .budgetTooSmall(asked: "\(asked) of the weights", smallest: "\(share)")
+        case .weights(let asked): return .budgetTooSmall(asked: "\(rounded(asked)) of the weights", smallest: "\(share)")
         case .macs(let asked):
-            return .budgetTooSmall(asked: "\(asked) of the multiply-accumulates", smallest: "\(share)")
+            return .budgetTooSmall(asked: "\(rounded(asked)) of the multiply-accumulates", smallest: "\(share)")
         case .channels: preconditionFailure("a share of channels is a target, not a budget")
         case .bytes(let asked):
             return .budgetTooSmall(asked: "\(asked) bytes", smallest: "\(Int(smallest.rounded(.up)))")

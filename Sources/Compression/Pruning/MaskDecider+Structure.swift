@@ -116,22 +116,21 @@ extension MaskDecider {
             })
         func elements(_ block: ResidualBlock) -> Int { block.parameters.reduce(0) { $0 + (sizes[$1] ?? 0) } }
         let saved: (ResidualBlock) -> Int
-        let excess: Int
+        let (whole, left): (Int, Int)
         switch amount {
         case .sparsity(let share):
             throw CompressionError.valueOutOfRange("what is removed is not masked by a share, \(share)")
-        case .remove(let count): (saved, excess) = ({ _ in 1 }, min(count, blocks.count))
+        case .remove(let count): (saved, whole, left) = ({ _ in 1 }, blocks.count, max(0, blocks.count - count))
         case .keep(let share):
-            (saved, excess) = ({ _ in 1 }, blocks.count - Int((share * Double(blocks.count)).rounded()))
-        case .weights(let count): (saved, excess) = (elements, sizes.values.reduce(0, +) - count)
-        case .macs(let count): (saved, excess) = ({ $0.macs }, try graph.multiplyAccumulates() - count)
-        case .bytes(let count): (saved, excess) = ({ 4 * elements($0) }, graph.serializedByteCount - count)
+            (saved, whole, left) = ({ _ in 1 }, blocks.count, Int((share * Double(blocks.count)).rounded()))
+        case .weights(let count): (saved, whole, left) = (elements, sizes.values.reduce(0, +), count)
+        case .macs(let count): (saved, whole, left) = ({ $0.macs }, try graph.multiplyAccumulates(), count)
+        case .bytes(let count): (saved, whole, left) = ({ 4 * elements($0) }, graph.serializedByteCount, count)
         }
         let possible = blocks.reduce(0) { $0 + saved($1) }
+        let excess = whole - left
         guard excess <= possible else {
-            throw CompressionError.budgetTooSmall(
-                asked: "a budget of \(amount.words)",
-                smallest: "what is left without all \(blocks.count) residual blocks that can go")
+            throw CompressionError.budgetTooSmall(asked: amount.words, smallest: "\(whole - possible)")
         }
         let order = blocks.enumerated().sorted { a, b in
             let (x, y) = (
@@ -141,15 +140,15 @@ extension MaskDecider {
             return x == y ? a.offset > b.offset : x < y
         }
         var removed: [ResidualBlock] = []
-        var left = excess
-        for (_, block) in order where left > 0 {
+        var surplus = excess
+        for (_, block) in order where surplus > 0 {
             removed.append(block)
-            left -= saved(block)
+            surplus -= saved(block)
         }
         // What the last ones made superfluous stays.
-        for block in removed where left + saved(block) <= 0 {
+        for block in removed where surplus + saved(block) <= 0 {
             removed.removeAll { $0.name == block.name }
-            left += saved(block)
+            surplus += saved(block)
         }
         return removed.map(\.name).sorted()
     }
@@ -166,6 +165,9 @@ extension MaskDecider {
             return sum + (widths.count > 1 ? group.channels : 0)
         }
     }
+
+    /// Channels that stay because their constant would meet a padded border; 0 without `borders: keep`.
+    public var borderingChannels: Int { bordering.values.reduce(0) { $0 + $1.count } }
 
     /// `units` of another graph; 0 where there is nothing to prune.
     public static func units(of graph: Graph, masks: MaskSet, settings: PruningSettings) throws -> Int {

@@ -53,8 +53,10 @@ public struct MaskDecider: Sendable {
             }
         }
         for name in settings.excluded where checksNames && !known.contains(name) {
+            var seen: Set<String> = []
             throw CompressionError.unknownName(
-                name, suggestion: NearestName.suggestion(for: name, in: known), known: known)
+                name, suggestion: NearestName.suggestion(for: name, in: known),
+                known: known.filter { seen.insert($0).inserted })
         }
         self.groups = groups
         self.candidates = candidates
@@ -101,11 +103,17 @@ public struct MaskDecider: Sendable {
         return groups.groups.filter { $0.isNormalizedOver && (kind == nil || $0.kind == kind) }
     }
 
-    /// Prunable weights that stay whole because a pattern has no rows to lie in.
+    /// Prunable weights that stay whole because a pattern has no rows to lie in, or rows so short that it keeps all of them.
     public var weightsWithoutRows: [String] {
         guard case .weights(let pattern) = settings.unit, pattern != .weight else { return [] }
         let layouts = graph.weightLayouts()
-        return graph.prunableNames.filter { layouts[$0] == nil }
+        return graph.prunableNames.filter { name in
+            guard let layout = layouts[name], let shape = graph.initializers[name]?.shape else { return true }
+            // An incomplete run keeps its share, rounded up.
+            let inputs = shape[layout.inputAxis]
+            guard case .nOfM(let kept, let run) = pattern, inputs < run else { return false }
+            return (inputs * kept + run - 1) / run == inputs
+        }
     }
 
     // MARK: What workers send

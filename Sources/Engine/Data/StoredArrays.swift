@@ -107,6 +107,10 @@ struct StoredArrays {
         let inputs = try ordered(names.map(String.init)).map { name in
             (name: name, file: try ArrayFile.npy(path: "\(place)/\(name).npy"))
         }
+        guard FileBytes.exists("\(place)/y.npy") else {
+            throw DataError.unusableArray(
+                place: place, reason: "there is no y.npy: training, scores and evaluation need labels or targets in it")
+        }
         return try parts(inputs, targets: ArrayFile.npy(path: "\(place)/y.npy"), place: place, holdsOut: !hasTest)
     }
 

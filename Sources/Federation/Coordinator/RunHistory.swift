@@ -245,7 +245,7 @@ public struct RunHistory: Sendable {
     /// Accuracy of the model before the first stage that makes it smaller, and of what the run ends with.
     public var accuracyBeforeAndAfter: (before: Double?, after: Double?) {
         let compressing = summaries.first { $0.kind == "prune" || $0.kind == "quantize" }
-        return (compressing?.accuracyBefore ?? summaries.first?.accuracyAfter, accuracy)
+        return (compressing.map(\.accuracyBefore) ?? summaries.first?.accuracyAfter, accuracy)
     }
 }
 

@@ -75,7 +75,8 @@ extension PlanReader {
             try section.integers("block", 1...1024, counts: [2], meaning: "two extents, [outputs, inputs]") ?? [4, 4]
         let rules = MaskRules(
             granularity: granularity, criterion: try criterion(in: section, granularity, schedule),
-            scope: try section.choice("scope", .named(PruningScopeKind.self), default: .global), rule: rule,
+            scope: try section.choice("scope", .named(PruningScopeKind.self), default: .standard(for: granularity)),
+            rule: rule,
             threshold: try section.number("threshold", .above(0, upTo: 1), default: 0.5), blockRows: block[0],
             blockColumns: block[1], multiple: try section.integer("multiple", 1...4096, default: 16),
             normalized: try section.boolean("normalized", default: false),
@@ -231,6 +232,13 @@ extension PruningCriterionKind {
     /// What a plan that names no criterion means.
     static func standard(for granularity: PruningGranularity) -> PruningCriterionKind {
         granularity.isStructural ? .taylor : .l2
+    }
+}
+
+extension PruningScopeKind {
+    /// What a plan that names no scope means: what did best (`Benchmarks/pruning/README.md`).
+    static func standard(for granularity: PruningGranularity) -> PruningScopeKind {
+        granularity == .channel || granularity == .head ? .local : .global
     }
 }
 

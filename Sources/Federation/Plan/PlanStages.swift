@@ -90,6 +90,13 @@ extension PlanReader {
                 message: "stage '\(stage.kind)' cannot follow 'quantize': only 'evaluate' can; move it up")
         }
         guard case .prune(let plan) = stage else { return }
+        let narrows = plan.rules.granularity == .channel || plan.rules.granularity == .head
+        for case .prune(let before) in earlier where narrows && before.rules.granularity == .twoOfFour {
+            throw section.error(
+                "granularity",
+                "granularity '\(plan.rules.granularity.word)' after '2:4' moves neighbours apart, which breaks the pattern; "
+                    + "put '2:4' behind it")
+        }
         guard let share = plan.maskedShare else { return }
         for case .prune(let before) in earlier {
             guard let masked = before.maskedShare, masked >= share else { continue }
