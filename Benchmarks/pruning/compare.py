@@ -39,17 +39,20 @@ def parse():
     parser.add_argument("--granularity", choices=["weight", "channel"], default="channel")
     parser.add_argument("--left", type=float, help="share of weights or multiply-accumulates that is left")
     parser.add_argument("--criterion", default="taylor", help="of the table of rules")
+    parser.add_argument("--scope", choices=["local", "global", "isomorphic"], help="as plans have it by default")
     parser.add_argument("--data", default="../shared/data/mnist")
     parser.add_argument("--classes", type=int, default=2, help="classes of each worker")
     parser.add_argument("--workers", type=int, default=5)
     parser.add_argument("--limit", type=int, default=2000, help="training samples of a worker")
     parser.add_argument("--train", type=int, default=12, help="rounds before pruning")
-    parser.add_argument("--recover", type=int, default=3, help="rounds after it")
+    parser.add_argument("--recover", type=int, default=5, help="rounds after it")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", default=".build/pruning")
     options = parser.parse_args()
     if options.left is None:
         options.left = 0.05 if options.granularity == "weight" else 0.2
+    if options.scope is None:
+        options.scope = "global" if options.granularity == "weight" else "local"
     return options
 
 
@@ -82,6 +85,7 @@ def run_variant(options, seed, base, variant):
     amount = f"sparsity: {1 - options.left:.6g}" if options.granularity == "weight" else (
         f"budget: {{macs: {options.left}}}, multiple: 4")
     prune = (f"  - prune: {{granularity: {options.granularity}, criterion: {criterion}, rule: {rule}, {amount}, "
+             f"scope: {options.scope}, "
              f"schedule: oneShot, roundsPerStep: 0, learningRate: 0.01{sampled(criterion)}}}\n")
     report = run(options, seed, variant, f"{{file: {base}}}", prune + recovery(options))
     stages = report["stages"]
@@ -95,7 +99,8 @@ def sampled(criterion):
 
 
 def recovery(options):
-    return f"  - train: {{rounds: {options.recover}, learningRate: 0.02}}\n"
+    """Ends with small steps: with two classes a worker, each round's end is as far off as its learning rate is large."""
+    return f"  - train: {{rounds: {options.recover}, learningRate: 0.02, schedule: cosine}}\n"
 
 
 def own(options, seed, base, worker):
@@ -107,7 +112,8 @@ def own(options, seed, base, worker):
         "--macs", str(options.left), "--multiple", "4"]
     subprocess.run(
         [options.pleach, "model", "prune", str(base), "--criterion", options.criterion, "--data",
-         f"{spec(options, seed)}&shard={worker}/{options.workers}", "--samples", "1024", "--out", str(pruned), *amount],
+         f"{spec(options, seed)}&shard={worker}/{options.workers}", "--samples", "1024", "--scope", options.scope, "--out",
+         str(pruned), *amount],
         check=True, stdout=subprocess.DEVNULL)
     # A mask is not in the file: zeros stay masked by pruning what is zero already.
     hold = ""

@@ -105,8 +105,8 @@ struct LatencyBudget {
     private func measured(_ models: [Model]) throws -> [Candidate] {
         var different: [Model] = []
         for model in models where different.last?.change != model.change { different.append(model) }
-        let times = try different.isEmpty ? [] : time(
-            different.map { model in { try model.change.apply(to: decider.graph).graph } })
+        guard !different.isEmpty else { return [] }
+        let times = try time(different.map { model in { try model.change.apply(to: decider.graph).graph } })
         return zip(different, times).map { Candidate(macs: $0.macs, milliseconds: $1) }
     }
 }

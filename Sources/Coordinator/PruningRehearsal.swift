@@ -53,9 +53,10 @@ struct PruningRehearsal {
             masks = try decider.mask(evidence, amount: amount, regrow: decision.regrow)
             return outcome
         }
-        if outcome.units == nil, decider.units == 0, decision.rules.granularity == .channel {
+        guard decider.units > 0 else {
             throw CompressionError.nothingToPrune(
-                "channels", reason: "no group can become narrower in multiples of \(decision.rules.multiple) ('multiple')")
+                "channels",
+                reason: "no group can become narrower in multiples of \(decision.rules.multiple) ('multiple')")
         }
         let change = try decider.change(evidence, amount: amount)
         let pruned = try change.apply(to: graph, masks: masks)

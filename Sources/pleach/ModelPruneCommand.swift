@@ -9,7 +9,8 @@ struct ModelPruneCommand: AsyncParsableCommand {
         abstract: "Prune one file: zero weights, or remove channels, attention heads or residual blocks.",
         discussion: """
             The prune stage's own code on one file, without recovery. What removed channels still emitted (the shift of a \
-            normalisation behind them, say; their own biases go with them) is added to the biases behind. --check compares the smaller model with the given one whose channels are only zeroed.
+            normalisation behind them, say; their own biases go with them) is added to the biases behind. --check compares \
+            the smaller model with the given one whose channels are only zeroed.
 
             Examples:
               pleach model prune cnn.onnx --channels 0.5 --criterion l2 --multiple 16 --check --out half.onnx

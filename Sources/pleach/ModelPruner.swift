@@ -74,7 +74,8 @@ struct ModelPruner {
         }
         let staying = decider.borderingChannels
         if staying > 0 {
-            remarks.append("\(staying) channels stay because their constant would meet a padded border (--borders absorb)")
+            remarks.append(
+                "\(staying) channels stay because their constant would meet a padded border (--borders absorb)")
         }
         return Result(
             graph: pruned.graph, masked: try graph.masking(kept, of: decider.groups),

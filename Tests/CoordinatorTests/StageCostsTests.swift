@@ -170,9 +170,10 @@ private func answer(_ times: [Double]) -> String {
 
     @Test func graphsAreMeasuredForBudgets() throws {
         let run = try Run()
-        #expect(try run.timer("echo '\(answer([3, 2, 1]))'").milliseconds(run.graphs.map { graph in { graph } }) == [3, 2, 1])
+        let models = run.graphs.map { graph in { graph } }
+        #expect(try run.timer("echo '\(answer([3, 2, 1]))'").milliseconds(models) == [3, 2, 1])
         for broken in ["echo '\(answer([3, 2]))'", "exit 1"] {
-            #expect(throws: LatencyError.self) { try run.timer(broken).milliseconds(run.graphs.map { graph in { graph } }) }
+            #expect(throws: LatencyError.self) { try run.timer(broken).milliseconds(models) }
         }
     }
 

@@ -125,7 +125,8 @@ public enum ChannelSelection {
         // What was asked for may have been counted in whole weights, which leaves digits behind.
         func rounded(_ share: Double) -> Double { share < 0.001 ? share : (share * 10_000).rounded() / 10_000 }
         switch amount {
-        case .weights(let asked): return .budgetTooSmall(asked: "\(rounded(asked)) of the weights", smallest: "\(share)")
+        case .weights(let asked):
+            return .budgetTooSmall(asked: "\(rounded(asked)) of the weights", smallest: "\(share)")
         case .macs(let asked):
             return .budgetTooSmall(asked: "\(rounded(asked)) of the multiply-accumulates", smallest: "\(share)")
         case .channels: preconditionFailure("a share of channels is a target, not a budget")
