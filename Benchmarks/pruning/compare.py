@@ -48,6 +48,7 @@ def parse():
     parser.add_argument("--recover", type=int, default=5, help="rounds after it")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", default=".build/pruning")
+    parser.add_argument("--again", action="store_true", help="run what an earlier call has finished already too")
     options = parser.parse_args()
     if options.left is None:
         options.left = 0.05 if options.granularity == "weight" else 0.2
@@ -131,18 +132,24 @@ def macs_of(options, model):
 
 
 def folder(options, seed, name):
-    return pathlib.Path(options.work) / f"{options.table}-{options.granularity}" / f"{name}-{seed}"
+    place = pathlib.Path(options.work)
+    return place / f"{name}-{seed}" if name == "base" else (
+        place / f"{options.table}-{options.granularity}" / f"{name}-{seed}")
 
 
 def run(options, seed, name, model, stages):
     place = folder(options, seed, name).absolute()
     place.mkdir(parents=True, exist_ok=True)
     plan = place / "plan.yaml"
-    plan.write_text(
+    text = (
         f"name: {name}\nseed: {seed}\nmodel: {model}\ndata: \"{spec(options, seed)}\"\n"
         f"fleet: {{workers: {options.workers}, deadline: 10m, wait: 10m}}\n"
         "wire: {up: {values: int8}, down: {values: int8}}\n"
         f"stages:\n{stages}export: {{target: float32, measure: false}}\n")
+    report = place / "state/out/report.json"
+    if not options.again and report.exists() and plan.exists() and plan.read_text() == text:
+        return json.loads(report.read_text())
+    plan.write_text(text)
     log = place / "run.log"
     with log.open("w") as output:
         code = subprocess.run(
@@ -150,7 +157,7 @@ def run(options, seed, name, model, stages):
             stderr=output).returncode
     if code != 0:
         sys.exit(f"{name} of seed {seed} ended with {code}: see {log}")
-    return json.loads((place / "state/out/report.json").read_text())
+    return json.loads(report.read_text())
 
 
 def table(options, rows):
