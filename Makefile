@@ -1,6 +1,8 @@
 # The verbs of this repository. `make demo` and `make test` do all their set-up on a fresh Debian or Ubuntu machine with
 # a Swift 6.2+ toolchain.
 JOBS ?= 2
+# Tests that run at the same time.
+TESTS_AT_ONCE ?= 8
 STATE ?= pleach-state/demo
 BENCHES ?=
 SEEDS ?= 10000
@@ -24,10 +26,11 @@ release: dependencies
 
 # Swift Testing only: the empty XCTest run would print its zero tests last.
 # What the build wrote goes to the disk first: the tests' own syncs would wait for it, a minute and more.
+# Left to itself Swift Testing starts all tests at once, and what waits for a message then waits for all other tests too.
 test: dependencies
 	swift build --build-tests -j $(JOBS)
 	sync
-	swift test --skip-build --disable-xctest
+	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TESTS_AT_ONCE) swift test --skip-build --disable-xctest
 
 # A Python with ONNX Runtime (from PyPI, about 150 MB), with which runs and `pleach bench model` time models; without it their
 # milliseconds are left out. PLEACH_PYTHON names another one.

@@ -79,7 +79,9 @@ let package = Package(
         // Shells and the command line.
         .target(
             name: "Shell",
-            dependencies: ["Tensors", "UpdateCodec", "ModelGraph", "Compression", "Federation", "Transport", "Ledger"],
+            dependencies: [
+                "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger",
+            ],
             swiftSettings: strict),
         .target(
             name: "Coordinator",

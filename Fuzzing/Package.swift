@@ -30,12 +30,16 @@ let package = Package(
                 "Tensors", "UpdateCodec", "Yams", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),
-        // Only the files that read calibrations: the rest of the target needs libtorch.
+        // Only the files that read what workers send: the rest of the target needs libtorch.
         .target(
-            name: "Compression", dependencies: ["Tensors"],
+            name: "Compression", dependencies: ["Tensors", "ModelGraph"],
             sources: [
                 "CalibrationDescription.swift", "CalibrationSet.swift", "ActivationHistogram.swift",
-                "CompressionError.swift",
+                "CompressionError.swift", "StructureChange.swift", "KeptTensors.swift",
+                "LowRank/MomentSet.swift",
+                "LowRank/MomentDescription.swift", "LowRank/MomentLayout.swift", "LowRank/FactorizableLayer.swift",
+                "LowRank/FactorizationMethod.swift", "LowRank/LayerSelection.swift",
+                "LowRank/Graph+FactorizableLayers.swift",
             ],
             swiftSettings: strict),
         .target(

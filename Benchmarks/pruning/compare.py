@@ -16,6 +16,8 @@ import statistics
 import subprocess
 import sys
 
+import runs
+
 RULES = ["scores", "majority", "union", "intersection", "own"]
 CRITERIA = ["l2", "taylor", "stability", "fisher", "gradientNorm", "movement", "l1", "lamp", "fpgm"]
 
@@ -139,25 +141,12 @@ def folder(options, seed, name):
 
 def run(options, seed, name, model, stages):
     place = folder(options, seed, name).absolute()
-    place.mkdir(parents=True, exist_ok=True)
-    plan = place / "plan.yaml"
     text = (
         f"name: {name}\nseed: {seed}\nmodel: {model}\ndata: \"{spec(options, seed)}\"\n"
         f"fleet: {{workers: {options.workers}, deadline: 10m, wait: 10m}}\n"
         "wire: {up: {values: int8}, down: {values: int8}}\n"
         f"stages:\n{stages}export: {{target: float32, measure: false}}\n")
-    report = place / "state/out/report.json"
-    if not options.again and report.exists() and plan.exists() and plan.read_text() == text:
-        return json.loads(report.read_text())
-    plan.write_text(text)
-    log = place / "run.log"
-    with log.open("w") as output:
-        code = subprocess.run(
-            [options.pleach, "run", str(plan), "--fresh", "--state", str(place / "state")], stdout=output,
-            stderr=output).returncode
-    if code != 0:
-        sys.exit(f"{name} of seed {seed} ended with {code}: see {log}")
-    return json.loads(report.read_text())
+    return runs.report(options.pleach, place, text, again=options.again)
 
 
 def table(options, rows):

@@ -7,10 +7,9 @@ A cnn on drawn digits, two workers, int8 both ways without sparsification, so th
 those of the training rounds that a run's report tells. Only Python's standard library.
 """
 import argparse
-import json
 import pathlib
-import subprocess
-import sys
+
+import runs
 
 MASKS = [0.5, 0.75, 0.9, 0.95]
 BUDGETS = [0.5, 0.5, 0.5]
@@ -33,22 +32,12 @@ def main():
 
 
 def run(options, name, stages):
-    place = pathlib.Path(options.work) / name
-    place.mkdir(parents=True, exist_ok=True)
-    plan = place / "plan.yaml"
-    plan.write_text(
+    return runs.report(
+        options.pleach, pathlib.Path(options.work) / name,
         f"name: wire-{name}\nseed: 7\nmodel: {{architecture: cnn}}\n"
         "data: \"synthetic:digits?samples=600&partition=iid&seed=7\"\nfleet: {workers: 2}\n"
         "wire: {up: {values: int8}, down: {values: int8}}\nstages:\n  - train: {rounds: 3}\n"
         + "\n".join(stages) + "\nexport: {target: float32, measure: false}\n")
-    log = place / "run.log"
-    with log.open("w") as output:
-        code = subprocess.run(
-            [options.pleach, "run", str(plan), "--fresh", "--state", str(place / "state")], stdout=output,
-            stderr=output).returncode
-    if code != 0:
-        sys.exit(f"{name} ended with {code}: see {log}")
-    return json.loads((place / "state/out/report.json").read_text())
 
 
 def rows(name, report):

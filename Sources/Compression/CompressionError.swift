@@ -28,8 +28,17 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     case nothingToPrune(String, reason: String?)
     /// A setting outside its range. The text is one sentence.
     case valueOutOfRange(String)
+    /// A layer that was asked for by name but cannot be factorized; half a sentence says why.
+    case notFactorizable(layer: String, reason: String)
+    case unknownLayer(name: String, suggestion: String?, known: [String])
+    case nothingToFactorize(String)
+    case malformedMoments(tensor: String, reason: String)
     /// A teacher whose output is not one row of logits a sample.
     case unusableTeacher(elementType: ElementType, shape: Shape, samples: Int)
+    /// Teachers that cannot be averaged: the number of one from 1, what it says, and what it should.
+    case teachersDiffer(teacher: Int, String, String)
+    /// Networks without values that can be paired by their places.
+    case noFeaturePairs(measure: String)
 
     public var description: String {
         switch self {
@@ -65,8 +74,20 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
         case .nothingToPrune(let what, let reason):
             "the model has no \(what) to prune" + (reason.map { ": \($0)" } ?? "")
         case .valueOutOfRange(let text): text
+        case .notFactorizable(let layer, let reason): "'\(layer)' cannot be factorized: \(reason)"
+        case .unknownLayer(let name, let suggestion, let known):
+            "the model has no layer '\(name)' to factorize"
+                + (suggestion.map { "; did you mean '\($0)'?" } ?? "; it has \(Self.listed(known))")
+        case .nothingToFactorize(let reason): "the model has nothing to factorize: \(reason)"
+        case .malformedMoments(let tensor, let reason):
+            "the second moments of '\(tensor)' cannot be used: \(reason)"
         case .unusableTeacher(let type, let shape, let samples):
             "the teacher answers \(samples) samples with \(type) \(shape); logits of shape [samples, classes] are needed"
+        case .teachersDiffer(let teacher, let found, let expected):
+            "teacher \(teacher) answers with \(found), where \(expected) is needed: give teachers of the same classes"
+        case .noFeaturePairs(let measure):
+            "no values of student and teacher can be paired by their places for \(measure): name the pairs, or take a measure that "
+                + "fits both (attention matrices are transformers')"
         }
     }
 

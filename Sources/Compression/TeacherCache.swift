@@ -9,14 +9,19 @@ import Tensors
 /// task to the bit.
 public final class TeacherCache {
     private static let blockSize = 16
-    private let teacher: Executable
+    private let teachers: TeacherEnsemble
     private let dataset: Dataset
     private var logits: [Float] = []
     private var isKnown: [Bool]
     private var classes = 0
 
-    public init(teacher: Executable, dataset: Dataset) {
-        self.teacher = teacher
+    public convenience init(teacher: Executable, dataset: Dataset) {
+        self.init(teachers: TeacherEnsemble(teacher), dataset: dataset)
+    }
+
+    /// The averaged logits of several teachers.
+    public init(teachers: TeacherEnsemble, dataset: Dataset) {
+        self.teachers = teachers
         self.dataset = dataset
         isKnown = Array(repeating: false, count: (dataset.count + Self.blockSize - 1) / Self.blockSize)
     }
@@ -36,7 +41,7 @@ public final class TeacherCache {
         let loaded = try dataset.samples(at: start..<min(start + Self.blockSize, dataset.count))
         // Nobody asks for the logits of samples that cannot be read: batches leave them out.
         guard !loaded.indices.isEmpty, let input = loaded.batch.inputs.ordered.first?.tensor else { return }
-        let fresh = try teacher.logits(input)
+        let fresh = try teachers.logits(NamedTensors([("x", input)]))
         let shape = fresh.shape
         guard fresh.elementType == .float32, shape.rank == 2, shape[0] == loaded.indices.count, shape[1] > 0,
             logits.isEmpty || shape[1] == classes

@@ -26,7 +26,7 @@ extension CoordinatorNumerics {
         let decider = try MaskDecider(
             graph: graph, masks: current.masks, settings: PruningSettings(decision.rules),
             checksNames: false)
-        let amount = try amount(decision.amount, decider, evidence)
+        let amount = try decider.amount(decision.amount, evidence, time: timer.milliseconds)
         guard decision.rules.granularity.isStructural else {
             let masks = try decider.mask(evidence, amount: amount, regrow: decision.regrow)
             var step = try publish(mask: masks, base: base)
@@ -54,39 +54,17 @@ extension CoordinatorNumerics {
         }
     }
 
-    /// A budget of milliseconds is one of multiply-accumulates by what the runtime says of candidates.
-    private func amount(
-        _ amount: MaskDecision.Amount, _ decider: MaskDecider, _ evidence: PruningEvidence
-    ) throws -> PruningAmount {
-        if case .milliseconds(let target, let share) = amount {
-            let budget = LatencyBudget(decider: decider, evidence: evidence, time: timer.milliseconds)
-            return try budget.amount(target: target, share: share)
-        }
-        guard let amount = PruningAmount(amount) else { preconditionFailure("\(amount) is no amount") }
-        return amount
-    }
-
     /// The smaller model. What leaves takes along what was owed to it and its moments.
     private func publish(
         _ change: StructureChange, of graph: Graph, base: SnapshotFacts
     ) throws -> ComputedStep {
         foldMemory = nil
         let pruned = try change.apply(to: graph, masks: current.masks)
-        let masks = pruned.masks
-        let skeleton = try blobs.put(PackedBlob.pack(pruned.graph.serializedSkeleton()))
-        let snapshot = Snapshot(graph: skeleton, parameters: pruned.parameters, masks: masks)
-        let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
         let bytes = change.serialized()
         let blob = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
-        let graphReference = BlobReference(digest: skeleton, byteCount: try blobs.size(of: skeleton))
-        current = CurrentSnapshot(
-            graph: graphReference, size: ModelSize(of: pruned.graph), digest: reference.digest,
-            layout: snapshot.layout, prunable: snapshot.layout.subset(of: pruned.graph.prunableNames),
-            statistics: ModelStatistics(names: pruned.graph.statisticNames, pairs: pruned.graph.batchStatistics),
-            masks: masks, norm: snapshot.norm)
-        knownCalibrationPoints = nil
+        let reference = try adopt(pruned.graph, parameters: pruned.parameters, masks: pruned.masks)
         let facts = SnapshotFacts(
-            version: base.version + 1, snapshot: reference, graph: graphReference, maskEpoch: masks.epoch,
+            version: base.version + 1, snapshot: reference, graph: current.graph, maskEpoch: current.masks.epoch,
             sparsity: sparsity, size: current.size,
             delta: DeltaReference(.structure, blob: blob, from: base.snapshot.digest, to: reference.digest),
             residual: try base.residual.map { try adapt($0, "downlink residual", to: pruned.slices) },
@@ -96,6 +74,22 @@ extension CoordinatorNumerics {
                     second: try moments.second.map { try adapt($0, "second moments", to: pruned.slices) })
             })
         return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
+    }
+
+    /// Stores a model of another structure and makes it current.
+    /// - Parameter graph: with its values, which are also the parameters.
+    func adopt(_ graph: Graph, parameters: NamedTensors, masks: MaskSet) throws -> BlobReference {
+        let skeleton = try blobs.put(PackedBlob.pack(graph.serializedSkeleton()))
+        let snapshot = Snapshot(graph: skeleton, parameters: parameters, masks: masks)
+        let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
+        current = CurrentSnapshot(
+            graph: BlobReference(digest: skeleton, byteCount: try blobs.size(of: skeleton)),
+            size: ModelSize(of: graph), digest: reference.digest, layout: snapshot.layout,
+            prunable: snapshot.layout.subset(of: graph.prunableNames),
+            statistics: ModelStatistics(names: graph.statisticNames, pairs: graph.batchStatistics),
+            masks: masks, norm: snapshot.norm)
+        knownCalibrationPoints = nil
+        return reference
     }
 
     private func adapt(
@@ -136,7 +130,7 @@ extension CoordinatorNumerics {
         current.norm = snapshot.norm
         let facts = SnapshotFacts(
             version: base.version + 1, snapshot: reference, graph: base.graph, maskEpoch: snapshot.masks.epoch,
-            sparsity: sparsity, size: current.size, isRewound: true)
+            sparsity: sparsity, size: current.size, isFresh: true)
         return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
     }
 }

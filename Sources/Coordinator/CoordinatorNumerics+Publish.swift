@@ -53,13 +53,7 @@ extension CoordinatorNumerics {
     }
 
     /// Share of prunable weights that are masked.
-    var sparsity: Double {
-        let total = current.prunable.elementCount
-        let alive = current.prunable.entries.reduce(0) {
-            $0 + (current.masks[$1.name]?.populationCount ?? $1.elementCount)
-        }
-        return total == 0 ? 0 : Double(total - alive) / Double(total)
-    }
+    var sparsity: Double { current.masks.sparsity(of: current.prunable) }
 
     func quantize(
         _ set: CalibrationSet, _ method: CalibrationMethodKind, _ percentile: Double, base: SnapshotFacts
@@ -75,5 +69,14 @@ extension CoordinatorNumerics {
         ).serialized()
         compact.compact = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
         return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: compact))
+    }
+}
+
+extension MaskSet {
+    /// Share of a layout's elements that is masked.
+    func sparsity(of layout: TensorLayout) -> Double {
+        let total = layout.elementCount
+        let alive = layout.entries.reduce(0) { $0 + (self[$1.name]?.populationCount ?? $1.elementCount) }
+        return total == 0 ? 0 : Double(total - alive) / Double(total)
     }
 }

@@ -18,8 +18,11 @@ final class CoordinatorNumerics {
         case weights(FoldAccumulator)
         /// What workers found out, or their votes, and the masks their blobs are aligned to.
         case scores(FoldAccumulator, MaskSet, areVotes: Bool)
+        /// Of contributions that were checked; they are added up when the round closes, in the order of their names.
+        case moments(MomentLayout)
         case calibration(CalibrationSet?)
         case metrics
+        case logits(FoldAccumulator)
     }
 
     /// A problem with one contribution: it is refused and the round goes on.
@@ -116,8 +119,10 @@ final class CoordinatorNumerics {
             fold = .scores(
                 FoldAccumulator(layout: layout), decision.alignment(to: current.masks),
                 areVotes: decision.rules.rule != .scores)
+        case .moments(let rules): fold = .moments(try momentLayout(rules))
         case .calibration: fold = .calibration(nil)
         case .metrics: fold = .metrics
+        case .logits(let request): fold = .logits(FoldAccumulator(layout: try LogitsTable.layout(request)))
         }
         for facts in restoring {
             do {
@@ -155,6 +160,11 @@ final class CoordinatorNumerics {
                 if areVotes { try checkVotes(blob, accumulator.layout, masks) }
                 try fold(blob, .scores, facts, masks: masks, into: &accumulator)
             }
+        case .moments(let layout): try refusing { _ = try moments(facts, layout) }
+        case .logits(var accumulator):
+            fold = .metrics
+            defer { fold = .logits(accumulator) }
+            try refusing { try fold(blob, .logits, facts, masks: LogitsTable.masks(current.masks), into: &accumulator) }
         case .calibration(let sum):
             try refusing {
                 let set = try CalibrationSet(parsing: blobs.get(blob.digest), expecting: calibrationPoints())
@@ -185,7 +195,7 @@ final class CoordinatorNumerics {
             blobs.map(blob.digest), layout: accumulator.layout(ofWidth: width),
             masks: width == 0 ? masks : foldWidths?.masks[width - 1] ?? masks, threads: threads)
         guard reader.header.kind == kind, reader.newMasks == nil else {
-            throw Refusal(reason: "the blob is not \(kind == .scores ? "scores" : "an update")")
+            throw Refusal(reason: "the blob is not \(kind == .update ? "an update" : "\(kind)")")
         }
         guard reader.header.base == facts.base.bytes else {
             throw Refusal(reason: "the update is based on another snapshot than \(facts.base), its task's")
@@ -211,6 +221,7 @@ final class CoordinatorNumerics {
         switch computation {
         case .transform(.decideMask(let decision), let base, _):
             return try decide(decision, evidence: .weights, base: base)
+        case .transform(.factorize(let rules), let base, _): return try factorize(rules, base: base)
         case .transform(.nest(let shares), let base, _): return try nest(shares, base: base)
         case .transform(.rewind, let base, let source?): return try rewind(to: source, base: base)
         case .transform(let step, _, _): preconditionFailure("step \(step) is not a transform")
@@ -228,6 +239,11 @@ final class CoordinatorNumerics {
         -> ComputedStep
     {
         if case .average(let server) = rule {
+            // Students of workers' own leave the run's model as it is, with what its server's optimizer knows.
+            guard contributions.contains(where: { $0.submission.blob != nil }) else {
+                _ = takeWeights()
+                return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity))
+            }
             return try publish(
                 mean: takeWeights(), share: Self.staleShare(of: contributions), server: server, base: base)
         }
@@ -235,15 +251,30 @@ final class CoordinatorNumerics {
         case (.scores(let decision), .scores(let accumulator, _, _)):
             fold = .metrics
             return try decide(decision, evidence: decision.evidence(accumulator.mean()), base: base)
+        case (.moments(let rules), .moments(let layout)):
+            fold = .metrics
+            return try factorize(rules, moments: mean(of: contributions, layout), base: base)
         case (.calibration(let method, let percentile), .calibration(let set?)):
             return try quantize(set, method, percentile, base: base)
         case (.metrics, .metrics):
-            let measured = contributions.reduce(0) { $0 + $1.submission.metrics.measured }
-            let correct = contributions.reduce(0) { $0 + $1.submission.metrics.correct }
-            let accuracy = measured > 0 ? Double(correct) / Double(measured) : nil
-            return ComputedStep(outcome: StepOutcome(accuracy: accuracy, sparsity: base.sparsity))
+            return ComputedStep(
+                outcome: StepOutcome(accuracy: Self.accuracy(of: contributions), sparsity: base.sparsity))
+        case (.logits, .logits(let accumulator)):
+            fold = .metrics
+            let isMutual = plan.stages.contains { $0.ensemble?.isMutual ?? false }
+            let blob = try consensus(accumulator.mean(), isExact: isMutual, base: base)
+            return ComputedStep(
+                outcome: StepOutcome(
+                    accuracy: Self.accuracy(of: contributions), sparsity: base.sparsity, consensus: blob))
         default: preconditionFailure("fold rule \(rule) closes another fold")
         }
+    }
+
+    /// Of all test shards together; nil where nothing was measured.
+    private static func accuracy(of contributions: [ContributionFacts]) -> Double? {
+        let measured = contributions.reduce(0) { $0 + $1.submission.metrics.measured }
+        let correct = contributions.reduce(0) { $0 + $1.submission.metrics.correct }
+        return measured > 0 ? Double(correct) / Double(measured) : nil
     }
 
     /// The round's accumulator, of which this object then holds nothing: publishing gives its memory back on the way.

@@ -1,6 +1,7 @@
 import Compression
 import Federation
 import ModelGraph
+import Shell
 
 extension ModelTimer {
     /// For budgets: models are written into the run's own folder.
@@ -30,6 +31,21 @@ enum LatencyError: Error, Equatable, CustomStringConvertible {
 
 /// Milliseconds of models, each made when it is its turn: together they may be larger than memory.
 typealias ModelTiming = (_ models: [() throws -> Graph]) throws(LatencyError) -> [Double]
+
+extension MaskDecider {
+    /// What a decision is to leave. A budget of milliseconds is one of multiply-accumulates by what the runtime says of
+    /// candidates.
+    /// - Throws: as `LatencyBudget.amount`.
+    func amount(
+        _ amount: MaskDecision.Amount, _ evidence: PruningEvidence, time: @escaping ModelTiming
+    ) throws -> PruningAmount {
+        if case .milliseconds(let target, let share) = amount {
+            return try LatencyBudget(decider: self, evidence: evidence, time: time).amount(target: target, share: share)
+        }
+        guard let amount = PruningAmount(amount) else { preconditionFailure("\(amount) is no amount") }
+        return amount
+    }
+}
 
 /// Turns a budget of milliseconds into one of multiply-accumulates by measuring candidates on the runtime: multiply-
 /// accumulates alone say little of time (widths that suit a kernel run twice as fast as one channel more).

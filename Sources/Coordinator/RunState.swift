@@ -1,5 +1,3 @@
-import Compression
-import Engine
 import Federation
 import Foundation
 import Ledger
@@ -64,6 +62,13 @@ public struct RunState: Sendable {
             try ledger.append(opened)
             history = RunHistory(plan: plan, records: opened)
         } else {
+            if let path = plan.stages.lazy.flatMap({ $0.teacher?.files ?? [] }).first(where: {
+                history.teachers[$0] == nil
+            }) {
+                throw CoordinatorError.planChanged(
+                    "\(directory) holds a run whose teachers were named by other paths than \(path): start the plan by the same "
+                        + "path and with the same variables as at first, or start over with --fresh")
+            }
             try verifyBlobs(history, blobs: blobs)
             try collectGarbage(history, blobs: blobs)
         }
@@ -140,74 +145,5 @@ public struct RunState: Sendable {
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         }
         withExtendedLifetime(lock) {}
-    }
-}
-
-/// The model a run begins with, checked before any worker is asked for anything.
-struct OpeningModel {
-    let records: [LedgerRecord]
-
-    /// Builds or loads the plan's model and stores the first snapshot.
-    /// - Parameter timer: for budgets of milliseconds.
-    init(plan: Plan, blobs: BlobStore, timer: ModelTimer) throws {
-        let graph: Graph
-        let source: String
-        var recipe: Recipe?
-        switch plan.model {
-        case .architecture(let name, let options):
-            graph = try ModelBuilder.build(
-                architecture: name, inputShape: options.inputShape, classes: options.classes, width: options.width,
-                seed: plan.seed)
-            source = name
-            recipe = Recipe(
-                architecture: name, inputShape: options.inputShape, classes: options.classes, width: options.width,
-                seed: plan.seed)
-        case .file(let path):
-            graph = try Graph.load(path: path)
-            source = path
-        }
-        try graph.validateOperators(supported: SupportedOperators.table)
-        try PruningRehearsal.check(plan, graph: graph, time: timer.milliseconds)
-        try ChannelNesting.check(plan, graph: graph)
-        let skeleton = try blobs.put(PackedBlob.pack(graph.serializedSkeleton()))
-        let snapshot = Snapshot(graph: skeleton, parameters: graph.parameterTensors())
-        let reference = try blobs.write(.durable) { writer in try snapshot.serialize { try writer.append($0) } }
-        var teachers: [String: BlobReference] = [:]
-        for case .file(let path)? in plan.stages.map({ $0.teacher?.source }) {
-            teachers[path] = try Self.storeTeacher(path, student: graph, blobs: blobs)
-        }
-        let shape = graph.inputs.first?.dimensions?.dropFirst().map {
-            if case .fixed(let extent) = $0 { extent } else { nil as Int? }
-        }
-        let model = ModelFacts(
-            source: source, parameters: graph.parameterTensors().elementCount, bytes: graph.serializedByteCount,
-            sampleShape: shape.map(Array.init) ?? [], classes: try graph.outputExtent())
-        let skeletonBytes = try blobs.size(of: skeleton)
-        records = [
-            .runStarted(run: Self.runIdentifier(), plan: plan.name, model: model, teachers: teachers),
-            .snapshotPublished(
-                SnapshotFacts(
-                    version: 0, snapshot: reference,
-                    graph: BlobReference(digest: skeleton, byteCount: skeletonBytes), maskEpoch: 0, sparsity: 0,
-                    size: ModelSize(of: graph), recipe: recipe)),
-        ]
-    }
-
-    private static func storeTeacher(_ path: String, student: Graph, blobs: BlobStore) throws -> BlobReference {
-        let teacher: Graph
-        do {
-            teacher = try Graph.load(path: path)
-            try teacher.validateOperators(supported: SupportedOperators.table)
-        } catch { throw CoordinatorError.model("teacher: \(error)") }
-        if let own = try teacher.outputExtent(), let needed = try student.outputExtent(), own != needed {
-            throw CoordinatorError.model("teacher \(path) has \(own) classes but the student has \(needed)")
-        }
-        let bytes = teacher.serialized()
-        return BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
-    }
-
-    /// Names the run for people and logs; nothing that is computed depends on it.
-    private static func runIdentifier() -> String {
-        String(UInt32.random(in: 0...UInt32.max), radix: 36)
     }
 }

@@ -26,6 +26,7 @@ final class SharedBlobs: Sendable {
             if let delta = facts.delta { digests.insert(delta.blob.digest) }
         }
         digests.formUnion(history.widthChanges)
+        if let consensus = history.consensus { digests.insert(consensus.blob.digest) }
         for teacher in history.teachers.values { digests.insert(teacher.digest) }
         if let compact = history.compact {
             digests.insert(compact.calibration.digest)

@@ -83,6 +83,18 @@ public final class Executable {
             targets: tensors.counted)
     }
 
+    /// The first output for a batch, and values inside the graph: what a student learns from.
+    /// - Parameter features: names of any values that the graph computes.
+    /// - Throws: `EngineError.unknownOutput` for a name that it does not compute.
+    public func logits(
+        _ inputs: NamedTensors, features: [String]
+    ) throws(EngineError) -> (logits: Tensor, features: NamedTensors) {
+        let results = try runHandles(inputs, outputs: program.graph.outputs.prefix(1).map(\.name) + features)
+        var tensors = NamedTensors()
+        for (name, result) in zip(features, results.dropFirst()) { tensors[name] = try result.tensor() }
+        return (try results[0].tensor(), tensors)
+    }
+
     /// The first output for a batch.
     public func logits(_ inputs: NamedTensors) throws(EngineError) -> Tensor {
         try runHandles(inputs, outputs: program.graph.outputs.prefix(1).map(\.name))[0].tensor()

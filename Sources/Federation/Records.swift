@@ -8,8 +8,9 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
     /// Share of prunable weights that are masked.
     public var sparsity: Double
     public var size: ModelSize
-    /// Whether it was made by putting weights back to earlier values.
-    public var isRewound: Bool
+    /// Whether nothing holds for it that anybody keeps of earlier weights: they were put back to earlier values, or layers
+    /// became others.
+    public var isFresh: Bool
     /// How to get here from the version before; nil for the first.
     public var delta: DeltaReference?
     /// What the downlink's compression left out so far.
@@ -20,7 +21,7 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
 
     public init(
         version: Int, snapshot: BlobReference, graph: BlobReference, maskEpoch: UInt32, sparsity: Double,
-        size: ModelSize, isRewound: Bool = false, delta: DeltaReference? = nil, residual: BlobReference? = nil,
+        size: ModelSize, isFresh: Bool = false, delta: DeltaReference? = nil, residual: BlobReference? = nil,
         recipe: Recipe? = nil,
         moments: ServerMoments? = nil
     ) {
@@ -30,11 +31,18 @@ public struct SnapshotFacts: Sendable, Equatable, Codable {
         self.maskEpoch = maskEpoch
         self.sparsity = sparsity
         self.size = size
-        self.isRewound = isRewound
+        self.isFresh = isFresh
         self.delta = delta
         self.residual = residual
         self.recipe = recipe
         self.moments = moments
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version, snapshot, graph, maskEpoch, sparsity, size
+        // The name in ledgers.
+        case isFresh = "isRewound"
+        case delta, residual, recipe, moments
     }
 
     /// Blobs that only the next step needs.
@@ -104,11 +112,15 @@ public struct StepOutcome: Sendable, Equatable, Codable {
     public var signalToNoise: Double?
     /// The narrower models of the rounds that follow, the widest first.
     public var widths: [ModelWidth]?
+    /// Of a factorization.
+    public var factorization: FactorizationFacts?
+    /// What the fleet says of the public set: a container of kind logits.
+    public var consensus: BlobReference?
 
     public init(
         loss: Double? = nil, accuracy: Double? = nil, sparsity: Double = 0, compact: CompactReference? = nil,
         residualNorm: Double? = nil, density: Double? = nil, bitsPerWeight: Double? = nil, foldSeconds: Double? = nil,
-        widths: [ModelWidth]? = nil
+        widths: [ModelWidth]? = nil, consensus: BlobReference? = nil
     ) {
         self.loss = loss
         self.accuracy = accuracy
@@ -119,6 +131,31 @@ public struct StepOutcome: Sendable, Equatable, Codable {
         self.bitsPerWeight = bitsPerWeight
         self.foldSeconds = foldSeconds
         self.widths = widths
+        self.consensus = consensus
+    }
+}
+
+/// What a factorization made of the model.
+public struct FactorizationFacts: Sendable, Equatable, Codable {
+    /// Layers that became products; 0 where nothing would have saved anything, and the model is as it was.
+    public var layers: Int
+    /// How many of them were decomposed as their data see them.
+    public var dataAware: Int
+    public var before: ModelSize
+    public var after: ModelSize
+    /// Weight, method and rank of each, at most `listed` of them.
+    public var ranks: [String]
+    /// Weights that stay because a mask has killed some of their elements, at most `listed` of them.
+    public var masked: [String]
+
+    /// Names that a record holds at most, and the bytes of one.
+    public static let listed = 64
+
+    public init(
+        layers: Int, dataAware: Int, before: ModelSize, after: ModelSize, ranks: [String], masked: [String] = []
+    ) {
+        (self.layers, self.dataAware, self.before, self.after) = (layers, dataAware, before, after)
+        (self.ranks, self.masked) = (Array(ranks.prefix(Self.listed)), Array(masked.prefix(Self.listed)))
     }
 }
 
@@ -172,6 +209,8 @@ public enum LedgerRecord: Sendable, Equatable, Codable {
     case stageFinished(stage: Int, seconds: Double)
     case exported(ExportFacts)
     case runFinished(seconds: Double)
+    /// The public set of the first worker that was let in: all others must have the same.
+    case publicSetNamed(PublicSetFacts)
 
     /// The word in the ledger's `kind` column.
     public var kind: String {
@@ -185,6 +224,7 @@ public enum LedgerRecord: Sendable, Equatable, Codable {
         case .stageFinished: "stageFinished"
         case .exported: "exported"
         case .runFinished: "runFinished"
+        case .publicSetNamed: "publicSetNamed"
         }
     }
 
@@ -195,6 +235,7 @@ public enum LedgerRecord: Sendable, Equatable, Codable {
         case .contributionAccepted(let facts): facts.countedIn
         case .stepFinished(let round, _, _, _, _, _): round
         case .runStarted, .snapshotPublished, .stageFinished, .exported, .runFinished: nil
+        case .publicSetNamed: nil
         }
     }
 }

@@ -27,6 +27,7 @@ public enum EventName {
     public static let contributionRefused = "contribution.refused"
     public static let snapshotPublished = "snapshot.published"
     public static let maskDecided = "mask.decided"
+    public static let layersFactorized = "layers.factorized"
     public static let transferFinished = "transfer.finished"
     public static let exportFinished = "export.finished"
     public static let diagnostic = "diagnostic"
@@ -35,7 +36,7 @@ public enum EventName {
     public static let all = [
         runStarted, runResumed, runFinished, runFailed, runStopped, workerJoined, workerLeft, workerLost, workerRefused,
         stageStarted, stageFinished, roundOpened, roundWaiting, roundClosed, taskAssigned, taskStarted, taskFinished,
-        contributionAccepted, contributionRefused, snapshotPublished, maskDecided, transferFinished, exportFinished,
-        diagnostic,
+        contributionAccepted, contributionRefused, snapshotPublished, maskDecided, layersFactorized, transferFinished,
+        exportFinished, diagnostic,
     ]
 }

@@ -48,6 +48,7 @@ struct EventSentence: Equatable {
                 .warning, "\(facts.worker)'s contribution to round \(facts.word("round")) was refused: \(reason)")
         case EventName.maskDecided:
             return EventSentence(.plain, maskDecided(facts))
+        case EventName.layersFactorized: return layersFactorized(facts)
         case EventName.exportFinished:
             return EventSentence(
                 .done, facts.joined("wrote \(facts.word("path"))", facts.bytes("bytes"), facts.text("target")))
@@ -125,6 +126,19 @@ struct EventSentence: Equatable {
             facts.count("removed").map { "\($0) of \(facts.counted("units", unit) ?? "?") removed" }, facts.masked,
             facts.count("removed").flatMap { _ in facts.counted("parameters", "parameter").map { "\($0) left" } },
             facts.number("signalToNoise").map { "median signal-to-noise \($0)" })
+    }
+
+    private static func layersFactorized(_ facts: EventFacts) -> EventSentence {
+        guard facts.integer("layers") != 0 else {
+            return EventSentence(.warning, "no layer was factorized: no rank that keeps enough saves anything")
+        }
+        return EventSentence(
+            .plain,
+            facts.joined(
+                "\(facts.counted("layers", "layer") ?? "layers") factorized",
+                facts.counted("parametersBefore", "parameter").map { "\($0) before" },
+                facts.counted("parameters", "parameter").map { "\($0) left" },
+                facts.count("masked").map { "\($0) with masks stay" }))
     }
 
     private static func roundClosed(_ facts: EventFacts, _ rounds: Int?) -> EventSentence {

@@ -28,6 +28,7 @@ extension UpdateDescription {
         "update": "what a worker sends up: its weights after training minus those of the base",
         "delta": "what the coordinator sends down: the next snapshot minus the base",
         "scores": "how important each weight of the base is, for deciding which to prune",
+        "logits": "what a model says of each sample of a public set; the layout is that one table",
         "bits a weight": "bits of the whole file over all weights of the model, sent or not",
         "body": "all behind the header of 52 bytes, once it is unpacked",
         "stored": "the body stands in the file as it is",

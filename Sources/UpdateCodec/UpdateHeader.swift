@@ -6,6 +6,8 @@ public enum UpdateKind: UInt8, Sendable, Hashable, CaseIterable {
     case delta = 2
     /// Importance scores of the base's weights.
     case scores = 3
+    /// What a model says of samples, one row a sample; the layout is one tensor, whatever the model's is.
+    case logits = 4
 }
 
 /// Which snapshot a container refers to, and which masks its values are aligned to.
@@ -68,7 +70,7 @@ struct ContainerPrefix: Sendable, Equatable {
         guard version == UpdateHeader.version else { throw .unsupportedVersion(version) }
         let kindByte = try reader.byte("the kind")
         guard let kind = UpdateKind(rawValue: kindByte) else {
-            throw reader.malformed("the kind", "is \(kindByte), not 1 to 3")
+            throw reader.malformed("the kind", "is \(kindByte), not 1 to 4")
         }
         let packingByte = try reader.byte("the packing")
         guard let packing = Packing(rawValue: packingByte) else {

@@ -27,10 +27,11 @@ struct ChangeEncoder {
     ///   - snapshot: what was trained, under its digest.
     ///   - owed: the residual that the last accepted update left.
     ///   - control: what this task's control variates follow from, if they are kept.
+    ///   - projectors: of feature signals, as training left them.
     ///   - metadata: of what is owed then: `ResidualAdaptation.metadata`.
     func encode(
         _ trained: consuming some TrainedParameters, since snapshot: Snapshot, digest: Digest, owed: Digest?,
-        control: DriftControl? = nil, metadata: [String: String] = [:]
+        control: DriftControl? = nil, projectors: NamedTensors = NamedTensors(), metadata: [String: String] = [:]
     ) throws -> Encoded {
         var changes = try Changes(trained, since: snapshot, statistics: statistics, control: control)
         if let limit = scheme.clipNorm { try changes.clip(to: limit) }
@@ -38,7 +39,7 @@ struct ChangeEncoder {
             blobs: blobs, layout: snapshot.layout, masks: snapshot.masks, scheme: scheme, owed: owed,
             controlled: control == nil
                 ? [] : snapshot.parameters.names.filter { !statistics.names.contains($0) },
-            metadata: metadata)
+            projectors: projectors, metadata: metadata)
         var survey: UpdateSurvey?
         if scheme.budget != nil {
             survey = UpdateSurvey(layout: snapshot.layout, masks: snapshot.masks)

@@ -3,22 +3,15 @@ import Engine
 import Federation
 import Tensors
 
-/// Whom a student learns from.
-struct Teacher {
-    let executable: Executable
-    /// What it says of samples as they are.
-    let cache: TeacherCache
-}
-
 /// What a task's batches are compared with.
 struct Lessons {
     let loss: Loss
-    private let teacher: Teacher?
+    /// Terms on values inside the student.
+    var features: FeatureMatching? { teaching?.features }
+    private let teaching: Teaching?
     private let data: Dataset
 
-    init(
-        _ recipe: TrainingRecipe, teacher: (reference: TeacherReference, teacher: Teacher)?, data: Dataset
-    ) throws {
+    init(_ recipe: TrainingRecipe, teaching: Teaching?, data: Dataset) throws {
         guard
             recipe.labelSmoothing == 0 || recipe.loss == .crossEntropy || recipe.loss == nil && data.targets == .classes
         else {
@@ -28,21 +21,26 @@ struct Lessons {
         }
         let hard = Loss(recipe.loss, labelSmoothing: recipe.labelSmoothing, data: data)
         loss =
-            teacher.map {
+            teaching.map {
                 .distillation(temperature: $0.reference.temperature, alpha: $0.reference.alpha, hard: hard)
             } ?? hard
-        self.teacher = teacher?.teacher
+        self.teaching = teaching
         self.data = data
         try loss.validate()
     }
 
-    /// The teacher's word on a batch; nil without a teacher. Only samples that are the same each time are remembered.
-    func teacherLogits(for loaded: LoadedBatch) throws -> Tensor? {
-        guard let teacher else { return nil }
-        guard data.isAugmented || data.inputs.count > 1 || data.targets != .classes else {
-            return try teacher.cache.logits(for: loaded.indices)
+    /// The teacher's word on a batch, and its values inside; nothing without a teacher. Only samples that are the same each
+    /// time are remembered, and of them the logits only: values inside are many times as large.
+    func teacher(on loaded: LoadedBatch) throws -> (logits: Tensor?, features: NamedTensors) {
+        guard let teaching else { return (nil, NamedTensors()) }
+        if let features = teaching.features, let network = teaching.teacher.network {
+            let (logits, values) = try network.logits(loaded.batch.inputs, features: features.teacherValues)
+            return (logits, values)
         }
-        return try teacher.executable.logits(loaded.batch.inputs)
+        guard data.isAugmented || data.inputs.count > 1 || data.targets != .classes else {
+            return (try teaching.teacher.cache.logits(for: loaded.indices), NamedTensors())
+        }
+        return (try teaching.teacher.ensemble.logits(loaded.batch.inputs), NamedTensors())
     }
 }
 

@@ -56,7 +56,7 @@ struct ResidualAdaptation {
 
     /// What adapting reads: the changes, and the graph that the first of them applies to.
     var needed: [BlobReference] {
-        guard !unseen.contains(.rewound) else { return [] }
+        guard !unseen.contains(.fresh) else { return [] }
         var references: [BlobReference] = []
         for case .structure(let change, let graph) in unseen {
             if references.isEmpty { references.append(graph) }
@@ -68,8 +68,8 @@ struct ResidualAdaptation {
     /// The residual as it is now: itself, a smaller one, or none.
     func adapted(changes: [KeptChange]) throws -> Digest? {
         guard let residual, !unseen.isEmpty else { return residual }
-        // What was owed to weights that were put back is owed no more.
-        guard !unseen.contains(.rewound) else { return nil }
+        // What was owed to weights that are no more, or were put back, is owed no more.
+        guard !unseen.contains(.fresh) else { return nil }
         var slices = ParameterSlices()
         var graph: Graph?
         for case .structure(let change, let reference) in unseen {

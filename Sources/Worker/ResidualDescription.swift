@@ -1,3 +1,4 @@
+import Engine
 import Tensors
 
 /// A residual explained from its file (`ResidualFiles`; the coordinator's, for its downlink, has the same form).
@@ -10,6 +11,8 @@ public struct ResidualDescription: Sendable, Equatable, Codable {
         public let momentum: Bool
         /// Whether this is the parameter's control variate.
         public let control: Bool
+        /// Whether this is a projector of a feature signal.
+        public let projector: Bool
         public let shape: [Int]
         /// L2 norm and largest magnitude of the finite elements.
         public let norm: Double
@@ -19,7 +22,7 @@ public struct ResidualDescription: Sendable, Equatable, Codable {
         public let notFinite: Int
     }
 
-    /// L2 norm over all that is owed, momentum and control variates aside.
+    /// L2 norm over all that is owed, momentum and control variates and projectors aside.
     public let norm: Double
     public let tensors: [TensorDescription]
 
@@ -35,14 +38,16 @@ public struct ResidualDescription: Sendable, Equatable, Codable {
             let controlOwner =
                 entry.name.hasPrefix(DriftControl.prefix)
                 ? String(entry.name.dropFirst(DriftControl.prefix.count)) : nil
+            let isProjector = entry.name.hasPrefix(FeaturePair.projectorPrefix)
             tensors.append(
                 TensorDescription(
                     name: momentumOwner ?? controlOwner ?? entry.name, momentum: momentumOwner != nil,
-                    control: controlOwner != nil, shape: entry.shape.dimensions,
+                    control: controlOwner != nil, projector: isProjector, shape: entry.shape.dimensions,
                     norm: statistics.norm, largestMagnitude: statistics.largestMagnitude, zeros: statistics.zeros,
                     notFinite: statistics.notFinite))
         }
-        norm = tensors.reduce(0) { $0 + ($1.momentum || $1.control ? 0 : $1.norm * $1.norm) }.squareRoot()
+        norm = tensors.reduce(0) { $0 + ($1.momentum || $1.control || $1.projector ? 0 : $1.norm * $1.norm) }
+            .squareRoot()
         self.tensors = tensors
     }
 

@@ -10,7 +10,8 @@ import UpdateCodec
 /// equation 6 and section 3.2), a task's change in a gradient's place: u ← m·u + change, the encoder gets v + u, v becomes
 /// what it leaves out, and u ends where something was sent. One file holds both, `momentum:NAME` behind each NAME, so that
 /// neither is ever without the other. For the same reason a control variate (`DriftControl`) stands there too, as
-/// `control:NAME`, even where nothing is owed.
+/// `control:NAME`, even where nothing is owed, and so do the projectors of feature signals, behind all parameters, under the
+/// names that the engine gives them.
 struct ResidualFiles {
     /// What of a coded tensor is asked for.
     let parts: CodedParts
@@ -20,6 +21,7 @@ struct ResidualFiles {
     /// m; 0 where no momentum is kept.
     private let momentum: Float
     private let writer: BlobWriter?
+    private let projectors: NamedTensors
     private var squares = 0.0
 
     /// L2 norm of the residual that was written.
@@ -28,10 +30,12 @@ struct ResidualFiles {
     /// - Parameters:
     ///   - owed: the file that the last update that counted left behind.
     ///   - controlled: the parameters whose control variates are kept.
+    ///   - projectors: float32, kept as they are.
     init(
         blobs: BlobStore, layout: TensorLayout, masks: MaskSet, scheme: WireScheme, owed: Digest?,
-        controlled: [String] = [], metadata: [String: String] = [:]
+        controlled: [String] = [], projectors: NamedTensors = NamedTensors(), metadata: [String: String] = [:]
     ) throws {
+        self.projectors = projectors
         self.masks = masks
         self.owed = try owed.map { try SafetensorsFile(blobs.map($0), path: "residual \($0)") }
         // What loses nothing owes nothing.
@@ -39,7 +43,7 @@ struct ResidualFiles {
         self.owes = owes
         momentum = owes ? Float(scheme.momentum) : 0
         parts = !owes ? [] : momentum > 0 ? .all : .residual
-        guard owes || !controlled.isEmpty else {
+        guard owes || !controlled.isEmpty || !projectors.names.isEmpty else {
             writer = nil
             return
         }
@@ -47,7 +51,8 @@ struct ResidualFiles {
         try writer.append(
             Safetensors.header(
                 of: Self.entries(
-                    layout, owes: owes, withMomentum: momentum > 0, controlled: Set(controlled)),
+                    layout, owes: owes, withMomentum: momentum > 0, controlled: Set(controlled))
+                    + projectors.ordered.map { ($0.name, .float32, $0.tensor.shape) },
                 metadata: metadata))
         self.writer = writer
     }
@@ -126,5 +131,8 @@ struct ResidualFiles {
     }
 
     /// The new file, or nil when there is nothing to keep.
-    func finish() throws -> Digest? { try writer?.finish().digest }
+    func finish() throws -> Digest? {
+        for (_, tensor) in projectors.ordered { try writer?.append(tensor.bytes) }
+        return try writer?.finish().digest
+    }
 }

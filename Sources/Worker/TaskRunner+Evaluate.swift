@@ -76,7 +76,7 @@ extension TaskRunner {
 
     /// Hands out samples as they are, in their order.
     /// - Returns: how many are damaged and were left out.
-    private func visit(
+    func visit(
         _ dataset: Dataset, _ indices: [Int], batch: Int, pace: Pace, _ body: (Batch) throws -> Void
     ) throws -> Int {
         damage = try dataset.visit(indices, batch: batch) { loaded, fraction in

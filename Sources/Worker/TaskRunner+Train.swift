@@ -11,35 +11,52 @@ import UpdateCodec
 extension TaskRunner {
     func train(
         _ model: LoadedModel, _ recipe: TrainingRecipe, teacher: TeacherReference?, control: ControlReference?,
-        offer: TaskOffer, residual: Digest?, pace: Pace
+        offer: TaskOffer, residual: Digest?, member: MemberMemory? = nil, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
         try data.training.checkFits(model.graph)
         EngineRuntime.seed(offer.seed)
         var drift = try drift(model, recipe, control, residual: residual)
+        let lessons = try Lessons(
+            recipe, teaching: teacher.map { try teaching($0, model, seed: offer.seed, residual: residual) },
+            data: data.training)
         let trainer = try Trainer(
             model.graph, optimizer: OptimizerSettings(recipe), masks: model.snapshot.masks,
             clipping: GradientClipping(recipe), proximal: recipe.proximal,
-            corrections: drift?.correction ?? NamedTensors(), precision: Precision(recipe.precision))
-        let lessons = try Lessons(recipe, teacher: teacher.map { ($0, try self.teacher($0)) }, data: data.training)
+            corrections: drift?.correction ?? NamedTensors(), precision: Precision(recipe.precision),
+            features: lessons.features)
         let batches = BatchPlan(
             count: data.training.count, batch: recipe.batch, epochs: recipe.epochs, seed: offer.seed
         ).batches
-        var pass = TrainingPass(recipe, batches: batches.count)
+        let publicLessons = try publicLessons(
+            recipe, model, member: member, batches: batches.count, seed: offer.seed)
+        var pass = TrainingPass(recipe, batches: batches.count + (publicLessons?.count ?? 0))
         let loader = BatchLoader(
             data.training, plan: batches, seed: offer.seed, classes: try model.graph.outputExtent())
         var metrics = TaskMetrics(samples: data.training.count)
         var current = try loader.next()
+        var number = 0
         while let loaded = current {
             try pace.step(pass.fraction)
+            while let lesson = try publicLessons?.next(before: number) {
+                if pass.takes(isLast: false) {
+                    trainer.learningRate = pass.beginStep()
+                    _ = try trainer.step(lesson.batch, loss: lesson.loss, teacherLogits: lesson.logits)
+                } else {
+                    _ = try trainer.accumulate(lesson.batch, loss: lesson.loss, teacherLogits: lesson.logits)
+                }
+            }
+            number += 1
             // Known before its step, because the last batch ends its group however small that is.
             current = try loader.next()
-            let logits = try lessons.teacherLogits(for: loaded)
+            let (logits, features) = try lessons.teacher(on: loaded)
             let result: StepResult
             if pass.takes(isLast: current == nil) {
                 trainer.learningRate = pass.beginStep()
-                result = try trainer.step(loaded.batch, loss: lessons.loss, teacherLogits: logits)
+                result = try trainer.step(
+                    loaded.batch, loss: lessons.loss, teacherLogits: logits, teacherFeatures: features)
             } else {
-                result = try trainer.accumulate(loaded.batch, loss: lessons.loss, teacherLogits: logits)
+                result = try trainer.accumulate(
+                    loaded.batch, loss: lessons.loss, teacherLogits: logits, teacherFeatures: features)
             }
             metrics.lossSum += result.lossSum
             metrics.correct += result.correct
@@ -49,9 +66,12 @@ extension TaskRunner {
         metrics.damaged = damage.damaged
         metrics.reach = min(pass.reach.sum, MessageLimits.reach.upperBound)
         drift?.reach = metrics.reach
+        let parameters = try trainer.parameters()
+        // A student of the worker's own stays here: the run's model gets nothing of it.
+        if try keepMember(parameters, recipe, round: offer.round, before: member) { return (nil, nil, metrics) }
         return try encode(
-            TrainerResult(trainer.parameters()), model, metrics: metrics, offer: offer, residual: residual,
-            control: drift.flatMap { $0.isMeaningful ? $0 : nil })
+            TrainerResult(parameters), model, metrics: metrics, offer: offer, residual: residual,
+            control: drift.flatMap { $0.isMeaningful ? $0 : nil }, projectors: trainer.projectors())
     }
 
     /// The control variates of a task that is to correct its drift.
@@ -82,41 +102,19 @@ extension TaskRunner {
 
     private func encode(
         _ trained: consuming some TrainedParameters, _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer,
-        residual: Digest?, control: DriftControl?
+        residual: Digest?, control: DriftControl?, projectors: NamedTensors = NamedTensors()
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
         let encoder = ChangeEncoder(
             blobs: blobs, scheme: offer.scheme, seed: offer.seed, threads: threads,
             statistics: ModelStatistics(names: model.graph.statisticNames, pairs: model.graph.batchStatistics))
         let encoded = try encoder.encode(
             trained, since: model.snapshot, digest: model.digest, owed: residual, control: control,
+            projectors: projectors,
             metadata: ResidualAdaptation.metadata(seen: offer.changes.count, width: offer.work.width))
         var metrics = metrics
         metrics.density = encoded.density
         metrics.bitsPerWeight = encoded.bitsPerWeight
         if let residual = encoded.residual { metrics.residualNorm = residual.norm }
         return (try store(encoded.bytes), encoded.residual?.digest, metrics)
-    }
-
-    /// The teacher, with what it has said of samples so far.
-    private func teacher(_ teacher: TeacherReference) throws -> Teacher {
-        let key: Digest
-        let graph: () throws -> Graph
-        switch teacher.source {
-        case .snapshot(let reference):
-            key = reference.snapshot.digest
-            graph = { try self.shelf.open(reference).graph }
-        case .model(let blob):
-            key = blob.digest
-            // A teacher carries its values: whatever it leaves out is not for us to make.
-            graph = {
-                try Graph.load(self.blobs.get(blob.digest), path: "teacher \(blob.digest)", skeletonByteLimit: 0)
-            }
-        }
-        if let known = knownTeacher, known.key == key { return known.teacher }
-        let executable = try Executable(graph())
-        let teacher = Teacher(
-            executable: executable, cache: TeacherCache(teacher: executable, dataset: data.training))
-        knownTeacher = (key, teacher)
-        return teacher
     }
 }

@@ -13,6 +13,10 @@ import UpdateCodec
 struct WorkerData: Sendable {
     var training: Dataset
     var test: Dataset
+    /// Of ensembles: the samples that all workers have,
+    var publicSet: PublicSet?
+    /// and a model of the worker's own.
+    var student: OwnStudent?
 }
 
 /// Runs one task on the engine. Everything that decides the result is in the offer, the shard and the residual, so a
@@ -25,14 +29,21 @@ final class TaskRunner {
     let echoes: Bool
     /// Threads that compress and decompress.
     let threads: Int
-    var knownTeacher: (key: Digest, teacher: Teacher)?
+    /// Brought by this worker, for plans that ask for it.
+    let ownTeacher: OwnTeacher?
+    var knownTeacher: (key: [String], teacher: Teacher)?
 
     /// What the last task found damaged in its data.
     var damage = DamageReport()
+    /// What the last task makes of the worker's part in an ensemble, if it counts; nil where it stays as it is.
+    var nextMember: MemberMemory?
 
-    init(blobs: BlobStore, data: WorkerData, echoes: Bool = false, threads: Int = 1) {
+    init(
+        blobs: BlobStore, data: WorkerData, ownTeacher: OwnTeacher? = nil, echoes: Bool = false, threads: Int = 1
+    ) {
         self.blobs = blobs
         self.data = data
+        self.ownTeacher = ownTeacher
         self.echoes = echoes
         self.threads = threads
         shelf = SnapshotShelf(blobs: blobs, threads: threads)
@@ -64,6 +75,9 @@ final class TaskRunner {
         }
         // A damaged one is moved aside, and then missing.
         if let width = offer.work.width { _ = try blobs.get(width.change.digest) }
+        if case .train(let recipe, _, _, _) = offer.work, let consensus = recipe.ensemble?.consensus {
+            try blobs.verify(consensus.digest)
+        }
         // Last, because the shelf keeps the last one open until the task runs.
         _ = try shelf.open(offer.snapshot)
         needed.append(offer.snapshot.snapshot.digest)
@@ -72,10 +86,12 @@ final class TaskRunner {
 
     /// Does the work. `progress` gets fractions; `isCancelled` is asked between batches.
     func run(
-        _ offer: TaskOffer, residual: Digest?, progress: @escaping (Double) -> Void, isCancelled: @escaping () -> Bool
+        _ offer: TaskOffer, residual: Digest?, member: MemberMemory? = nil, progress: @escaping (Double) -> Void,
+        isCancelled: @escaping () -> Bool
     ) throws -> (submission: Submission, residual: Digest?) {
         let started = ContinuousClock.now
         damage = DamageReport()
+        nextMember = nil
         var model = try shelf.open(offer.snapshot)
         defer { shelf.close() }
         if let width = offer.work.width {
@@ -95,9 +111,14 @@ final class TaskRunner {
         case _ where echoes: result = try echo(model, offer: offer, residual: residual)
         case .train(let recipe, let teacher, let control, _):
             result = try train(
-                model, recipe, teacher: teacher, control: control, offer: offer, residual: residual, pace: pace)
+                trainee(model, recipe, member: member, seed: offer.seed), recipe, teacher: teacher, control: control,
+                offer: offer, residual: residual, member: member, pace: pace)
+        case .logits(let request):
+            result = try logits(model, request, member: member, offer: offer, pace: pace)
         case .score(let request, let decision):
             result = try score(model, request, decision, offer: offer, pace: pace)
+        case .moments(let samples, let selection):
+            result = try moments(model, samples: samples, selection, offer: offer, pace: pace)
         case .calibrate(let samples):
             result = try calibrate(model, samples: samples, seed: offer.seed, pace: pace)
         case .evaluate(let samples, let compact, let loss):

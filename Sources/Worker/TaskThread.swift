@@ -18,7 +18,7 @@ final class TaskThread: Sendable {
     private let threads: Int
 
     init(
-        blobs: BlobStore, directory: String, data: WorkerData, threads: Int, echoes: Bool,
+        blobs: BlobStore, directory: String, data: WorkerData, ownTeacher: OwnTeacher?, threads: Int, echoes: Bool,
         log: @escaping @Sendable (LogEvent) -> Void, report: @escaping @Sendable (WorkerEvent) -> Void
     ) {
         self.blobs = blobs
@@ -27,7 +27,7 @@ final class TaskThread: Sendable {
         self.log = log
         self.report = report
         EngineRuntime.keepFreedMemory()
-        runner = TaskRunner(blobs: blobs, data: data, echoes: echoes, threads: threads)
+        runner = TaskRunner(blobs: blobs, data: data, ownTeacher: ownTeacher, echoes: echoes, threads: threads)
     }
 
     /// Looks for the task's inputs; reports `missing`, `prepared` or `taskFailed`.
@@ -68,6 +68,7 @@ final class TaskThread: Sendable {
         for digest in [memory.residual, memory.pending?.residual, memory.pending?.submission.blob?.digest] {
             if let digest { keep.insert(digest) }
         }
+        for member in [memory.member, memory.pending?.member] { keep.formUnion(member?.blobs ?? []) }
         for reference in offer.work.snapshots {
             keep.insert(reference.snapshot.digest)
             keep.insert(reference.graph.digest)
@@ -81,18 +82,19 @@ final class TaskThread: Sendable {
     }
 
     /// Runs the task; reports `taskFinished` or `taskFailed`, or nothing when cancelled.
-    func run(_ offer: TaskOffer, residual: Digest?) {
+    func run(_ offer: TaskOffer, residual: Digest?, member: MemberMemory? = nil) {
         queue.async { [self] in
             EngineRuntime.setThreads(threads)
             do {
                 let (submission, next) = try runner.run(
                     offer, residual: residual.flatMap { isLost($0) ? nil : $0 },
+                    member: member?.without { isLost($0, WorkerStore.lossOf(member: $0)) },
                     progress: { [report] in report(.progressed(round: offer.round, fraction: $0)) },
                     isCancelled: { self.isCancelled(offer.round) })
                 if let warning = runner.damage.warning {
                     log(LogEvent("diagnostic", level: .warning, ["message": .string(warning)]))
                 }
-                report(.taskFinished(submission, residual: next))
+                report(.taskFinished(submission, residual: next, member: runner.nextMember))
             } catch is CancellationError {
                 // The machine asked for it and has gone on.
             } catch {
@@ -102,14 +104,14 @@ final class TaskThread: Sendable {
     }
 
     /// A residual that is lost while we work must not fail every task to come.
-    private func isLost(_ residual: Digest) -> Bool {
+    private func isLost(_ kept: Digest, _ loss: String? = nil) -> Bool {
         do {
-            guard try blobs.isLost(residual) else { return false }
+            guard try blobs.isLost(kept) else { return false }
         } catch {
             // Whatever else is wrong with the disk, the task will say.
             return false
         }
-        log(LogEvent("diagnostic", level: .error, ["message": .string(WorkerStore.lossOf(residual: residual))]))
+        log(LogEvent("diagnostic", level: .error, ["message": .string(loss ?? WorkerStore.lossOf(residual: kept))]))
         return true
     }
 

@@ -2,12 +2,14 @@
 public enum WorkerError: Error, Sendable, Equatable, CustomStringConvertible {
     case state(String)
     case data(String)
+    case model(String)
     case network(String)
     case keys(String)
 
     public var description: String {
         switch self {
-        case .state(let message), .data(let message), .network(let message), .keys(let message): message
+        case .state(let message), .data(let message), .model(let message), .network(let message), .keys(let message):
+            message
         }
     }
 }

@@ -12,11 +12,17 @@ public struct WorkerOptions: Sendable {
     /// A Z85 key or the path of a `.key` file.
     public var serverKey: String
     public var data: DataSpec
+    /// Of ensembles: the set that all workers have,
+    public var publicData: DataSpec?
+    /// and whose model this one brings.
+    public var student: StudentSource
     public var name: String
     public var state: String
     public var threads: Int
     /// How wide a model it can train, as a share of the channels: above 0, at most 1.
     public var strength: Double
+    /// The ONNX file of a teacher of its own, which stays here; nil for none.
+    public var teacher: String?
     /// How long to try to reach the coordinator before giving up.
     public var patienceSeconds: Double
     /// Largest blob in either direction.
@@ -26,7 +32,8 @@ public struct WorkerOptions: Sendable {
 
     public init(
         coordinator: String, serverKey: String, data: DataSpec, name: String, state: String, threads: Int,
-        strength: Double = 1, patienceSeconds: Double, blobBytes: Int = 4 << 30, echoes: Bool = false
+        strength: Double = 1, teacher: String? = nil, patienceSeconds: Double, blobBytes: Int = 4 << 30,
+        echoes: Bool = false, publicData: DataSpec? = nil, student: StudentSource = .shared
     ) {
         self.coordinator = coordinator
         self.serverKey = serverKey
@@ -35,9 +42,12 @@ public struct WorkerOptions: Sendable {
         self.state = state
         self.threads = threads
         self.strength = strength
+        self.teacher = teacher
         self.patienceSeconds = patienceSeconds
         self.blobBytes = blobBytes
         self.echoes = echoes
+        self.publicData = publicData
+        self.student = student
     }
 }
 
@@ -61,12 +71,17 @@ public actor WorkerService {
         self.options = options
         self.sink = sink
         EngineRuntime.setThreads(options.threads)
-        let data = try WorkerData(spec: options.data)
+        var data = try WorkerData(spec: options.data)
+        data.publicSet = try options.publicData.map { try PublicSet(spec: $0) }
+        data.student = try OwnStudent(options.student, data: data)
+        let teacher = options.teacher.map(OwnTeacher.init)
+        let teacherClasses = try teacher?.classes()
         store = try WorkerStore(directory: options.state)
         (inputs, feed) = AsyncStream.makeStream(of: WorkerEvent.self)
         let feed = feed
         tasks = TaskThread(
-            blobs: store.blobs, directory: options.state, data: data, threads: options.threads,
+            blobs: store.blobs, directory: options.state, data: data, ownTeacher: teacher,
+            threads: options.threads,
             echoes: options.echoes, log: sink
         ) { feed.yield($0) }
         startedAt = ContinuousClock.now
@@ -77,7 +92,9 @@ public actor WorkerService {
                 software: softwareVersion, trainingSamples: data.training.count, testSamples: data.test.count,
                 classes: data.training.classCount,
                 sampleShape: data.training.sampleShape.dimensions, threads: options.threads,
-                strength: options.strength),
+                strength: options.strength, publicSet: data.publicSet?.name,
+                studentParameters: data.student?.parameterCount ?? 0, studentClasses: data.student?.fixedClasses,
+                teacherClasses: teacherClasses),
             memory: recovered.memory, canSubmit: recovered.canSubmit, held: store.heldSnapshots(),
             patienceSeconds: options.patienceSeconds, at: 0)
     }
@@ -147,8 +164,8 @@ public actor WorkerService {
         case .send(let message): client.send(message.encoded())
         case .fetch(let blob): client.fetch(digest: blob.digest.bytes, byteCount: blob.byteCount)
         case .prepare(let offer): tasks.prepare(offer, memory: machine.memory)
-        case .run(let offer, let residual):
-            tasks.run(offer, residual: residual)
+        case .run(let offer, let residual, let member):
+            tasks.run(offer, residual: residual, member: member)
         case .cancel(let round): tasks.cancel(round: round)
         case .log(let event): sink(event)
         case .finish(let outcome):

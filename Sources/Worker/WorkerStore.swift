@@ -61,6 +61,7 @@ public struct WorkerStore: Sendable {
             recovered.memory.residual = nil
             recovered.losses.append(Self.lossOf(residual: residual))
         }
+        try recoverMember(&recovered)
         guard let pending = memory.pending else { return recovered }
         if let blob = pending.submission.blob, try blobs.isLost(blob.digest) {
             recovered.canSubmit = false
@@ -74,6 +75,28 @@ public struct WorkerStore: Sendable {
             recovered.losses.append(Self.lossOf(residual: residual))
         }
         return recovered
+    }
+
+    /// What of a member's models and logits is still there.
+    private func recoverMember(_ recovered: inout RecoveredMemory) throws {
+        var losses: [String] = []
+        func isLost(_ digest: Digest) throws -> Bool {
+            guard try blobs.isLost(digest) else { return false }
+            losses.append(Self.lossOf(member: digest))
+            return true
+        }
+        let settled = try recovered.memory.member?.without(isLost)
+        recovered.memory.member = settled
+        if let member = recovered.memory.pending?.member {
+            recovered.memory.pending?.member = try member.without(isLost, earlier: settled)
+        }
+        recovered.losses += losses
+    }
+
+    /// What is said of it.
+    static func lossOf(member: Digest) -> String {
+        "what was kept of an ensemble (blob \(member)) is lost or damaged: an earlier model or the first one takes its place; the "
+            + "run goes on"
     }
 
     /// What is said of it.

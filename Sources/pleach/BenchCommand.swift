@@ -12,6 +12,7 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: "Example: pleach bench codec --json",
         subcommands: [
             BenchCodecCommand.self, BenchFoldCommand.self, BenchPublishCommand.self, BenchStepCommand.self,
+            BenchTeacherCommand.self,
             BenchRoundsCommand.self,
             BenchTransportCommand.self, BenchDataCommand.self, BenchModelCommand.self,
         ])

@@ -8,6 +8,8 @@ enum BlobKind: Sendable {
     case container
     case packedGraph
     case calibration
+    /// Second moments of layers.
+    case moments
     /// What leaves a model.
     case structure
     /// A snapshot or a residual: its metadata say which.
@@ -16,7 +18,7 @@ enum BlobKind: Sendable {
 
     /// For whoever brought something else.
     static let known =
-        "updates, deltas, scores, packed graphs, ONNX models, snapshots, residuals (safetensors), calibration sets and structure changes"
+        "updates, deltas, scores, packed graphs, ONNX models, snapshots, residuals (safetensors), calibration sets, second moments and structure changes"
 
     /// Fields that follow the first of an ONNX file, each as it begins: names of the producer, model's version,
     /// documentation, graph, opsets, metadata.
@@ -30,6 +32,8 @@ enum BlobKind: Sendable {
             self = .packedGraph
         } else if firstBytes.starts(with: CalibrationSet.magic) {
             self = .calibration
+        } else if firstBytes.starts(with: MomentSet.magic) {
+            self = .moments
         } else if firstBytes.starts(with: Array("{\"blocks\"".utf8)) {
             self = .structure
         } else if firstBytes.count > 8, firstBytes[4..<8].allSatisfy({ $0 == 0 }), firstBytes[8] == UInt8(ascii: "{") {

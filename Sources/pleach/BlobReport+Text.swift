@@ -71,19 +71,31 @@ extension BlobReport.Content {
         kind = "residual"
         facts = residual
         lines = [
-            "residual of \(residual.tensors.count { !$0.momentum && !$0.control }) tensors (what compression left out): "
+            "residual of \(residual.tensors.count { !$0.momentum && !$0.control && !$0.projector }) tensors (what compression left out): "
                 + "\(byteCount) bytes, norm \(figure(residual.norm))"
         ]
         lines += columns(
             ["tensor", "what", "shape", "norm", "largest", "zeros"],
             residual.tensors.map {
                 [
-                    $0.name, $0.momentum ? "momentum" : $0.control ? "control" : "owed", shapeText($0.shape),
+                    $0.name, $0.momentum ? "momentum" : $0.control ? "control" : $0.projector ? "projector" : "owed",
+                    shapeText($0.shape),
                     figure($0.norm),
                     figure(Double($0.largestMagnitude)), "\($0.zeros)",
                 ]
             })
         lines += residual.tensors.compactMap { notFiniteLine($0.name, $0.notFinite) }
+    }
+
+    init(_ moments: MomentDescription, byteCount: Int) {
+        kind = "moments"
+        facts = moments
+        lines = ["second moments of \(moments.layers.count) layers: \(byteCount) bytes"]
+        lines += columns(
+            ["layer", "extent", "RMS", "largest"],
+            moments.layers.map {
+                [$0.name, "\($0.size)", figure($0.rootMeanSquare), figure(Double($0.largest))]
+            })
     }
 
     init(_ calibration: CalibrationDescription, byteCount: Int) {

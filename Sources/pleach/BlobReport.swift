@@ -76,6 +76,9 @@ extension BlobReport.Content {
         case .calibration:
             let bytes = try FileBytes.read(path: path, byteLimit: CalibrationDescription.byteLimit)
             self.init(try CalibrationDescription(describing: bytes), byteCount: file.byteCount)
+        case .moments:
+            let bytes = try FileBytes.read(path: path, byteLimit: MomentSet.byteLimit)
+            self.init(try MomentDescription(describing: bytes), byteCount: file.byteCount)
         case .structure:
             let bytes = try FileBytes.read(path: path, byteLimit: StructureChange.byteLimit)
             self.init(try StructureChange(parsing: bytes), byteCount: file.byteCount)

@@ -44,6 +44,7 @@ struct PlanOptions: ParsableArguments {
                 let least = max(parsed.fleet.quorum, parsed.fleet.buffer)
                 throw ValidationError("--workers \(workers) is below the plan's quorum or buffer of \(least)")
             }
+            if let need = parsed.needOfMembers { throw ValidationError("--workers \(workers): \(need)") }
         }
         return (parsed, text)
     }

@@ -45,6 +45,7 @@ enum PleachExit: Int32, Sendable {
             switch error {
             case .state: self = .state
             case .data: self = .data
+            case .model: self = .model
             case .network: self = .network
             case .keys: self = .keys
             }

@@ -25,6 +25,10 @@ final class LocalFederation {
         self.device = device
         self.plan = plan
         let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
+        // So that a mistake in it is one error, not one a worker.
+        if let set = plan.publicData {
+            _ = try DataSpec(parsing: set, environment: ProcessInfo.processInfo.environment)
+        }
         shards = (1...count).map { spec.with(shardIndex: $0, count: count) }
         workers = Array(repeating: nil, count: count)
         restarts = Array(repeating: 0, count: count)
@@ -75,7 +79,9 @@ final class LocalFederation {
                 coordinator.terminate()
                 await coordinator.wait()
                 stopWorkers()
-                return failure
+                // Behind what the coordinator says of its end, which is not why the run ends.
+                printError(failure.reason)
+                return failure.status
             }
             try? await Task.sleep(for: .milliseconds(100))
         }
@@ -108,6 +114,9 @@ final class LocalFederation {
     private func start(worker index: Int, endpoint: String) throws {
         let state = Self.workerState(options.state, index)
         try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
+        var own = plan.fleet.teacher(ofWorker: index).map { ["--teacher", $0] } ?? []
+        if let publicData = plan.publicData { own += ["--public", publicData] }
+        if let student = plan.fleet.student(ofWorker: index).argument { own += ["--student", student] }
         workers[index] = try ChildProcess(
             [
                 "worker", "--coordinator", endpoint, "--server-key", options.state + "/keys/server.key", "--data",
@@ -115,23 +124,29 @@ final class LocalFederation {
                 String(plan.fleet.threads), "--strength", String(plan.fleet.strength(ofWorker: index)), "--device",
                 device, "--patience", "30", "--quiet",
                 "--exit-with-standard-input",
-            ], log: state + "/output.log")
+            ] + own, log: state + "/output.log")
     }
 
     /// Restarts workers that died; a worker that says why it cannot work ends the run.
-    private func supervise(endpoint: String) throws -> PleachExit? {
+    private func supervise(endpoint: String) throws -> (status: PleachExit, reason: String)? {
         for index in workers.indices {
             guard let worker = workers[index], !worker.isRunning else { continue }
             switch worker.status {
             case .running, .exited(0): continue
             case .exited(let code) where PleachExit(rawValue: code) == .stopped: continue
             case .exited(let code):
-                printError("\(Self.workerName(index)) ended with status \(code): \(worker.lastLogLine)")
-                return PleachExit(rawValue: code) ?? .internalError
+                let line = worker.lastLogLine
+                let reason = line.hasPrefix("error: ") ? String(line.dropFirst("error: ".count)) : line
+                return (
+                    PleachExit(rawValue: code) ?? .internalError,
+                    "\(Self.workerName(index)) ended with status \(code): \(reason)"
+                )
             case .signalled(let number):
                 guard restarts[index] < Self.restartLimit else {
-                    printError("\(Self.workerName(index)) was killed by signal \(number) \(restarts[index] + 1) times")
-                    return .taskFailed
+                    return (
+                        .taskFailed,
+                        "\(Self.workerName(index)) was killed by signal \(number) \(restarts[index] + 1) times"
+                    )
                 }
                 restarts[index] += 1
                 try start(worker: index, endpoint: endpoint)

@@ -15,6 +15,7 @@ struct ModelInspectCommand: AsyncParsableCommand {
               pleach model inspect compact.onnx --json
               pleach model inspect bert.onnx --batch 8 --extent sequence=128
               pleach model inspect cnn.onnx --groups
+              pleach model inspect student.onnx --values --teacher teacher.onnx
             """)
 
     @Argument(help: "The ONNX file.")
@@ -32,9 +33,25 @@ struct ModelInspectCommand: AsyncParsableCommand {
         help: "List the groups of channels and the residual blocks that pruning can remove, and what is fixed and why.")
     var groups = false
 
+    @Flag(
+        help: "List the values inside that a student can be taught by: ends of stages and layers, attention matrices.")
+    var values = false
+
+    @Option(help: "With --values: the teacher whose values are paired with this model's.")
+    var teacher: String?
+
     func run() async throws {
         try await exitingOnError {
+            guard values || teacher == nil, !(values && groups) else {
+                throw ValidationError(
+                    values ? "--values and --groups are two lists: ask for one" : "--teacher needs --values")
+            }
             let (graph, fileBytes, externalBytes) = try Graph.loadMeasuring(path: file)
+            if values {
+                let report = try ValuesReport(graph, teacher: teacher.map { try Graph.load(path: $0) })
+                if json { return try printJSON(report) }
+                return print(report.lines.joined(separator: "\n"))
+            }
             if groups {
                 let report = try GroupsReport(graph)
                 if json { return try printJSON(report) }

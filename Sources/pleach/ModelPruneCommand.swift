@@ -173,16 +173,3 @@ struct ModelPruneCommand: AsyncParsableCommand {
 enum PruneBorders: String, CaseIterable {
     case absorb, keep
 }
-
-struct ModelFactorizeCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "factorize", abstract: "Not available in this version.", shouldDisplay: false)
-
-    @Argument(parsing: .allUnrecognized, help: .hidden)
-    var rest: [String] = []
-
-    func run() async throws {
-        printError("'pleach model factorize' is not available in this version; available: prune, quantize")
-        try endProcess(.model)
-    }
-}

@@ -85,19 +85,7 @@ struct PruneReport: Codable {
             for block in blocks { table.add([block]) }
             lines += table.lines + [""]
         }
-        var sizes = TextTable(["", "before", "after", "left"], numbers: [1, 2, 3])
-        func row(_ name: String, _ old: Int?, _ new: Int?) {
-            let share = old.flatMap { old in new.map { Double($0) / Double(max(1, old)) * 100 } }
-            sizes.add([
-                name, old.map(String.init) ?? "not known", new.map(String.init) ?? "not known",
-                share.map { String(format: "%.1f %%", $0) } ?? "",
-            ])
-        }
-        row("parameters", before.parameters, after.parameters)
-        if zeroedWeights != nil { row("not zero", before.nonzeroParameters, after.nonzeroParameters) }
-        row("MACs", before.macs, after.macs)
-        row("file bytes, as Pleach writes it", before.bytes, after.bytes)
-        lines += sizes.lines
+        lines += before.lines(comparedWith: after, showsNonzero: zeroedWeights != nil)
         if let zeroedWeights, let prunableWeights {
             lines.append("\(zeroedWeights) of \(prunableWeights) prunable weights are zero")
         }
@@ -124,5 +112,24 @@ struct PruneReport: Codable {
                 .border, "the constant of removed channels meets a border padded with zeros; --borders keep keeps them"),
             sentence(.notConstant, "what removed channels emit at a layer behind is no constant that it could absorb"),
         ].compactMap(\.self)
+    }
+}
+
+extension PruneReport.Sizes {
+    /// A table of what a command started from and what it left.
+    func lines(comparedWith after: PruneReport.Sizes, showsNonzero: Bool = false) -> [String] {
+        var sizes = TextTable(["", "before", "after", "left"], numbers: [1, 2, 3])
+        func row(_ name: String, _ old: Int?, _ new: Int?) {
+            let share = old.flatMap { old in new.map { Double($0) / Double(max(1, old)) * 100 } }
+            sizes.add([
+                name, old.map(String.init) ?? "not known", new.map(String.init) ?? "not known",
+                share.map { String(format: "%.1f %%", $0) } ?? "",
+            ])
+        }
+        row("parameters", parameters, after.parameters)
+        if showsNonzero { row("not zero", nonzeroParameters, after.nonzeroParameters) }
+        row("MACs", macs, after.macs)
+        row("file bytes, as Pleach writes it", bytes, after.bytes)
+        return sizes.lines
     }
 }

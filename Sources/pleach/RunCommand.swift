@@ -25,6 +25,20 @@ struct RunCommand: AsyncParsableCommand {
                 throw PlanError(
                     path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")
             }
+            guard plan.publicData != nil || !plan.hasEnsemble else {
+                throw PlanError(
+                    path: options.plan, line: nil,
+                    message:
+                        "'pleach run' needs the key 'public' for a stage with an ensemble: the SPEC of the set that all "
+                        + "workers have, such as \(data.prefix(while: { $0 != "?" }))?holdout=1000&part=public, and holdout=1000 in 'data'"
+                )
+            }
+            guard !plan.needsOwnTeachers || !plan.fleet.teachers.isEmpty else {
+                throw PlanError(
+                    path: options.plan, line: nil,
+                    message: "a stage learns from its workers' own teachers: 'pleach run' needs their files under "
+                        + "'teachers' in fleet")
+            }
             let federation = try LocalFederation(
                 options: options, plan: plan, data: data, device: engine.device,
                 workers: plan.fleet.workers + plan.fleet.overSelect)

@@ -21,7 +21,9 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "The coordinator's public key, or a file that holds it.")
     var serverKey: String
 
-    @Option(help: "Data SPEC: idx:DIR, npy:DIR, safetensors:FILE or synthetic:NAME, with ?options.")
+    @Option(
+        help: "Data SPEC: idx:, folder:, npy: or tokens: and a path, safetensors:FILE or synthetic:NAME, with ?options."
+    )
     var data: String
 
     @Option(help: "A name for this worker's own log; the coordinator's allow-list names it for others.")
@@ -35,6 +37,21 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(help: "How wide a model this machine can train, as a share of the channels; plans with widths ask for it.")
     var strength = 1.0
+
+    @Option(
+        name: .customLong("public"),
+        help:
+            "Data SPEC of the public set that all workers of an ensemble have, such as idx:DIR?holdout=5000&part=public."
+    )
+    var publicData: String?
+
+    @Option(
+        help:
+            "Whose model to train in ensembles: shared, the run's, or one of your own: an architecture or an ONNX file."
+    )
+    var student = "shared"
+    @Option(help: "A teacher of this machine's own, an ONNX file: plans with 'teacher: {own: true}' ask for it.")
+    var teacher: String?
 
     @OptionGroup var engine: EngineOptions
 
@@ -74,6 +91,12 @@ struct WorkerCommand: AsyncParsableCommand {
             guard strength > 0, strength <= 1 else { throw ValidationError("--strength must be above 0 and at most 1") }
             try engine.apply()
             let spec = try DataSpec(parsing: data, environment: ProcessInfo.processInfo.environment)
+            let publicSpec = try publicData.map {
+                try DataSpec(parsing: $0, environment: ProcessInfo.processInfo.environment)
+            }
+            guard student == "shared" || publicSpec != nil else {
+                throw ValidationError("--student \(student) needs --public: only ensembles know workers' own models")
+            }
             let logBytes = try size(logSize, "--log-size", 64 << 10...1 << 40)
             guard (1...1000).contains(logFiles) else { throw ValidationError("--log-files is 1 to 1000") }
             let console = try EventConsole(
@@ -81,8 +104,9 @@ struct WorkerCommand: AsyncParsableCommand {
             let service = try WorkerService(
                 WorkerOptions(
                     coordinator: coordinator, serverKey: serverKey, data: spec, name: name, state: state,
-                    threads: threads, strength: strength, patienceSeconds: patience,
-                    blobBytes: try size(blobLimit, "--blob-limit", 1 << 20...MessageLimits.blobBytes)),
+                    threads: threads, strength: strength, teacher: teacher, patienceSeconds: patience,
+                    blobBytes: try size(blobLimit, "--blob-limit", 1 << 20...MessageLimits.blobBytes),
+                    publicData: publicSpec, student: StudentSource(word: student)),
                 sink: { console.take($0) })
             console.note("worker \(name), public key \(service.publicKey)")
             let signals = StopSignals { service.stop() }

@@ -1,9 +1,7 @@
 import Compression
 import Federation
-import Foundation
 import Ledger
 import ModelGraph
-import Shell
 import Tensors
 import Testing
 import UpdateCodec
@@ -13,29 +11,21 @@ import UpdateCodec
 /// Decisions that make the shared model smaller, and survivors that go back to earlier values, with real snapshots.
 struct StructuralStepTests {
     private final class Run {
-        let folder: String
-        let blobs: BlobStore
+        private let store: OpeningStore
         let graph: Graph
         var base: SnapshotFacts
         let numerics: CoordinatorNumerics
+        var blobs: BlobStore { store.blobs }
 
         init() throws {
-            folder = FileManager.default.temporaryDirectory.appendingPathComponent("steps-\(UUID().uuidString)").path
-            blobs = try BlobStore(directory: folder)
             let plan = try Plan.parse(
                 "model: {architecture: resnet20}\nstages: [train]", path: "plan", environment: [:])
             graph = try ModelBuilder.build(
                 architecture: "resnet20", inputShape: [3, 8, 8], classes: 4, width: 8, seed: 3)
-            let skeleton = PackedBlob.pack(graph.serializedSkeleton())
-            let reference = BlobReference(digest: try blobs.put(skeleton), byteCount: skeleton.count)
-            let bytes = Snapshot(graph: reference.digest, parameters: graph.parameterTensors()).serialized()
-            base = SnapshotFacts(
-                version: 0, snapshot: BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count),
-                graph: reference, maskEpoch: 0, sparsity: 0, size: ModelSize(of: graph))
-            numerics = try CoordinatorNumerics(plan: plan, blobs: blobs, directory: folder, facts: base)
+            store = try OpeningStore(graph)
+            base = store.base
+            numerics = try CoordinatorNumerics(plan: plan, blobs: store.blobs, directory: store.folder, facts: base)
         }
-
-        deinit { try? FileManager.default.removeItem(atPath: folder) }
 
         /// Something of each parameter's shape, as safetensors.
         func owed(_ value: Float) throws -> BlobReference {
@@ -132,7 +122,7 @@ struct StructuralStepTests {
         let step = try run.numerics.compute(
             .transform(.rewind(toStage: nil), base: run.base, source: StepSource(snapshot: first, changes: changes)))
         let facts = try #require(step.snapshot)
-        #expect(facts.isRewound && facts.graph == run.base.graph)
+        #expect(facts.isFresh && facts.graph == run.base.graph)
         let (rewound, pruned) = (try run.snapshot(facts), try run.snapshot(run.base))
         let begun = try run.snapshot(first).parameters
         #expect(rewound.parameters.names == pruned.parameters.names)

@@ -16,16 +16,15 @@ import UpdateCodec
 struct WidthRoundTests {
     /// A coordinator and four shards on one store.
     private final class Fleet {
-        let folder: String
-        let blobs: BlobStore
+        private let store: OpeningStore
         let plan: Plan
-        let base: SnapshotFacts
         let numerics: CoordinatorNumerics
         let widths: [ModelWidth]
+        var blobs: BlobStore { store.blobs }
+        var base: SnapshotFacts { store.base }
+        var folder: String { store.folder }
 
         init() throws {
-            folder = FileManager.default.temporaryDirectory.appendingPathComponent("widths-\(UUID().uuidString)").path
-            blobs = try BlobStore(directory: folder)
             plan = try Plan.parse(
                 """
                 model: {architecture: resnet20, input: [1, 28, 28], classes: 10, width: 4}
@@ -35,20 +34,14 @@ struct WidthRoundTests {
                 """, path: "plan", environment: [:])
             let graph = try ModelBuilder.build(
                 architecture: "resnet20", inputShape: [1, 28, 28], classes: 10, width: 4, seed: 3)
-            let skeleton = PackedBlob.pack(graph.serializedSkeleton())
-            let reference = BlobReference(digest: try blobs.put(skeleton), byteCount: skeleton.count)
-            let bytes = Snapshot(graph: reference.digest, parameters: graph.parameterTensors()).serialized()
-            base = SnapshotFacts(
-                version: 0, snapshot: BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count),
-                graph: reference, maskEpoch: 0, sparsity: 0, size: ModelSize(of: graph))
+            store = try OpeningStore(graph)
             try ChannelNesting.check(plan, graph: graph)
-            numerics = try CoordinatorNumerics(plan: plan, blobs: blobs, directory: folder, facts: base)
-            let nested = try numerics.compute(.transform(.nest(widths: [0.5, 0.25]), base: base))
+            numerics = try CoordinatorNumerics(
+                plan: plan, blobs: store.blobs, directory: store.folder, facts: store.base)
+            let nested = try numerics.compute(.transform(.nest(widths: [0.5, 0.25]), base: store.base))
             #expect(nested.snapshot == nil)
             widths = try #require(nested.outcome.widths)
         }
-
-        deinit { try? FileManager.default.removeItem(atPath: folder) }
 
         /// A worker's result for a snapshot; width 0 is the whole model.
         func contribution(_ worker: Int, width: Int, to facts: SnapshotFacts) throws -> ContributionFacts {

@@ -13,7 +13,7 @@ private let allowed: [String: Set<String>] = [
     "Transport": ["CZeroMQ"],
     "Ledger": ["Tensors", "Federation", "GRDB", "Crypto"],
     "Monitor": ["Federation", "FlyingFox", "Logging"],
-    "Shell": ["Tensors", "UpdateCodec", "ModelGraph", "Compression", "Federation", "Transport", "Ledger"],
+    "Shell": ["Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger"],
     "Coordinator": [
         "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger", "Monitor",
         "Shell",

@@ -24,6 +24,21 @@ private let offers: [TaskWork] = [
         teacher: TeacherReference(
             source: .model(BlobReference(digest: digest(8), byteCount: 3)), temperature: 1, alpha: 1)),
     .train(
+        TrainingRecipe(),
+        teacher: TeacherReference(
+            members: [
+                .init(.own, weight: 0.25, resize: .nearest), .init(.snapshot(reference)),
+                .init(.model(blob(7)), weight: 3, resize: .bilinear),
+            ], temperature: 2, alpha: 0)),
+    .train(
+        TrainingRecipe(),
+        teacher: TeacherReference(
+            source: .own, temperature: 2, alpha: 0.5,
+            features: [
+                FeatureTerm(.attentionDivergence, weight: 2, pairs: [.init(student: "s", teacher: "t")]),
+                FeatureTerm(.hiddenStates, weight: 0.5),
+            ])),
+    .train(
         TrainingRecipe(
             epochs: 0.5, batch: 3, accumulate: 4, optimizer: .lamb, learningRate: 1,
             schedule: RateSchedule(.step, warmup: 0.25, stepEvery: 0.125, stepFactor: 0.5), part: 0.25...0.5,
@@ -32,6 +47,13 @@ private let offers: [TaskWork] = [
             clipNorm: 2, clipValue: 3, precision: .bfloat16, proximal: 4, correction: .scaffold),
         teacher: nil, control: ControlReference(previous: reference, reach: 0.75)),
     .train(TrainingRecipe(), teacher: nil, width: ModelWidth(share: 0.1, change: blob(9))),
+    .train(
+        TrainingRecipe(
+            ensemble: EnsembleLesson(
+                EnsemblePlan(temperature: 3, alpha: 0.5, epochs: 2, isMutual: true), consensus: blob(7), share: 0.25)),
+        teacher: nil),
+    .train(TrainingRecipe(ensemble: EnsembleLesson(EnsemblePlan())), teacher: nil),
+    .logits(LogitsRequest(samples: 12, classes: 10, trainedRound: 4)),
     .evaluate(samples: 3, compact: nil, loss: .binary),
 
     .score(
@@ -57,6 +79,7 @@ private let offers: [TaskWork] = [
         ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(granularity: .channel), amount: .weights(9))),
     .score(
         ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(granularity: .channel), amount: .bytes(9))),
+    .moments(samples: 9, FactorizableSelection(method: .tucker, only: ["fc1.weight"], excluded: ["conv1", "é"])),
     .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
     .evaluate(
         samples: 5,
@@ -68,7 +91,7 @@ private let offers: [TaskWork] = [
 
 private let coordinatorMessages: [CoordinatorMessage] =
     [
-        .welcome(version: 4, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
+        .welcome(version: 5, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
         .wait(reason: "later"), .verdict(round: 2, accepted: false, reason: "NaN"),
         .withdrawal(round: 1, reason: "late"),
         .finished(succeeded: true, reason: ""),
@@ -80,7 +103,7 @@ private let coordinatorMessages: [CoordinatorMessage] =
                 scheme: WireScheme(selection: .topK(density: 0.05), values: .ternary), acceptedRounds: 1,
                 retain: [digest(9)],
                 changes: [
-                    .structure(blob(4), graph: blob(5)), .rewound,
+                    .structure(blob(4), graph: blob(5)), .fresh,
                 ],
                 work: $0))
     }

@@ -31,6 +31,7 @@ struct PlanExtremesTests {
             "distill: {rounds: 1, teacher: {stage: 1}, temperature: 1e-300, alpha: 0, \(training)}",
             "distill: {rounds: 2, teacher: {stage: 2}, temperature: 100, alpha: 1, \(training)}",
             "prune: {criterion: taylor, sparsity: 0.5, scoreSamples: 1000000000, \(training)}",
+            "factorize: {budget: {macs: 1e-300}, samples: 1000000000, multiple: 4096, rounds: 1, \(training)}",
             "quantize: {samples: 1000000000, percentile: 50}", "evaluate: {samples: 1000000000}",
         ]
     }
@@ -54,7 +55,7 @@ struct PlanExtremesTests {
                 #expect(try CoordinatorMessage(decoding: CoordinatorMessage.task(offer).encoded()) == .task(offer))
                 Self.finish(step, &history)
             }
-            #expect(steps == 19)
+            #expect(steps == 22)
             let welcome = CoordinatorMessage.welcome(
                 version: 3, run: "r", heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: 0)
             #expect(try CoordinatorMessage(decoding: welcome.encoded()) == welcome)

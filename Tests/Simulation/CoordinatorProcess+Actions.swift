@@ -189,8 +189,10 @@ extension SimulatedWorld {
         switch computation {
         case .transform(.decideMask(let decision), let base, _):
             return publish(
-                SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isRewound: false), base,
+                SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isFresh: false), base,
                 maskEpoch: base.maskEpoch + 1, sparsity: 0.5, moments: base.moments, decision: decision)
+        case .transform(.factorize, let base, _):
+            return factorized(SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isFresh: true), base)
         case .transform(.nest(let shares), let base, _):
             let widths = SimulatedNumerics.widths(shares, of: base)
             for width in widths { coordinator.disk.put(width.change.digest) }
@@ -216,6 +218,7 @@ extension SimulatedWorld {
             case .scores(let decision):
                 return publish(
                     next, base, maskEpoch: base.maskEpoch + 1, sparsity: 0.5, moments: base.moments, decision: decision)
+            case .moments: return factorized(next, base)
             case .calibration(let method, let percentile):
                 let calibration = SimulatedNumerics.reference(SimulatedNumerics.calibration(sum), 20_000)
                 let compact = SimulatedNumerics.reference(SimulatedNumerics.compact(sum), 250_000)
@@ -226,6 +229,7 @@ extension SimulatedWorld {
                     opset: plan.export.opset)
                 return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: reference))
             case .metrics: return ComputedStep(outcome: StepOutcome(accuracy: 0.5, sparsity: base.sparsity))
+            case .logits: preconditionFailure("no plan of the simulator has an ensemble")
             }
         }
     }
@@ -236,9 +240,21 @@ extension SimulatedWorld {
         for change in source.changes where !coordinator.disk.get(change.digest) {
             violate("a structure change is gone")
         }
-        let content = SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isRewound: true)
+        let content = SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isFresh: true)
         var step = publish(content, base, maskEpoch: base.maskEpoch + 1, sparsity: base.sparsity)
-        step.snapshot?.isRewound = true
+        step.snapshot?.isFresh = true
+        step.snapshot?.delta = nil
+        step.snapshot?.residual = nil
+        return step
+    }
+
+    /// Another structure: nobody can derive it, and nothing of what anybody keeps holds.
+    private func factorized(_ content: UInt64, _ base: SnapshotFacts) -> ComputedStep {
+        var step = publish(content, base, maskEpoch: base.maskEpoch + 1, sparsity: base.sparsity)
+        let graph = SimulatedNumerics.reference(SimulatedNumerics.graph(of: content), 5_000)
+        coordinator.disk.put(graph.digest)
+        step.snapshot?.graph = graph
+        step.snapshot?.isFresh = true
         step.snapshot?.delta = nil
         step.snapshot?.residual = nil
         return step

@@ -64,7 +64,7 @@ struct LedgerMirror {
         case .contributionAccepted(let facts):
             guard let peer = world?.peerOfName[facts.worker] else { return "\(facts.worker) is unknown" }
             return accept(facts, peer, world)
-        case .contributionRefused: break
+        case .contributionRefused, .publicSetNamed: break
         case .stepFinished(let round, let stage, let outcome, let snapshot, _, _):
             if let widths = outcome.widths, let fault = nest(widths, stage: stage, round, snapshot) { return fault }
             return finish(round: round, snapshot)
@@ -126,7 +126,7 @@ struct LedgerMirror {
         graph = snapshot.graph.digest
         var implied =
             round == nil
-            ? SimulatedNumerics.snapshot(after: base, isRewound: snapshot.isRewound)
+            ? SimulatedNumerics.snapshot(after: base, isFresh: snapshot.isFresh)
             : SimulatedNumerics.snapshot(after: base, folding: openSum)
         if round != nil, let server = openServer {
             // A stage begins without the moments of another.
@@ -181,6 +181,7 @@ extension StagePlan {
         case .train(let plan): plan.server
         case .distill(let plan): plan.server
         case .prune(let plan): plan.server
+        case .factorize(let plan): plan.server
         case .quantize, .evaluate: nil
         }
     }

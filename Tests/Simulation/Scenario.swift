@@ -55,6 +55,13 @@ public struct SimulationScenario: Sendable {
         if !plan.stages.contains(where: \.correctsDrift), widths.chance(0.4) {
             plan.fleet.widths = widths.chance(0.5) ? [1, 0.5] : [1, 0.5, 0.25]
         }
+        var layers = SeededGenerator(seed: seed, labels: "factorize")
+        if layers.chance(0.3) {
+            let stage = FactorizePlan(
+                rules: FactorizeRules(amount: .evbmf), samples: layers.chance(0.6) ? 64 : 0,
+                rounds: layers.integer(0...2))
+            plan.stages.insert(.factorize(stage), at: layers.integer(0...plan.stages.count))
+        }
     }
 
     /// The same plan and fleet, and nothing goes wrong.
@@ -108,8 +115,10 @@ public struct SimulationScenario: Sendable {
                 stages.append(.train(TrainPlan(rounds: random.integer(1...3), recipe: recipe, server: server)))
             case 2:
                 let teacher = index > 0 && random.chance(0.7) ? TeacherSource.stage(0) : .file("teacher.onnx")
+                var members = [TeacherMember(teacher)]
+                if index > 1, random.chance(0.3) { members.append(TeacherMember(.stage(1), weight: 2)) }
                 stages.append(
-                    .distill(DistillPlan(rounds: random.integer(1...2), teacher: TeacherPlan(source: teacher))))
+                    .distill(DistillPlan(rounds: random.integer(1...2), teacher: TeacherPlan(members: members))))
             case 3:
                 stages.append(
                     .prune(

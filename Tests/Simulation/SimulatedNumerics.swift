@@ -54,8 +54,9 @@ enum SimulatedNumerics {
     /// The snapshot that a sum of shares makes of its base.
     static func snapshot(after base: UInt64, folding sum: UInt64) -> UInt64 { mixed(base, sum, 11) }
 
-    /// What a mask, or the way back to early weights, makes of a snapshot.
-    static func snapshot(after base: UInt64, isRewound: Bool) -> UInt64 { mixed(base, isRewound ? 19 : 12) }
+    /// What a mask, or the way back to early weights, or another structure makes of a snapshot.
+    static func snapshot(after base: UInt64, isFresh: Bool) -> UInt64 { mixed(base, isFresh ? 19 : 12) }
+
     /// The narrower versions of a snapshot's model.
     static func widths(_ shares: [Double], of base: SnapshotFacts) -> [ModelWidth] {
         shares.map { share in
@@ -92,14 +93,18 @@ enum SimulatedNumerics {
             work = mixed(1, recipe.learningRate.bitPattern, recipe.part.lowerBound.bitPattern)
             if let width { work = mixed(work, width.change.digest.content) }
             if let control { work = mixed(work, control.previous.snapshot.digest.content, control.reach.bitPattern) }
-            switch teacher?.source {
-            case .snapshot(let reference)?: work = mixed(work, reference.snapshot.digest.content)
-            case .model(let blob)?: work = mixed(work, blob.digest.content)
-            case nil: break
+            for member in teacher?.members ?? [] {
+                switch member.source {
+                case .snapshot(let reference): work = mixed(work, reference.snapshot.digest.content)
+                case .model(let blob): work = mixed(work, blob.digest.content)
+                case .own: work = mixed(work, 18)
+                }
             }
         case .score: work = 2
+        case .moments: work = 5
         case .calibrate: work = 3
         case .evaluate: work = 4
+        case .logits: work = 5
         }
         let base = offer.snapshot.snapshot.digest.content
         let content = mixed(shard, base, work, offer.seed, isTraining ? residual : 0)

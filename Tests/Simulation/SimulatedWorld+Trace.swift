@@ -56,7 +56,7 @@ extension SimulatedWorld {
     func describe(_ event: WorkerEvent) -> String {
         switch event {
         case .received(let message): describe(message)
-        case .taskFinished(let submission, _): "task \(submission.round) finished"
+        case .taskFinished(let submission, _, _): "task \(submission.round) finished"
         case .missing(let round, let blobs): "missing for \(round): \(blobs.map(\.digest.short))"
         default: "\(event)"
         }
@@ -68,7 +68,7 @@ extension SimulatedWorld {
             "remember residual \(memory.residual?.short ?? "-"), pending \(memory.pending.map { String($0.submission.round) } ?? "-")"
         case .send(let message): "send \(describe(message))"
         case .prepare(let offer): "prepare \(offer.round)"
-        case .run(let offer, let residual): "run \(offer.round) with residual \(residual?.short ?? "-")"
+        case .run(let offer, let residual, _): "run \(offer.round) with residual \(residual?.short ?? "-")"
         case .log(let event): "log \(event.name)"
         default: "\(action)"
         }

@@ -117,7 +117,7 @@ extension SimulatedWorld {
         case .prepare(let offer):
             worker.cancelled.remove(offer.round)
             begin(.prepare(offer, memory: worker.machine.memory), worker)
-        case .run(let offer, let residual): begin(.run(offer, residual: residual, stepsLeft: 3), worker)
+        case .run(let offer, let residual, _): begin(.run(offer, residual: residual, stepsLeft: 3), worker)
         case .cancel(let round): worker.cancelled.insert(round)
         case .log: break
         case .finish(let outcome): return finish(outcome, worker)

@@ -15,7 +15,7 @@ struct FleetModeTests {
         wire: {up: {values: int8}, down: {values: int8}}
         stages:
           - train: {rounds: \(rounds), epochs: \(epochs), batch: 32, learningRate: 0.05}
-          - prune: {sparsity: 0.5, steps: 1, epochs: 0.5}
+          - prune: {criterion: magnitude, sparsity: 0.5, steps: 1, epochs: 0.5}
         """
     }
 

@@ -51,6 +51,10 @@ struct GoldenVector: Sendable, CustomTestStringConvertible {
         GoldenVector(
             name: "lz4", tensors: NamedTensors([("x", Fixtures.tensor((0..<64).map { Float($0 % 2) + 1 }))]),
             header: Fixtures.header(.scores), scheme: small(.float32)),
+        GoldenVector(
+            name: "logits",
+            tensors: NamedTensors([("logits", Tensor(Fixtures.bellShaped(48, seed: 40), shape: [12, 4]))]),
+            header: Fixtures.header(.logits, maskEpoch: 2), scheme: small(.int8, block: 32), masks: MaskSet(epoch: 2)),
     ]
 
     private static func one(_ count: Int, seed: UInt64) -> NamedTensors {

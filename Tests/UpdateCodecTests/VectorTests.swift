@@ -102,7 +102,7 @@ struct VectorTests {
         let rotated = records.filter(\.rotated).map(\.values)
         #expect(Set(rotated) == ["int4", "int3", "int2", "sign", "codebook16"])
         #expect(Set(descriptions.map(\.packing)) == ["stored", "lz4"])
-        #expect(Set(descriptions.map(\.kind)) == ["update", "delta", "scores"])
+        #expect(Set(descriptions.map(\.kind)) == ["update", "delta", "scores", "logits"])
         let changes = descriptions.flatMap(\.maskChanges)
         #expect(Set(changes.map(\.coding)) == Set(MaskForm.allCases.map(\.name)))
         #expect(Set(changes.map(\.relative)) == [true, false])

@@ -119,7 +119,7 @@ struct StructureTests {
 
     @Test func nothingIsOwedToWeightsThatWerePutBack() throws {
         let residual = try residual()
-        let changes = [KeptChange.structure(change, graph: graph), .rewound]
+        let changes = [KeptChange.structure(change, graph: graph), .fresh]
         let adaptation = ResidualAdaptation(residual, changes: changes, blobs: bench.worker)
         #expect(adaptation.needed.isEmpty)
         #expect(try adaptation.adapted(changes: changes) == nil)
@@ -130,6 +130,6 @@ struct StructureTests {
         let adaptation = ResidualAdaptation(residual, changes: [], blobs: bench.worker)
         #expect(try adaptation.adapted(changes: []) == residual)
         #expect(
-            try ResidualAdaptation(nil, changes: [.rewound], blobs: bench.worker).adapted(changes: [.rewound]) == nil)
+            try ResidualAdaptation(nil, changes: [.fresh], blobs: bench.worker).adapted(changes: [.fresh]) == nil)
     }
 }

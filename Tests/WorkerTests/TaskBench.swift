@@ -34,8 +34,8 @@ final class TaskBench {
         events = stream.makeAsyncIterator()
         thread = TaskThread(
             blobs: worker, directory: folder,
-            data: try WorkerData(spec: DataSpec(parsing: Self.data, environment: [:])), threads: 1, echoes: true,
-            log: { [lines] in lines.take($0) }, report: { feed.yield($0) })
+            data: try WorkerData(spec: DataSpec(parsing: Self.data, environment: [:])), ownTeacher: nil, threads: 1,
+            echoes: true, log: { [lines] in lines.take($0) }, report: { feed.yield($0) })
     }
 
     static let data = "synthetic:digits?samples=40"
@@ -111,7 +111,7 @@ final class TaskBench {
         while let event = await events.next() {
             switch event {
             case .progressed: continue
-            case .taskFinished(let submission, let residual):
+            case .taskFinished(let submission, let residual, _):
                 finished = (submission, residual)
                 return nil
             case .taskFailed(_, let reason): return reason

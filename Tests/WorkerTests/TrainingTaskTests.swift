@@ -36,12 +36,7 @@ struct TrainingTaskTests {
                 data: try WorkerData(spec: DataSpec(parsing: "folder:\(folder)?flip=true", environment: [:])))
             let model = try ModelBuilder.build(
                 architecture: "mlp", inputShape: [3, 8, 8], classes: 2, width: 6, seed: 3)
-            let skeleton = PackedBlob.pack(model.skeleton().serialized())
-            let graph = BlobReference(digest: try blobs.put(skeleton), byteCount: skeleton.count)
-            let bytes = Snapshot(graph: graph.digest, parameters: model.parameterTensors()).serialized()
-            reference = SnapshotReference(
-                version: 0, snapshot: BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count), graph: graph,
-                maskEpoch: 0)
+            reference = try blobs.opening(model)
         }
 
         deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -116,11 +111,11 @@ struct TrainingTaskTests {
         }
         let data = try Dataset.load(DataSpec(parsing: "npy:\(folder)", environment: [:]))
         #expect {
-            try Lessons(TrainingRecipe(labelSmoothing: 0.1), teacher: nil, data: data)
+            try Lessons(TrainingRecipe(labelSmoothing: 0.1), teaching: nil, data: data)
         } throws: { error in
             "\(error)".contains("labelSmoothing needs a cross-entropy over classes")
         }
-        #expect(try Lessons(TrainingRecipe(), teacher: nil, data: data).loss == .meanSquaredError)
+        #expect(try Lessons(TrainingRecipe(), teaching: nil, data: data).loss == .meanSquaredError)
     }
 
     @Test func moreThanThatFailsTheTaskWithAReason() throws {

@@ -215,7 +215,7 @@ def read_gaps(cursor: Cursor, count: int, domain: int) -> np.ndarray:
 MAGIC = b"PLUP"
 VERSION = 2
 HEADER_SIZE = 52
-KINDS = {1: "update", 2: "delta", 3: "scores"}
+KINDS = {1: "update", 2: "delta", 3: "scores", 4: "logits"}
 PACKINGS = {0: "stored", 1: "packed"}
 PIECE_SIZE = 1 << 20
 

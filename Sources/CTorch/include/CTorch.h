@@ -70,6 +70,7 @@ CTTensor *ct_clone(const CTTensor *tensor);
 
 #include "ct_images.h"
 #include "ct_layers.h"
+#include "ct_linear_algebra.h"
 #include "ct_operators.h"
 #include "ct_training.h"
 

@@ -24,6 +24,15 @@ CTTensor *ct_squared_error(const CTTensor *output, const CTTensor *targets);
 CTTensor *ct_binary_cross_entropy(const CTTensor *logits, const CTTensor *targets);
 // The mean over rows of 1 - cos.
 CTTensor *ct_cosine_loss(const CTTensor *output, const CTTensor *targets);
+// Values inside of two networks: means over the samples. Planes [n, channels, height, width] of different sizes are both
+// brought to the smaller by adaptive average pooling.
+// The mean squared error of the student's values, through `projector` [teacher's channels, student's channels] where it
+// is not NULL (channels are axis 1 of planes, else the last), and the teacher's.
+CTTensor *ct_hidden_state_loss(const CTTensor *student, const CTTensor *teacher, const CTTensor *projector);
+// Squared distance of the normalised maps of sums over the channels' squares (Zagoruyko and Komodakis 2017).
+CTTensor *ct_attention_map_loss(const CTTensor *student, const CTTensor *teacher);
+// KL(teacher || student) over the last axis, a mean over the rows.
+CTTensor *ct_attention_divergence(const CTTensor *student, const CTTensor *teacher);
 CTTensor *ct_weighted_sum(const CTTensor *a, double wa, const CTTensor *b, double wb);
 int ct_item(const CTTensor *scalar, double *value);
 // How many counted positions have their largest logit at the target (at the largest target, for probabilities).

@@ -69,6 +69,7 @@ struct DataSource: Sendable {
             classCount = windows.vocabulary
         }
         guard !rows.isEmpty else { throw .unusableArray(place: place, reason: "there are no samples") }
+        rows = try Self.rows(rows, onSideOf: spec)
     }
 
     /// The rows of the SPEC's shard, then at most its limit; ascending.

@@ -68,6 +68,7 @@ extension DataSpec {
     /// What options need of one another.
     /// - Throws: `DataError.invalidOption`.
     func checkOptions(given: Set<String>, spec: String) throws(DataError) {
+        try checkHoldout(given: given, spec: spec)
         if let option = Self.foreignOptions(of: kind).first(where: given.contains) {
             let kinds = Kind.allCases.filter { !Self.foreignOptions(of: $0).contains(option) }
             throw .malformedSpec(

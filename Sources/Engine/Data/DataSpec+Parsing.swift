@@ -2,7 +2,8 @@ import Tensors
 
 extension DataSpec {
     static let optionNames =
-        ["split", "shard", "partition", "seed", "limit", "samples", "scale", "mean", "std"] + imageOptionNames
+        ["split", "shard", "holdout", "part", "partition", "seed", "limit", "samples", "scale", "mean", "std"]
+        + imageOptionNames
         + tokenOptionNames + AugmentationOptions.optionNames
 
     /// The most shards, and the most samples of a synthetic set, that make sense.
@@ -72,6 +73,13 @@ extension DataSpec {
         case "shard":
             shard = Self.shard(value)
             return shard == nil ? "k/n with k from 1 to n, for instance 2/8" : nil
+        case "holdout":
+            holdout = Self.count(value, upTo: .max)
+            return holdout == nil ? "a whole number of at least 1" : nil
+        case "part":
+            guard let read = HoldoutPart(rawValue: value) else { return "private or public" }
+            part = read
+            return nil
         case "partition":
             guard let read = Self.partition(value) else {
                 return "iid, contiguous, dirichlet:ALPHA (from 0.001 to 1000000) or classes:K (at least 1)"

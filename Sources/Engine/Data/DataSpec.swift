@@ -61,6 +61,10 @@ public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
     /// nil means `train`.
     public internal(set) var split: Split?
     public internal(set) var shard: Shard?
+    /// How many samples of the training split are held back, before it is dealt to shards; nil means none.
+    public internal(set) var holdout: Int?
+    /// Which side of the holdout this is.
+    public internal(set) var part: HoldoutPart = .private
     public internal(set) var partition: Partition = .iid
     /// Decides the partition, which samples a limit keeps, and what a synthetic set shows.
     public internal(set) var seed: UInt64 = 0
@@ -117,6 +121,8 @@ public struct DataSpec: Sendable, Equatable, CustomStringConvertible {
         var options: [String] = []
         if let split { options.append("split=\(split.rawValue)") }
         if let shard { options.append("shard=\(shard.index)/\(shard.count)") }
+        if let holdout { options.append("holdout=\(holdout)") }
+        if part != .private { options.append("part=\(part.rawValue)") }
         if partition != .iid { options.append("partition=\(partition)") }
         if seed != 0 { options.append("seed=\(seed)") }
         if let limit { options.append("limit=\(limit)") }

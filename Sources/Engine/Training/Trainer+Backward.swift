@@ -2,6 +2,14 @@ import CTorch
 import ModelGraph
 import Tensors
 
+/// What a teacher makes of a batch.
+struct TeacherOutputs {
+    /// Of the student's output's shape.
+    var logits: Tensor?
+    /// Values inside it by name.
+    var features: NamedTensors
+}
+
 extension Trainer {
     /// Runs a step's work; where it fails, running statistics become again what they were, since the forward pass has
     /// mixed the refused batch into them.
@@ -17,31 +25,31 @@ extension Trainer {
 
     /// Gradients of the loss of a batch in the leaves.
     func backward(
-        _ batch: Batch, loss: Loss, teacherLogits: Tensor?, frame: Frame
+        _ batch: Batch, loss: Loss, teacher: TeacherOutputs, frame: Frame
     ) throws(EngineError) -> (result: StepResult, logits: TorchTensor) {
         try loss.validate()
         let before = ct_set_gradients(true)
         defer { _ = ct_set_gradients(before) }
         try CTorchStatus.check(ct_enter_thread())
         guard frame.usesBfloat16 else {
-            return try runBackward(batch, loss: loss, teacherLogits: teacherLogits, frame: frame)
+            return try runBackward(batch, loss: loss, teacher: teacher, frame: frame)
         }
         let statistics = try statistics()
         do {
-            return try runBackward(batch, loss: loss, teacherLogits: teacherLogits, frame: frame)
+            return try runBackward(batch, loss: loss, teacher: teacher, frame: frame)
         } catch .runtime {
             // A kernel that libtorch lacks in bfloat16 shows only now, in its gradient.
             restore(statistics)
             var frame = frame
             frame.usesBfloat16 = false
-            let result = try runBackward(batch, loss: loss, teacherLogits: teacherLogits, frame: frame)
+            let result = try runBackward(batch, loss: loss, teacher: teacher, frame: frame)
             precision = .float32
             return result
         }
     }
 
     private func runBackward(
-        _ batch: Batch, loss: Loss, teacherLogits: Tensor?, frame: Frame
+        _ batch: Batch, loss: Loss, teacher: TeacherOutputs, frame: Frame
     ) throws(EngineError) -> (result: StepResult, logits: TorchTensor) {
         for state in trained { try CTorchStatus.check(ct_clear_gradient(state.leaf.handle)) }
         guard let output = graph.outputs.first?.name, let slot = program.slots[output] else {
@@ -51,10 +59,14 @@ extension Trainer {
         try program.place(batch.inputs, into: &working)
         try procedure.run(&working, frame: frame, extents: program.extents(working))
         guard let logits = working[slot] else { throw .unknownOutput(output) }
+        let features = try featureValues(working)
         // What the graph has computed stays alive through the loss; the working copies need not.
         working = []
         let tensors = try LossTensors(loss, output: logits, targets: batch.targets)
-        let total = try tensors.scalar(teacherLogits: teacherLogits)
+        var total = try tensors.scalar(teacherLogits: teacher.logits)
+        if let terms = self.features {
+            total = try terms.adding(to: total, student: features, teacher: teacher.features)
+        }
         let value = try LossTensors.item(total)
         guard value.isFinite else { throw .notFinite("the training loss") }
         try CTorchStatus.check(ct_backward(total.handle))

@@ -17,7 +17,11 @@ public final class Trainer {
     let procedure: Procedure
     let statisticSlots: [Int]
     var values: [TorchTensor?]
+    /// The graph's trainable parameters, then the projectors of feature signals.
     var trained: [TrainedParameter] = []
+    /// How many of `trained` are the graph's.
+    private(set) var graphParameterCount = 0
+    var features: FeatureTensors?
     var settings: OptimizerSettings
     let clipping: GradientClipping?
     let proximal: Double
@@ -36,11 +40,14 @@ public final class Trainer {
     ///   - corrections: SCAFFOLD's c − c_i by parameter (Karimireddy et al. 2020, algorithm 1, line 10), added to the
     ///     gradients before clipping; parameters left out have none.
     ///   - precision: of convolutions and matrix products.
+    ///   - features: terms on values inside the graph, added to every step's loss; steps are then to be given the
+    ///     teacher's values, and projectors are trained as the graph's weights are.
     /// - Throws: `EngineError.unsupported` naming the operator and node, `.badMask` for a mask that does not fit,
     ///   `.badSetting` for numbers outside their range and corrections that do not fit.
     public init(
         _ graph: Graph, optimizer: OptimizerSettings, masks: MaskSet = MaskSet(), clipping: GradientClipping? = nil,
-        proximal: Double = 0, corrections: NamedTensors = NamedTensors(), precision: Precision = .float32
+        proximal: Double = 0, corrections: NamedTensors = NamedTensors(), precision: Precision = .float32,
+        features: FeatureMatching? = nil
     ) throws(EngineError) {
         ct_keep_freed_memory()
         try optimizer.validate()
@@ -53,9 +60,10 @@ public final class Trainer {
         self.clipping = clipping
         self.proximal = proximal
         self.precision = precision
-        let program = try Program(graph, fuses: precision == .float32)
+        let compared = features?.studentValues ?? []
+        let program = try Program(Self.exposing(compared, of: graph), fuses: precision == .float32)
         self.program = program
-        procedure = try program.procedure(for: graph.outputs.prefix(1).map(\.name))
+        procedure = try program.procedure(for: graph.outputs.prefix(1).map(\.name) + compared)
         // Codes have no gradient: training through them would silently leave weights as they are.
         if let codes = procedure.instructions.first(where: {
             Operators.withoutGradient.contains($0.node.operatorType)
@@ -71,6 +79,8 @@ public final class Trainer {
             values[slot] = try TorchTensor(tensor)
         }
         try makeLeaves(masks: masks, corrections: corrections)
+        graphParameterCount = trained.count
+        if let features { try makeProjectors(features) }
     }
 
     private func makeLeaves(masks: MaskSet, corrections: NamedTensors) throws(EngineError) {
@@ -118,11 +128,13 @@ public final class Trainer {
     /// group that this batch ends.
     /// - Throws: `EngineError.notFinite` when the loss, or the norm that gradients are clipped by, is not finite.
     public func step(
-        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil
+        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil,
+        teacherFeatures: NamedTensors = NamedTensors()
     ) throws(EngineError) -> StepResult {
         try settings.validate()
         return try keepingStatistics { () throws(EngineError) in
-            var result = try backward(batch, loss: loss, teacherLogits: teacherLogits, frame: trainingFrame).result
+            let teacher = TeacherOutputs(logits: teacherLogits, features: teacherFeatures)
+            var result = try backward(batch, loss: loss, teacher: teacher, frame: trainingFrame).result
             let endsGroup = accumulatedTargets > 0
             if endsGroup { try addGradients(targets: result.targets) }
             result.gradientNorm = try update(accumulated: endsGroup)
@@ -132,10 +144,12 @@ public final class Trainer {
 
     /// Forward and backward; the gradients wait for the `step` that ends the group. Running statistics are updated.
     public func accumulate(
-        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil
+        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil,
+        teacherFeatures: NamedTensors = NamedTensors()
     ) throws(EngineError) -> StepResult {
         try keepingStatistics { () throws(EngineError) in
-            let result = try backward(batch, loss: loss, teacherLogits: teacherLogits, frame: trainingFrame).result
+            let teacher = TeacherOutputs(logits: teacherLogits, features: teacherFeatures)
+            let result = try backward(batch, loss: loss, teacher: teacher, frame: trainingFrame).result
             try addGradients(targets: result.targets)
             return result
         }
@@ -146,19 +160,25 @@ public final class Trainer {
     ///   - input: `[n]` + sample shape.
     ///   - labels: the batch's targets.
     ///   - teacherLogits: float32, of the output's shape, for distillation.
+    ///   - teacherFeatures: for feature signals, the teacher's values by name.
     public func step(
-        _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil
+        _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil,
+        teacherFeatures: NamedTensors = NamedTensors()
     ) throws(EngineError) -> StepResult {
-        try step(Batch(input, targets: labels), loss: loss, teacherLogits: teacherLogits)
+        try step(
+            Batch(input, targets: labels), loss: loss, teacherLogits: teacherLogits, teacherFeatures: teacherFeatures)
     }
 
     /// Forward and backward only; parameters and running statistics stay as they are.
-    /// - Returns: the model's first output and the gradient of every trainable parameter; zeros where none reached it.
+    /// - Returns: the model's first output and the gradient of every trainable parameter, projectors included; zeros where
+    ///   none reached it.
     public func gradients(
-        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil, training: Bool = true
+        _ batch: Batch, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil,
+        teacherFeatures: NamedTensors = NamedTensors(), training: Bool = true
     ) throws(EngineError) -> (result: StepResult, logits: Tensor, gradients: NamedTensors) {
         let frame = Frame(training: training, updatesStatistics: false, usesBfloat16: precision == .bfloat16)
-        let (result, logits) = try backward(batch, loss: loss, teacherLogits: teacherLogits, frame: frame)
+        let teacher = TeacherOutputs(logits: teacherLogits, features: teacherFeatures)
+        let (result, logits) = try backward(batch, loss: loss, teacher: teacher, frame: frame)
         var gradients = NamedTensors()
         for state in trained {
             gradients[state.name] = try TorchTensor(ct_gradient(state.leaf.handle)).tensor()
@@ -168,9 +188,12 @@ public final class Trainer {
 
     /// The gradients of a single-input model.
     public func gradients(
-        _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil, training: Bool = true
+        _ input: Tensor, labels: Tensor, loss: Loss = .crossEntropy, teacherLogits: Tensor? = nil,
+        teacherFeatures: NamedTensors = NamedTensors(), training: Bool = true
     ) throws(EngineError) -> (result: StepResult, logits: Tensor, gradients: NamedTensors) {
-        try gradients(Batch(input, targets: labels), loss: loss, teacherLogits: teacherLogits, training: training)
+        try gradients(
+            Batch(input, targets: labels), loss: loss, teacherLogits: teacherLogits, teacherFeatures: teacherFeatures,
+            training: training)
     }
 
     /// Every parameter of the graph in its order, running statistics included.

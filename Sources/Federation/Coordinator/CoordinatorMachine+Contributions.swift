@@ -72,14 +72,19 @@ extension CoordinatorMachine {
 
     /// What is wrong with a submission before its bytes are seen, or nil.
     private func objection(to submission: Submission, step: Step, hello: Hello?) -> String? {
-        let needsBlob = if case .evaluate = step { false } else { true }
+        let needsBlob = step.yieldsBlob(studentParameters: hello?.studentParameters ?? 0)
         if needsBlob != (submission.blob != nil) { return "the task's result is of the wrong kind" }
         if let width = submission.width, !history.widthsInUse.contains(where: { $0.share == width }) {
             return "the result is of a model of width \(width), which the round has not"
         }
         if let blob = submission.blob, let base = history.snapshot {
             // A dense float32 update is about as large as the snapshot; histograms have their own bound.
-            let limit = min(plan.limits.blobBytes, 2 * base.snapshot.byteCount + (8 << 20))
+            var limit = min(plan.limits.blobBytes, 2 * base.snapshot.byteCount + (8 << 20))
+            // Moments grow with the squares of layers' extents, up to a bound of their own.
+            if case .moments = step { limit = min(plan.limits.blobBytes, MessageLimits.momentsBytes) }
+            if case .logits(let request) = step {
+                limit = min(plan.limits.blobBytes, 6 * request.samples * request.classes + (1 << 20))
+            }
             if blob.byteCount > limit { return "the result declares \(blob.byteCount) bytes, more than \(limit)" }
         }
         let metrics = submission.metrics
@@ -88,7 +93,7 @@ extension CoordinatorMachine {
             let most = max(hello.trainingSamples, hello.testSamples)
             if metrics.samples > most { return "the result is weighted by \(metrics.samples) samples of \(most)" }
             let targets = hello.largestMeasure(lossInUse)
-            if case .evaluate = step, metrics.measured > targets {
+            if step.measuresTests, metrics.measured > targets {
                 return "the result measured \(metrics.measured) targets of \(targets)"
             }
         }

@@ -59,6 +59,21 @@ extension CoordinatorMachine {
         return event
     }
 
+    func layersFactorized(_ facts: FactorizationFacts) -> LogEvent {
+        var event = LogEvent(
+            "layers.factorized", level: facts.layers > 0 ? .info : .warning,
+            [
+                "layers": .int(facts.layers), "dataAware": .int(facts.dataAware),
+                "parametersBefore": .int(facts.before.parameters), "parameters": .int(facts.after.parameters),
+            ])
+        if let before = facts.before.macs, let after = facts.after.macs {
+            event.fields += [("macsBefore", .int(before)), ("macs", .int(after))]
+        }
+        event.fields.append(("ranks", .strings(facts.ranks)))
+        if !facts.masked.isEmpty { event.fields.append(("masked", .strings(facts.masked))) }
+        return event
+    }
+
     /// Why the open round is not over yet: the answer to "why are we waiting?".
     func waiting(_ round: OpenRound, openedAt: Double, at now: Double) -> LogEvent {
         LogEvent(
@@ -121,7 +136,19 @@ extension CoordinatorMachine {
         if metrics.measured > 0 {
             event.fields.append(("loss", .double(metrics.lossSum / Double(metrics.measured))))
         }
+        if case .logits? = history.step { event.fields += member(facts) }
         return event
+    }
+
+    /// How good one model of an ensemble is, and which it is.
+    private func member(_ facts: ContributionFacts) -> [(key: String, value: LogValue)] {
+        let metrics = facts.submission.metrics
+        var fields: [(key: String, value: LogValue)] = []
+        if metrics.measured > 0 {
+            fields.append(("accuracy", .double(Double(metrics.correct) / Double(metrics.measured))))
+        }
+        let own = studentParameters(of: facts.worker)
+        return fields + [("parameters", .int(own > 0 ? own : history.snapshot?.size.parameters ?? 0))]
     }
 
     func refused(_ reason: String, round: Int, worker: String) -> LogEvent {

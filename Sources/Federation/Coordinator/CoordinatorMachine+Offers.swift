@@ -17,12 +17,15 @@ extension CoordinatorMachine {
         switch step {
         case .train(let recipe, let teacher, _):
             return .train(
-                recipe, teacher: teacher.map { self.teacher($0, held: held) }, control: control(recipe, held: held),
+                taught(recipe, worker: worker), teacher: teacher.map { self.teacher($0, held: held) },
+                control: control(recipe, held: held),
                 width: width(of: worker))
         case .score(let request, let decision): return .score(request, decision)
+        case .moments(let samples, let rules): return .moments(samples: samples, rules.selection)
         case .calibrate(let samples, _, _): return .calibrate(samples: samples)
         case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact, loss: lossInUse)
-        case .decideMask, .rewind, .nest: preconditionFailure("\(step) needs no worker")
+        case .logits(let request): return .logits(request)
+        case .decideMask, .factorize, .rewind, .nest: preconditionFailure("\(step) needs no worker")
         }
     }
 
@@ -39,6 +42,7 @@ extension CoordinatorMachine {
             switch stage {
             case .train(let plan): plan.recipe.loss
             case .prune(let plan): plan.recipe.loss
+            case .factorize(let plan): plan.recipe.loss
             case .distill, .quantize, .evaluate: nil
             }
         }.first
@@ -54,25 +58,35 @@ extension CoordinatorMachine {
     }
 
     private func teacher(_ plan: TeacherPlan, held: [Digest]) -> TeacherReference {
-        switch plan.source {
+        TeacherReference(
+            members: plan.members.map { member in
+                TeacherReference.Member(
+                    source(of: member, held: held), weight: member.weight, resize: member.resize)
+            }, temperature: plan.temperature, alpha: plan.alpha, features: plan.features)
+    }
+
+    private func source(of member: TeacherMember, held: [Digest]) -> TeacherReference.Source {
+        switch member.source {
         case .file(let path):
             guard let blob = history.teachers[path] else { preconditionFailure("teacher \(path) is not in the ledger") }
-            return TeacherReference(source: .model(blob), temperature: plan.temperature, alpha: plan.alpha)
+            return .model(blob)
         case .stage(let index):
-            let facts = history.snapshots[history.stageSnapshots[index]]
-            return TeacherReference(
-                source: .snapshot(reference(to: facts, held: held)), temperature: plan.temperature, alpha: plan.alpha)
+            return .snapshot(reference(to: history.snapshots[history.stageSnapshots[index]], held: held))
+        case .own: return .own
         }
     }
 
-    /// Ends of stages that a stage in progress or to come names as its teacher: each once, the next needed first.
+    /// The teachers' files, and ends of stages, that the stage in progress or one to come learns from: each once, the next needed
+    /// first.
     private var retained: [Digest] {
         var digests: [Digest] = []
         for stage in plan.stages[min(history.stageIndex, plan.stages.count)...] {
-            guard case .stage(let index)? = stage.teacher?.source, index < history.stageSnapshots.count
-            else { continue }
-            let digest = history.snapshots[history.stageSnapshots[index]].snapshot.digest
-            if !digests.contains(digest) { digests.append(digest) }
+            guard let teacher = stage.teacher else { continue }
+            let ends = teacher.stages.filter { $0 < history.stageSnapshots.count }
+            let named =
+                teacher.files.compactMap { history.teachers[$0]?.digest }
+                + ends.map { history.snapshots[history.stageSnapshots[$0]].snapshot.digest }
+            for digest in named where !digests.contains(digest) { digests.append(digest) }
         }
         return Array(digests.prefix(MessageLimits.heldSnapshots))
     }

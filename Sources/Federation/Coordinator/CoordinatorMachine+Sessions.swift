@@ -46,7 +46,7 @@ extension CoordinatorMachine {
         leases[worker]?.offeredAt = -.infinity
         if case .fetching? = leases[worker]?.progress { leases[worker]?.progress = .working }
         sessions[session] = Session(worker: worker, hello: hello, lastSeenAt: now)
-        var actions: [CoordinatorAction] = []
+        var actions = namePublicSet(hello, worker: worker)
         if isNew {
             actions.append(
                 .log(
@@ -91,8 +91,17 @@ extension CoordinatorMachine {
         if let classes = model.classes, hello.classes > classes {
             return "the worker's labels have \(hello.classes) classes but the model has \(classes) outputs"
         }
+        if plan.needsOwnTeachers {
+            guard let classes = hello.teacherClasses else {
+                return "the plan's stages learn from a teacher of the worker's own: start it with --teacher FILE"
+            }
+            if let needed = model.classes, classes != needed {
+                return
+                    "the worker's teacher has \(classes) classes but the model has \(needed): give a matching --teacher"
+            }
+        }
         if hello.classes == 0, let need = plan.needOfClasses { return need }
-        return nil
+        return publicMismatch(hello)
     }
 
     private mutating func onGoodbye(_ reason: String, session: SessionID, at now: Double) -> [CoordinatorAction] {

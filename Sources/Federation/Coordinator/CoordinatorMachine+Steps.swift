@@ -119,6 +119,7 @@ extension CoordinatorMachine {
             actions += withdrawLeases(of: Array(leases.keys), reason: "the round closed without it")
         }
         phase = .computing(startedAt: openedAt)
+        actions += warningOfAStandstill(round, step)
         actions.append(
             .compute(
                 .fold(
@@ -137,7 +138,8 @@ extension CoordinatorMachine {
             wireBytesUp: wireBytesUp - committedWireBytes.up, wireBytesDown: wireBytesDown - committedWireBytes.down)
         committedWireBytes = (wireBytesUp, wireBytesDown)
         if case .train = step, let parameters = history.model?.parameters, let round {
-            traffic.float32BytesUp = round.accepted.count * parameters * 4
+            // Who trained a student of its own would not have averaged.
+            traffic.float32BytesUp = round.accepted.count { $0.submission.blob != nil } * parameters * 4
             traffic.float32BytesDown = traffic.float32BytesUp
         }
         let seconds = now - startedAt
@@ -161,6 +163,7 @@ extension CoordinatorMachine {
             }
             actions.append(.log(snapshotPublished(snapshot)))
         }
+        if let facts = computed.outcome.factorization { actions.append(.log(layersFactorized(facts))) }
         return actions + advance(at: now)
     }
 }

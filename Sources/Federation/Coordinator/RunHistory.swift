@@ -100,6 +100,12 @@ public struct RunHistory: Sendable {
     public private(set) var changes: [KeptChange] = []
     /// What narrower models were made of, the newest last.
     public private(set) var nestings: [Nesting] = []
+    /// The public set that all workers must have; nil before the first of them.
+    public private(set) var publicSet: PublicSetFacts?
+    /// What the ensemble of the stage in progress said last.
+    public private(set) var consensus: Consensus?
+    /// The one before, which nobody needs any more.
+    private(set) var retiredConsensus: Digest?
     private var stage: (any Stage)?
     /// The stage's step that waits for narrower models.
     private var postponed: Step?
@@ -149,6 +155,7 @@ public struct RunHistory: Sendable {
             if !summaries.isEmpty { summaries[summaries.count - 1].bytesAfter = facts.byteCount }
         case .runFinished:
             isFinished = true
+        case .publicSetNamed(let facts): publicSet = facts
         }
     }
 
@@ -171,6 +178,13 @@ public struct RunHistory: Sendable {
     /// Goes on to what the stage asks for, after a step that decides its widths if there are none that fit: channels are
     /// chosen anew for each stage's training, and where what can be chosen from has changed.
     private mutating func begin(_ next: Step?) {
+        if case .logits? = next {
+            step = .logits(
+                LogitsRequest(
+                    samples: publicSet?.name.samples ?? 0, classes: model?.classes ?? 0,
+                    trainedRound: max(0, roundBases.count - 1)))
+            return
+        }
         guard case .train? = next, plan.fleet.hasWidths, let snapshot,
             nestings.last?.stage != stageIndex || nestings.last?.graph != snapshot.graph.digest
         else {
@@ -197,6 +211,8 @@ public struct RunHistory: Sendable {
             snapshots.append(snapshot)
         }
         if let compact = outcome.compact { self.compact = compact }
+        var outcome = outcome
+        noteConsensus(&outcome)
         if let accuracy = outcome.accuracy { self.accuracy = accuracy }
         summaries[stageIndex].take(outcome, traffic: traffic, seconds: seconds, isRound: isRound)
         self.traffic = self.traffic + traffic
@@ -217,9 +233,24 @@ public struct RunHistory: Sendable {
     }
 
     private mutating func note(_ snapshot: SnapshotFacts, after previous: SnapshotFacts?) {
-        if snapshot.isRewound { changes.append(.rewound) }
+        if snapshot.isFresh { changes.append(.fresh) }
         if let delta = snapshot.delta, delta.kind == .structure, let previous {
             changes.append(.structure(delta.blob, graph: previous.graph))
+        }
+    }
+
+    /// Takes over what the members of an ensemble said. Their accuracy is not that of the run's model.
+    private mutating func noteConsensus(_ outcome: inout StepOutcome) {
+        retiredConsensus = nil
+        switch step {
+        case .logits?:
+            retiredConsensus = consensus?.blob.digest
+            consensus = outcome.consensus.map { Consensus(blob: $0, contributions: openRound?.accepted ?? []) }
+            outcome.accuracy = nil
+        case .evaluate?:
+            retiredConsensus = consensus?.blob.digest
+            consensus = nil
+        default: break
         }
     }
 
@@ -242,10 +273,10 @@ public struct RunHistory: Sendable {
         return ControlRound(stage: stageIndex, base: snapshots.count - 1, reach: reach / weight)
     }
 
-    /// Accuracy of the model before the first stage that makes it smaller, and of what the run ends with.
+    /// Accuracy of the model before the first stage that does more than train it, and of what the run ends with. nil where
+    /// nothing was measured.
     public var accuracyBeforeAndAfter: (before: Double?, after: Double?) {
-        let compressing = summaries.first { $0.kind == "prune" || $0.kind == "quantize" }
-        return (compressing.map(\.accuracyBefore) ?? summaries.first?.accuracyAfter, accuracy)
+        (summaries.first { !["train", "evaluate"].contains($0.kind) }?.accuracyBefore, accuracy)
     }
 }
 
@@ -258,44 +289,5 @@ extension StageSummary {
         if let loss = outcome.loss { self.loss = loss }
         if let compact = outcome.compact { bytesAfter = compact.compact.byteCount }
         sparsity = outcome.sparsity
-    }
-}
-
-extension RunHistory {
-    /// Blobs that nothing needs any more once `record` (already applied) is in the ledger: contributions of a closed or
-    /// refusing round, the snapshot and residual that were replaced. Ends of stages and the first snapshot stay.
-    public func blobsMadeObsolete(by record: LedgerRecord, contributions: [ContributionFacts]) -> [Digest] {
-        guard case .stepFinished(_, _, _, let published, _, _) = record else { return [] }
-        var obsolete = contributions.compactMap { $0.submission.blob?.digest }
-        if published != nil {
-            let kept = CoordinatorMachine.versionsToKeep(self)
-            // The one before may have been kept for the corrections of the round that ended.
-            for replaced in snapshots.dropLast().suffix(2) {
-                if !kept.contains(replaced.version) { obsolete.append(replaced.snapshot.digest) }
-                obsolete += replaced.working
-            }
-        }
-        // Equal bytes have equal names: what is named elsewhere stays.
-        let needed = namedBlobs
-        return obsolete.filter { !needed.contains($0) }
-    }
-
-    /// What narrower models have not: small, and kept to the end as structure changes are.
-    public var widthChanges: [Digest] { nestings.flatMap { $0.widths.map(\.change.digest) } }
-
-    /// Every blob that the run still needs: kept snapshots, graphs, deltas, the residual, teachers, the compact model,
-    /// and the contributions of the open round.
-    public var namedBlobs: Set<Digest> {
-        var digests = Set(snapshots.flatMap { [$0.graph.digest, $0.delta?.blob.digest].compactMap { $0 } })
-        guard !snapshots.isEmpty else { return digests }
-        for version in CoordinatorMachine.versionsToKeep(self) { digests.insert(snapshots[version].snapshot.digest) }
-        digests.formUnion(snapshot?.working ?? [])
-        for digest in [compact?.calibration.digest, compact?.compact.digest] {
-            if let digest { digests.insert(digest) }
-        }
-        digests.formUnion(teachers.values.map(\.digest))
-        digests.formUnion(widthChanges)
-        digests.formUnion(openRound?.accepted.compactMap { $0.submission.blob?.digest } ?? [])
-        return digests
     }
 }

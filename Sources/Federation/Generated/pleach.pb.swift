@@ -205,6 +205,20 @@ nonisolated struct Pleach_V1_Hello: Sendable {
   /// How wide a model it can train, as a share of the channels, 0 to 1; 0 is 1, the whole.
   var strength: Double = 0
 
+  /// The public set of an ensemble: SHA-256 over its inputs in order, and how many samples it has; empty and 0 without one.
+  var publicSet: Data = Data()
+
+  var publicSamples: UInt64 = 0
+
+  /// Parameters of the model of its own that the worker brings to an ensemble; 0 when it has none.
+  var studentParameters: UInt64 = 0
+
+  /// Its outputs, where they are fixed; 0 without it, and for one that is built for the run.
+  var studentClasses: UInt32 = 0
+
+  /// Of a teacher of its own; 0 where it brings none.
+  var teacherClasses: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -357,8 +371,8 @@ nonisolated struct Pleach_V1_KeptChange: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// A structure change and the graph that it applies to; empty where weights were put back to earlier values, after
-  /// which nothing of what is kept holds.
+  /// A structure change and the graph that it applies to; empty where weights were put back to earlier values or layers became
+  /// others, after which nothing of what is kept holds.
   var blob: Data = Data()
 
   var byteCount: UInt64 = 0
@@ -480,34 +494,121 @@ nonisolated struct Pleach_V1_Scheme: Sendable {
   init() {}
 }
 
-nonisolated struct Pleach_V1_Teacher: Sendable {
+nonisolated struct Pleach_V1_Teacher: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Either a snapshot of this run or an ONNX blob.
+  /// A snapshot of this run, an ONNX blob, or the worker's own.
   var snapshot: Pleach_V1_SnapshotReference {
-    get {_snapshot ?? Pleach_V1_SnapshotReference()}
-    set {_snapshot = newValue}
+    get {_storage._snapshot ?? Pleach_V1_SnapshotReference()}
+    set {_uniqueStorage()._snapshot = newValue}
   }
   /// Returns true if `snapshot` has been explicitly set.
-  var hasSnapshot: Bool {self._snapshot != nil}
+  var hasSnapshot: Bool {_storage._snapshot != nil}
   /// Clears the value of `snapshot`. Subsequent reads from it will return its default value.
-  mutating func clearSnapshot() {self._snapshot = nil}
+  mutating func clearSnapshot() {_uniqueStorage()._snapshot = nil}
 
-  var model: Data = Data()
+  var model: Data {
+    get {_storage._model}
+    set {_uniqueStorage()._model = newValue}
+  }
 
-  var modelByteCount: UInt64 = 0
+  var modelByteCount: UInt64 {
+    get {_storage._modelByteCount}
+    set {_uniqueStorage()._modelByteCount = newValue}
+  }
 
-  var temperature: Double = 0
+  var own: Bool {
+    get {_storage._own}
+    set {_uniqueStorage()._own = newValue}
+  }
 
-  var alpha: Double = 0
+  /// Its part in the mean of all teachers' logits.
+  var weight: Double {
+    get {_storage._weight}
+    set {_uniqueStorage()._weight = newValue}
+  }
+
+  /// Of samples, to the size of its input: 0 not at all, 1 nearest, 2 bilinear.
+  var resize: UInt32 {
+    get {_storage._resize}
+    set {_uniqueStorage()._resize = newValue}
+  }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
-  fileprivate var _snapshot: Pleach_V1_SnapshotReference? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A term on values inside the student, beside that of the logits.
+nonisolated struct Pleach_V1_FeatureTerm: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0 hidden states, 1 attention maps, 2 attention matrices, 3 divergence of attention matrices.
+  var measure: UInt32 = 0
+
+  var weight: Double = 0
+
+  /// Values by name, as many of the one as of the other. None: by their places in the networks.
+  var student: [String] = []
+
+  var teacher: [String] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Pleach_V1_Teaching: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var teachers: [Pleach_V1_Teacher] = []
+
+  var temperature: Double = 0
+
+  var alpha: Double = 0
+
+  /// Only with one teacher.
+  var features: [Pleach_V1_FeatureTerm] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Of an ensemble stage: how to learn from what the fleet says together of the public set.
+nonisolated struct Pleach_V1_Ensemble: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var temperature: Double = 0
+
+  var alpha: Double = 0
+
+  /// Passes over the public set.
+  var epochs: Double = 0
+
+  /// Mean logits of the round before, a container of kind logits; empty in a stage's first round.
+  var consensus: Data = Data()
+
+  var consensusByteCount: UInt64 = 0
+
+  /// Of the consensus: how much of it is the worker's own and is left out, 0 to below 1.
+  var share: Double = 0
+
+  var mutual: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
 }
 
 /// The fleet's last training round: `previous` minus the task's snapshot, over `reach`, is its mean gradient.
@@ -571,15 +672,6 @@ nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
     get {_storage._weightDecay}
     set {_uniqueStorage()._weightDecay = newValue}
   }
-
-  var teacher: Pleach_V1_Teacher {
-    get {_storage._teacher ?? Pleach_V1_Teacher()}
-    set {_uniqueStorage()._teacher = newValue}
-  }
-  /// Returns true if `teacher` has been explicitly set.
-  var hasTeacher: Bool {_storage._teacher != nil}
-  /// Clears the value of `teacher`. Subsequent reads from it will return its default value.
-  mutating func clearTeacher() {_uniqueStorage()._teacher = nil}
 
   /// 0 constant, 1 cosine, 2 one-cycle, 3 step.
   var schedule: UInt32 {
@@ -696,6 +788,24 @@ nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
     get {_storage._changeByteCount}
     set {_uniqueStorage()._changeByteCount = newValue}
   }
+
+  var teaching: Pleach_V1_Teaching {
+    get {_storage._teaching ?? Pleach_V1_Teaching()}
+    set {_uniqueStorage()._teaching = newValue}
+  }
+  /// Returns true if `teaching` has been explicitly set.
+  var hasTeaching: Bool {_storage._teaching != nil}
+  /// Clears the value of `teaching`. Subsequent reads from it will return its default value.
+  mutating func clearTeaching() {_uniqueStorage()._teaching = nil}
+
+  var ensemble: Pleach_V1_Ensemble {
+    get {_storage._ensemble ?? Pleach_V1_Ensemble()}
+    set {_uniqueStorage()._ensemble = newValue}
+  }
+  /// Returns true if `ensemble` has been explicitly set.
+  var hasEnsemble: Bool {_storage._ensemble != nil}
+  /// Clears the value of `ensemble`. Subsequent reads from it will return its default value.
+  mutating func clearEnsemble() {_uniqueStorage()._ensemble = nil}
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -882,6 +992,27 @@ nonisolated struct Pleach_V1_CalibrateWork: Sendable {
   init() {}
 }
 
+/// Second moments of what layers read or compute, over samples of the shard (session.md).
+nonisolated struct Pleach_V1_MomentsWork: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var samples: UInt64 = 0
+
+  /// 0 auto, 1 svd, 2 spatial, 3 tucker: larger kernels need other moments for other methods.
+  var method: UInt32 = 0
+
+  /// Weights or nodes; empty is all.
+  var only: [String] = []
+
+  var excluded: [String] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct Pleach_V1_EvaluateWork: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -908,6 +1039,24 @@ nonisolated struct Pleach_V1_EvaluateWork: Sendable {
 
   /// As in TrainWork.
   var loss: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// What the worker's model says of the public set, in its order.
+nonisolated struct Pleach_V1_LogitsWork: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var samples: UInt64 = 0
+
+  var classes: UInt64 = 0
+
+  /// The training round whose models are asked.
+  var trainedRound: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -957,7 +1106,7 @@ nonisolated struct Pleach_V1_TaskOffer: @unchecked Sendable {
     set {_uniqueStorage()._acceptedRounds = newValue}
   }
 
-  /// Snapshots that later tasks will name: keep them.
+  /// Snapshots, and in ensembles the teacher's file, that later tasks will name: keep them.
   var retain: [Data] {
     get {_storage._retain}
     set {_uniqueStorage()._retain = newValue}
@@ -1006,6 +1155,22 @@ nonisolated struct Pleach_V1_TaskOffer: @unchecked Sendable {
     set {_uniqueStorage()._work = .evaluate(newValue)}
   }
 
+  var logits: Pleach_V1_LogitsWork {
+    get {
+      if case .logits(let v)? = _storage._work {return v}
+      return Pleach_V1_LogitsWork()
+    }
+    set {_uniqueStorage()._work = .logits(newValue)}
+  }
+
+  var moments: Pleach_V1_MomentsWork {
+    get {
+      if case .moments(let v)? = _storage._work {return v}
+      return Pleach_V1_MomentsWork()
+    }
+    set {_uniqueStorage()._work = .moments(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Work: Equatable, Sendable {
@@ -1013,6 +1178,8 @@ nonisolated struct Pleach_V1_TaskOffer: @unchecked Sendable {
     case score(Pleach_V1_ScoreWork)
     case calibrate(Pleach_V1_CalibrateWork)
     case evaluate(Pleach_V1_EvaluateWork)
+    case logits(Pleach_V1_LogitsWork)
+    case moments(Pleach_V1_MomentsWork)
 
   }
 
@@ -1071,7 +1238,8 @@ nonisolated struct Pleach_V1_Metrics: Sendable {
   init() {}
 }
 
-/// A finished task. The coordinator then fetches `blob`; an evaluate task has none.
+/// A finished task. The coordinator then fetches `blob`; an evaluate task has none, nor has a task of an ensemble stage that
+/// trained the worker's own model.
 nonisolated struct Pleach_V1_Submission: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1466,7 +1634,7 @@ nonisolated extension Pleach_V1_CoordinatorMessage: SwiftProtobuf.Message, Swift
 
 nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Hello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_version\0\u{3}maximum_version\0\u{1}software\0\u{3}training_samples\0\u{1}classes\0\u{3}sample_shape\0\u{1}threads\0\u{3}test_samples\0\u{1}strength\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_version\0\u{3}maximum_version\0\u{1}software\0\u{3}training_samples\0\u{1}classes\0\u{3}sample_shape\0\u{1}threads\0\u{3}test_samples\0\u{1}strength\0\u{3}public_set\0\u{3}public_samples\0\u{3}student_parameters\0\u{3}teacher_classes\0\u{3}student_classes\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1483,6 +1651,11 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.threads) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.testSamples) }()
       case 9: try { try decoder.decodeSingularDoubleField(value: &self.strength) }()
+      case 10: try { try decoder.decodeSingularBytesField(value: &self.publicSet) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.publicSamples) }()
+      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.studentParameters) }()
+      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.teacherClasses) }()
+      case 14: try { try decoder.decodeSingularUInt32Field(value: &self.studentClasses) }()
       default: break
       }
     }
@@ -1516,6 +1689,21 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.strength.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.strength, fieldNumber: 9)
     }
+    if !self.publicSet.isEmpty {
+      try visitor.visitSingularBytesField(value: self.publicSet, fieldNumber: 10)
+    }
+    if self.publicSamples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.publicSamples, fieldNumber: 11)
+    }
+    if self.studentParameters != 0 {
+      try visitor.visitSingularUInt64Field(value: self.studentParameters, fieldNumber: 12)
+    }
+    if self.teacherClasses != 0 {
+      try visitor.visitSingularUInt32Field(value: self.teacherClasses, fieldNumber: 13)
+    }
+    if self.studentClasses != 0 {
+      try visitor.visitSingularUInt32Field(value: self.studentClasses, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1529,6 +1717,11 @@ nonisolated extension Pleach_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.threads != rhs.threads {return false}
     if lhs.testSamples != rhs.testSamples {return false}
     if lhs.strength != rhs.strength {return false}
+    if lhs.publicSet != rhs.publicSet {return false}
+    if lhs.publicSamples != rhs.publicSamples {return false}
+    if lhs.studentParameters != rhs.studentParameters {return false}
+    if lhs.studentClasses != rhs.studentClasses {return false}
+    if lhs.teacherClasses != rhs.teacherClasses {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2004,7 +2197,112 @@ nonisolated extension Pleach_V1_Scheme: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Pleach_V1_Teacher: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Teacher"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}snapshot\0\u{1}model\0\u{3}model_byte_count\0\u{1}temperature\0\u{1}alpha\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}snapshot\0\u{1}model\0\u{3}model_byte_count\0\u{2}\u{3}own\0\u{1}weight\0\u{1}resize\0\u{c}\u{4}\u{1}\u{c}\u{5}\u{1}")
+
+  fileprivate class _StorageClass {
+    var _snapshot: Pleach_V1_SnapshotReference? = nil
+    var _model: Data = Data()
+    var _modelByteCount: UInt64 = 0
+    var _own: Bool = false
+    var _weight: Double = 0
+    var _resize: UInt32 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _snapshot = source._snapshot
+      _model = source._model
+      _modelByteCount = source._modelByteCount
+      _own = source._own
+      _weight = source._weight
+      _resize = source._resize
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._snapshot) }()
+        case 2: try { try decoder.decodeSingularBytesField(value: &_storage._model) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._modelByteCount) }()
+        case 6: try { try decoder.decodeSingularBoolField(value: &_storage._own) }()
+        case 7: try { try decoder.decodeSingularDoubleField(value: &_storage._weight) }()
+        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._resize) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._snapshot {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if !_storage._model.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._model, fieldNumber: 2)
+      }
+      if _storage._modelByteCount != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._modelByteCount, fieldNumber: 3)
+      }
+      if _storage._own != false {
+        try visitor.visitSingularBoolField(value: _storage._own, fieldNumber: 6)
+      }
+      if _storage._weight.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._weight, fieldNumber: 7)
+      }
+      if _storage._resize != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._resize, fieldNumber: 8)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_Teacher, rhs: Pleach_V1_Teacher) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._snapshot != rhs_storage._snapshot {return false}
+        if _storage._model != rhs_storage._model {return false}
+        if _storage._modelByteCount != rhs_storage._modelByteCount {return false}
+        if _storage._own != rhs_storage._own {return false}
+        if _storage._weight != rhs_storage._weight {return false}
+        if _storage._resize != rhs_storage._resize {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_FeatureTerm: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".FeatureTerm"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}measure\0\u{1}weight\0\u{1}student\0\u{1}teacher\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2012,45 +2310,141 @@ nonisolated extension Pleach_V1_Teacher: SwiftProtobuf.Message, SwiftProtobuf._M
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._snapshot) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.model) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.modelByteCount) }()
-      case 4: try { try decoder.decodeSingularDoubleField(value: &self.temperature) }()
-      case 5: try { try decoder.decodeSingularDoubleField(value: &self.alpha) }()
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.measure) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.weight) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.student) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.teacher) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._snapshot {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if !self.model.isEmpty {
-      try visitor.visitSingularBytesField(value: self.model, fieldNumber: 2)
+    if self.measure != 0 {
+      try visitor.visitSingularUInt32Field(value: self.measure, fieldNumber: 1)
     }
-    if self.modelByteCount != 0 {
-      try visitor.visitSingularUInt64Field(value: self.modelByteCount, fieldNumber: 3)
+    if self.weight.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.weight, fieldNumber: 2)
     }
-    if self.temperature.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.temperature, fieldNumber: 4)
+    if !self.student.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.student, fieldNumber: 3)
     }
-    if self.alpha.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.alpha, fieldNumber: 5)
+    if !self.teacher.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.teacher, fieldNumber: 4)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: Pleach_V1_Teacher, rhs: Pleach_V1_Teacher) -> Bool {
-    if lhs._snapshot != rhs._snapshot {return false}
-    if lhs.model != rhs.model {return false}
-    if lhs.modelByteCount != rhs.modelByteCount {return false}
+  static func ==(lhs: Pleach_V1_FeatureTerm, rhs: Pleach_V1_FeatureTerm) -> Bool {
+    if lhs.measure != rhs.measure {return false}
+    if lhs.weight != rhs.weight {return false}
+    if lhs.student != rhs.student {return false}
+    if lhs.teacher != rhs.teacher {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_Teaching: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Teaching"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}teachers\0\u{1}temperature\0\u{1}alpha\0\u{1}features\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.teachers) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.temperature) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self.alpha) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.features) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.teachers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.teachers, fieldNumber: 1)
+    }
+    if self.temperature.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.temperature, fieldNumber: 2)
+    }
+    if self.alpha.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.alpha, fieldNumber: 3)
+    }
+    if !self.features.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.features, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_Teaching, rhs: Pleach_V1_Teaching) -> Bool {
+    if lhs.teachers != rhs.teachers {return false}
     if lhs.temperature != rhs.temperature {return false}
     if lhs.alpha != rhs.alpha {return false}
+    if lhs.features != rhs.features {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_Ensemble: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Ensemble"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}temperature\0\u{1}alpha\0\u{1}epochs\0\u{1}consensus\0\u{3}consensus_byte_count\0\u{1}share\0\u{1}mutual\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularDoubleField(value: &self.temperature) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.alpha) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self.epochs) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.consensus) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.consensusByteCount) }()
+      case 6: try { try decoder.decodeSingularDoubleField(value: &self.share) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.mutual) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.temperature.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.temperature, fieldNumber: 1)
+    }
+    if self.alpha.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.alpha, fieldNumber: 2)
+    }
+    if self.epochs.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.epochs, fieldNumber: 3)
+    }
+    if !self.consensus.isEmpty {
+      try visitor.visitSingularBytesField(value: self.consensus, fieldNumber: 4)
+    }
+    if self.consensusByteCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.consensusByteCount, fieldNumber: 5)
+    }
+    if self.share.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.share, fieldNumber: 6)
+    }
+    if self.mutual != false {
+      try visitor.visitSingularBoolField(value: self.mutual, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_Ensemble, rhs: Pleach_V1_Ensemble) -> Bool {
+    if lhs.temperature != rhs.temperature {return false}
+    if lhs.alpha != rhs.alpha {return false}
+    if lhs.epochs != rhs.epochs {return false}
+    if lhs.consensus != rhs.consensus {return false}
+    if lhs.consensusByteCount != rhs.consensusByteCount {return false}
+    if lhs.share != rhs.share {return false}
+    if lhs.mutual != rhs.mutual {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2097,7 +2491,7 @@ nonisolated extension Pleach_V1_Control: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TrainWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{1}teacher\0\u{1}schedule\0\u{1}warmup\0\u{3}step_every\0\u{3}step_factor\0\u{1}start\0\u{1}end\0\u{1}nesterov\0\u{1}decay\0\u{1}loss\0\u{3}label_smoothing\0\u{3}clip_norm\0\u{3}clip_value\0\u{1}accumulate\0\u{1}precision\0\u{1}proximal\0\u{1}correction\0\u{1}control\0\u{1}width\0\u{1}change\0\u{3}change_byte_count\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{2}\u{2}schedule\0\u{1}warmup\0\u{3}step_every\0\u{3}step_factor\0\u{1}start\0\u{1}end\0\u{1}nesterov\0\u{1}decay\0\u{1}loss\0\u{3}label_smoothing\0\u{3}clip_norm\0\u{3}clip_value\0\u{1}accumulate\0\u{1}precision\0\u{1}proximal\0\u{1}correction\0\u{1}control\0\u{1}width\0\u{1}change\0\u{3}change_byte_count\0\u{1}teaching\0\u{2}\u{8}ensemble\0\u{c}\u{7}\u{1}")
 
   fileprivate class _StorageClass {
     var _epochs: Double = 0
@@ -2106,7 +2500,6 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
     var _learningRate: Double = 0
     var _momentum: Double = 0
     var _weightDecay: Double = 0
-    var _teacher: Pleach_V1_Teacher? = nil
     var _schedule: UInt32 = 0
     var _warmup: Double = 0
     var _stepEvery: Double = 0
@@ -2127,6 +2520,8 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
     var _width: Double = 0
     var _change: Data = Data()
     var _changeByteCount: UInt64 = 0
+    var _teaching: Pleach_V1_Teaching? = nil
+    var _ensemble: Pleach_V1_Ensemble? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2143,7 +2538,6 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       _learningRate = source._learningRate
       _momentum = source._momentum
       _weightDecay = source._weightDecay
-      _teacher = source._teacher
       _schedule = source._schedule
       _warmup = source._warmup
       _stepEvery = source._stepEvery
@@ -2164,6 +2558,8 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       _width = source._width
       _change = source._change
       _changeByteCount = source._changeByteCount
+      _teaching = source._teaching
+      _ensemble = source._ensemble
     }
   }
 
@@ -2188,7 +2584,6 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         case 4: try { try decoder.decodeSingularDoubleField(value: &_storage._learningRate) }()
         case 5: try { try decoder.decodeSingularDoubleField(value: &_storage._momentum) }()
         case 6: try { try decoder.decodeSingularDoubleField(value: &_storage._weightDecay) }()
-        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._teacher) }()
         case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._schedule) }()
         case 9: try { try decoder.decodeSingularDoubleField(value: &_storage._warmup) }()
         case 10: try { try decoder.decodeSingularDoubleField(value: &_storage._stepEvery) }()
@@ -2209,6 +2604,8 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         case 25: try { try decoder.decodeSingularDoubleField(value: &_storage._width) }()
         case 26: try { try decoder.decodeSingularBytesField(value: &_storage._change) }()
         case 27: try { try decoder.decodeSingularUInt64Field(value: &_storage._changeByteCount) }()
+        case 28: try { try decoder.decodeSingularMessageField(value: &_storage._teaching) }()
+        case 36: try { try decoder.decodeSingularMessageField(value: &_storage._ensemble) }()
         default: break
         }
       }
@@ -2239,9 +2636,6 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       if _storage._weightDecay.bitPattern != 0 {
         try visitor.visitSingularDoubleField(value: _storage._weightDecay, fieldNumber: 6)
       }
-      try { if let v = _storage._teacher {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-      } }()
       if _storage._schedule != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._schedule, fieldNumber: 8)
       }
@@ -2302,6 +2696,12 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       if _storage._changeByteCount != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._changeByteCount, fieldNumber: 27)
       }
+      try { if let v = _storage._teaching {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
+      } }()
+      try { if let v = _storage._ensemble {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2317,7 +2717,6 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._learningRate != rhs_storage._learningRate {return false}
         if _storage._momentum != rhs_storage._momentum {return false}
         if _storage._weightDecay != rhs_storage._weightDecay {return false}
-        if _storage._teacher != rhs_storage._teacher {return false}
         if _storage._schedule != rhs_storage._schedule {return false}
         if _storage._warmup != rhs_storage._warmup {return false}
         if _storage._stepEvery != rhs_storage._stepEvery {return false}
@@ -2338,6 +2737,8 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._width != rhs_storage._width {return false}
         if _storage._change != rhs_storage._change {return false}
         if _storage._changeByteCount != rhs_storage._changeByteCount {return false}
+        if _storage._teaching != rhs_storage._teaching {return false}
+        if _storage._ensemble != rhs_storage._ensemble {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2692,6 +3093,51 @@ nonisolated extension Pleach_V1_CalibrateWork: SwiftProtobuf.Message, SwiftProto
   }
 }
 
+nonisolated extension Pleach_V1_MomentsWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MomentsWork"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}method\0\u{1}only\0\u{1}excluded\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.method) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.only) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.excluded) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.samples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
+    }
+    if self.method != 0 {
+      try visitor.visitSingularUInt32Field(value: self.method, fieldNumber: 2)
+    }
+    if !self.only.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.only, fieldNumber: 3)
+    }
+    if !self.excluded.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.excluded, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_MomentsWork, rhs: Pleach_V1_MomentsWork) -> Bool {
+    if lhs.samples != rhs.samples {return false}
+    if lhs.method != rhs.method {return false}
+    if lhs.only != rhs.only {return false}
+    if lhs.excluded != rhs.excluded {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".EvaluateWork"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}calibration\0\u{3}calibration_byte_count\0\u{1}compact\0\u{3}compact_byte_count\0\u{1}method\0\u{1}percentile\0\u{1}opset\0\u{1}loss\0")
@@ -2762,9 +3208,49 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
   }
 }
 
+nonisolated extension Pleach_V1_LogitsWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".LogitsWork"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}classes\0\u{3}trained_round\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.classes) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.trainedRound) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.samples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
+    }
+    if self.classes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.classes, fieldNumber: 2)
+    }
+    if self.trainedRound != 0 {
+      try visitor.visitSingularUInt64Field(value: self.trainedRound, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_LogitsWork, rhs: Pleach_V1_LogitsWork) -> Bool {
+    if lhs.samples != rhs.samples {return false}
+    if lhs.classes != rhs.classes {return false}
+    if lhs.trainedRound != rhs.trainedRound {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TaskOffer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{3}lease_seconds\0\u{1}seed\0\u{1}snapshot\0\u{1}scheme\0\u{3}accepted_rounds\0\u{1}retain\0\u{1}changes\0\u{2}\u{2}train\0\u{1}score\0\u{1}calibrate\0\u{1}evaluate\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{3}lease_seconds\0\u{1}seed\0\u{1}snapshot\0\u{1}scheme\0\u{3}accepted_rounds\0\u{1}retain\0\u{1}changes\0\u{2}\u{2}train\0\u{1}score\0\u{1}calibrate\0\u{1}evaluate\0\u{1}logits\0\u{1}moments\0")
 
   fileprivate class _StorageClass {
     var _round: UInt64 = 0
@@ -2873,6 +3359,32 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
             _storage._work = .evaluate(v)
           }
         }()
+        case 14: try {
+          var v: Pleach_V1_LogitsWork?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .logits(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .logits(v)
+          }
+        }()
+        case 15: try {
+          var v: Pleach_V1_MomentsWork?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .moments(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .moments(v)
+          }
+        }()
         default: break
         }
       }
@@ -2925,6 +3437,14 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
       case .evaluate?: try {
         guard case .evaluate(let v)? = _storage._work else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      }()
+      case .logits?: try {
+        guard case .logits(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .moments?: try {
+        guard case .moments(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
       }()
       case nil: break
       }

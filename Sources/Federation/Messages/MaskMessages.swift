@@ -15,7 +15,7 @@ extension KeptChange {
 
     init(_ body: Pleach_V1_KeptChange) throws(MessageError) {
         guard !body.blob.isEmpty else {
-            self = .rewound
+            self = .fresh
             return
         }
         self = .structure(

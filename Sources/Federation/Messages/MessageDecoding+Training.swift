@@ -1,16 +1,61 @@
 // Training tasks from the network: every number is checked before it is used.
 
 extension TeacherReference {
-    init(_ body: Pleach_V1_Teacher) throws(MessageError) {
-        let source: Source
-        if body.hasSnapshot {
+    init(_ body: Pleach_V1_Teaching) throws(MessageError) {
+        guard (1...MessageLimits.teachers).contains(body.teachers.count) else {
+            throw MessageError("teaching.teachers is empty or too long")
+        }
+        var members: [Member] = []
+        for teacher in body.teachers { members.append(try Member(teacher)) }
+        var features: [FeatureTerm] = []
+        guard body.features.isEmpty || members.count == 1 else {
+            throw MessageError("teaching.features need a single teacher")
+        }
+        for term in body.features {
+            let term = try FeatureTerm(term)
+            guard !features.contains(where: { $0.measure == term.measure }) else {
+                throw MessageError("teaching.features holds a measure twice")
+            }
+            features.append(term)
+        }
+        self.init(
+            members: members,
+            temperature: try finite(body.temperature, MessageLimits.temperature, "teaching.temperature"),
+            alpha: try finite(body.alpha, 0...1, "teaching.alpha"), features: features)
+    }
+}
+
+extension TeacherReference.Member {
+    fileprivate init(_ body: Pleach_V1_Teacher) throws(MessageError) {
+        let source: TeacherReference.Source
+        if body.own {
+            source = .own
+        } else if body.hasSnapshot {
             source = .snapshot(try SnapshotReference(body.snapshot))
         } else {
             source = .model(try blob(body.model, body.modelByteCount, "teacher.model"))
         }
-        self.init(
-            source: source, temperature: try finite(body.temperature, MessageLimits.temperature, "teacher.temperature"),
-            alpha: try finite(body.alpha, 0...1, "teacher.alpha"))
+        let weight = try finite(body.weight, 0...1e9, "teacher.weight")
+        guard weight > 0 else { throw MessageError("teacher.weight is out of range") }
+        self.init(source, weight: weight, resize: body.resize == 0 ? nil : try known(body.resize, "teacher.resize"))
+    }
+}
+
+extension FeatureTerm {
+    fileprivate init(_ body: Pleach_V1_FeatureTerm) throws(MessageError) {
+        guard body.student.count == body.teacher.count, body.student.count <= MessageLimits.featurePairs else {
+            throw MessageError("feature.student is too long or unlike feature.teacher")
+        }
+        var pairs: [Pair] = []
+        for (student, teacher) in zip(body.student, body.teacher) {
+            guard [student, teacher].allSatisfy({ (1...MessageLimits.valueNameBytes).contains($0.utf8.count) }) else {
+                throw MessageError("feature.student or feature.teacher holds no name")
+            }
+            pairs.append(Pair(student: student, teacher: teacher))
+        }
+        let weight = try finite(body.weight, 0...1e9, "feature.weight")
+        guard weight > 0 else { throw MessageError("feature.weight is out of range") }
+        self.init(try known(body.measure, "feature.measure"), weight: weight, pairs: pairs)
     }
 }
 
@@ -53,7 +98,8 @@ extension TrainingRecipe {
             clipValue: try limit(body.clipValue, "train.clip_value"),
             precision: try known(body.precision, "train.precision"),
             proximal: try finite(body.proximal, 0...1e6, "train.proximal"),
-            correction: try known(body.correction, "train.correction"))
+            correction: try known(body.correction, "train.correction"),
+            ensemble: body.hasEnsemble ? try EnsembleLesson(body.ensemble) : nil)
     }
 }
 

@@ -109,7 +109,7 @@ func text(_ value: String, _ field: String) throws(MessageError) -> String {
     return value
 }
 
-private func digest(_ data: Data, _ field: String) throws(MessageError) -> Digest {
+func digest(_ data: Data, _ field: String) throws(MessageError) -> Digest {
     guard let digest = Digest(bytes: Array(data)) else { throw MessageError("\(field) is not a digest of 32 bytes") }
     return digest
 }
@@ -145,7 +145,11 @@ extension Hello {
             trainingSamples: try count(body.trainingSamples, "hello.training_samples"),
             testSamples: try count(body.testSamples, "hello.test_samples"), classes: Int(body.classes),
             sampleShape: try shape(body.sampleShape, "hello.sample_shape"), threads: Int(body.threads),
-            strength: try partOfWhole(body.strength, "hello.strength") ?? 1)
+            strength: try partOfWhole(body.strength, "hello.strength") ?? 1,
+            publicSet: try PublicSetName(optional: body),
+            studentParameters: try count(body.studentParameters, "hello.student_parameters"),
+            studentClasses: body.studentClasses == 0 ? nil : Int(body.studentClasses),
+            teacherClasses: body.teacherClasses == 0 ? nil : Int(body.teacherClasses))
     }
 }
 
@@ -235,8 +239,11 @@ extension TaskOffer {
             guard width == nil || recipe.correction == .none else {
                 throw MessageError("train.correction and train.width exclude each other")
             }
+            guard width == nil || recipe.ensemble == nil else {
+                throw MessageError("train.ensemble and train.width exclude each other")
+            }
             work = .train(
-                recipe, teacher: train.hasTeacher ? try TeacherReference(train.teacher) : nil,
+                recipe, teacher: train.hasTeaching ? try TeacherReference(train.teaching) : nil,
                 control: train.hasControl ? try ControlReference(train.control) : nil,
                 width: width)
         case .score(let score):
@@ -247,6 +254,10 @@ extension TaskOffer {
                     learningRate: try finite(score.learningRate, 0...100, "score.learning_rate"),
                     loss: score.loss == 0 ? nil : try known(score.loss, "score.loss")),
                 try MaskDecision(score.decision))
+        case .moments(let moments):
+            let samples = try count(moments.samples, "moments.samples")
+            work = .moments(samples: samples, try FactorizableSelection(moments))
+        case .logits(let logits): work = .logits(try LogitsRequest(logits))
         case .calibrate(let calibrate):
             work = .calibrate(samples: try count(calibrate.samples, "calibrate.samples"))
         case .evaluate(let evaluate):

@@ -24,6 +24,45 @@ extension TrainingRecipe {
         message.precision = UInt32(precision.rawValue)
         message.proximal = proximal
         message.correction = UInt32(correction.rawValue)
+        if let ensemble { message.ensemble = ensemble.message }
+        return message
+    }
+}
+
+extension TeacherReference {
+    var message: Pleach_V1_Teaching {
+        var message = Pleach_V1_Teaching()
+        message.teachers = members.map(\.message)
+        message.temperature = temperature
+        message.alpha = alpha
+        message.features = features.map(\.message)
+        return message
+    }
+}
+
+extension TeacherReference.Member {
+    fileprivate var message: Pleach_V1_Teacher {
+        var message = Pleach_V1_Teacher()
+        switch source {
+        case .snapshot(let reference): message.snapshot = reference.message
+        case .model(let blob):
+            message.model = blob.digest.data
+            message.modelByteCount = UInt64(blob.byteCount)
+        case .own: message.own = true
+        }
+        message.weight = weight
+        message.resize = UInt32(resize?.rawValue ?? 0)
+        return message
+    }
+}
+
+extension FeatureTerm {
+    fileprivate var message: Pleach_V1_FeatureTerm {
+        var message = Pleach_V1_FeatureTerm()
+        message.measure = UInt32(measure.rawValue)
+        message.weight = weight
+        message.student = pairs.map(\.student)
+        message.teacher = pairs.map(\.teacher)
         return message
     }
 }

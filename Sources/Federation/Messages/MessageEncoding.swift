@@ -1,3 +1,4 @@
+import Foundation
 import SwiftProtobuf
 import UpdateCodec
 
@@ -16,6 +17,11 @@ extension WorkerMessage {
             message.hello.sampleShape = hello.sampleShape.map(UInt64.init)
             message.hello.threads = UInt32(hello.threads)
             message.hello.strength = hello.strength
+            message.hello.publicSet = hello.publicSet?.digest.data ?? Data()
+            message.hello.publicSamples = UInt64(hello.publicSet?.samples ?? 0)
+            message.hello.studentParameters = UInt64(hello.studentParameters)
+            message.hello.studentClasses = UInt32(hello.studentClasses ?? 0)
+            message.hello.teacherClasses = UInt32(hello.teacherClasses ?? 0)
         case .ready(let held):
             message.ready.held = held.map { $0.data }
         case .heartbeat(let round, let progress):
@@ -121,7 +127,7 @@ extension TaskOffer {
         switch work {
         case .train(let recipe, let teacher, let control, let width):
             message.train = recipe.message
-            if let teacher { message.train.teacher = teacher.message }
+            if let teacher { message.train.teaching = teacher.message }
             if let control {
                 message.train.control.previous = control.previous.message
                 message.train.control.reach = control.reach
@@ -137,6 +143,12 @@ extension TaskOffer {
             message.score.learningRate = request.learningRate
             message.score.loss = UInt32(request.loss?.rawValue ?? 0)
             message.score.decision = decision.message
+        case .moments(let samples, let selection):
+            message.moments.samples = UInt64(samples)
+            message.moments.method = UInt32(selection.method.rawValue)
+            message.moments.only = selection.only
+            message.moments.excluded = selection.excluded
+        case .logits(let request): message.logits = request.message
         case .calibrate(let samples):
             message.calibrate.samples = UInt64(samples)
         case .evaluate(let samples, let compact, let loss):
@@ -155,23 +167,8 @@ extension TaskOffer {
     }
 }
 
-extension TeacherReference {
-    fileprivate var message: Pleach_V1_Teacher {
-        var message = Pleach_V1_Teacher()
-        switch source {
-        case .snapshot(let reference): message.snapshot = reference.message
-        case .model(let blob):
-            message.model = blob.digest.data
-            message.modelByteCount = UInt64(blob.byteCount)
-        }
-        message.temperature = temperature
-        message.alpha = alpha
-        return message
-    }
-}
-
 extension SnapshotReference {
-    fileprivate var message: Pleach_V1_SnapshotReference {
+    var message: Pleach_V1_SnapshotReference {
         var message = Pleach_V1_SnapshotReference()
         message.version = UInt64(version)
         message.digest = snapshot.digest.data

@@ -1,5 +1,5 @@
 /// Versions of the session protocol that this build speaks.
-public let supportedProtocolVersions: ClosedRange<UInt32> = 4...4
+public let supportedProtocolVersions: ClosedRange<UInt32> = 5...5
 
 /// What a worker tells of itself when a session begins.
 public struct Hello: Sendable, Equatable {
@@ -13,11 +13,21 @@ public struct Hello: Sendable, Equatable {
     public var threads: Int
     /// How wide a model it can train, as a share of the channels: above 0, at most 1.
     public var strength: Double
+    /// What it has of the samples that all workers of an ensemble share; nil without.
+    public var publicSet: PublicSetName?
+    /// Parameters of the model of its own that it brings to an ensemble; 0 when it has none.
+    public var studentParameters: Int
+    /// Its outputs, where they are fixed; nil without it, and for one that is built for the run.
+    public var studentClasses: Int?
+    /// The classes that a teacher of its own tells apart; nil where it brings none.
+    public var teacherClasses: Int?
 
     public init(
         minimumVersion: UInt32 = supportedProtocolVersions.lowerBound,
         maximumVersion: UInt32 = supportedProtocolVersions.upperBound, software: String, trainingSamples: Int,
-        testSamples: Int = 0, classes: Int, sampleShape: [Int], threads: Int, strength: Double = 1
+        testSamples: Int = 0, classes: Int, sampleShape: [Int], threads: Int, strength: Double = 1,
+        publicSet: PublicSetName? = nil, studentParameters: Int = 0, studentClasses: Int? = nil,
+        teacherClasses: Int? = nil
     ) {
         self.minimumVersion = minimumVersion
         self.maximumVersion = maximumVersion
@@ -28,6 +38,10 @@ public struct Hello: Sendable, Equatable {
         self.sampleShape = sampleShape
         self.threads = threads
         self.strength = strength
+        self.publicSet = publicSet
+        self.studentParameters = studentParameters
+        self.studentClasses = studentClasses
+        self.teacherClasses = teacherClasses
     }
 }
 
@@ -136,8 +150,15 @@ public enum MessageLimits {
     /// Changes that an offer tells of; a run has at most as many (`Plan`).
     public static let changes = 4096
     public static let excludedNames = 256
+    /// Of one student.
+    public static let teachers = 8
+    /// Of one measure.
+    public static let featurePairs = 64
+    public static let valueNameBytes = 256
     public static let shapeRank = 8
     public static let blobBytes = 4 << 30
+    /// A set of second moments (`Compression.MomentSet.byteLimit`).
+    public static let momentsBytes = 72 << 20
     public static let count = 1 << 40
     public static let heartbeatSeconds = 0.001...86_400.0
     public static let leaseSeconds = 0.001...864_000.0

@@ -43,8 +43,8 @@ public struct DeltaReference: Sendable, Equatable, Codable {
 public enum KeptChange: Sendable, Equatable {
     /// Some of it left the model: the blob is a `StructureChange`, applied to the snapshot of that digest's graph.
     case structure(BlobReference, graph: BlobReference)
-    /// The weights were put back to earlier values: nothing of it holds any more.
-    case rewound
+    /// The weights were put back to earlier values, or layers became others: nothing of it holds any more.
+    case fresh
 }
 
 /// A snapshot and the cheapest way for one worker to get it.

@@ -5,15 +5,46 @@ public struct TeacherReference: Sendable, Equatable {
     public enum Source: Sendable, Equatable {
         case snapshot(SnapshotReference)
         case model(BlobReference)
+        /// The worker's own.
+        case own
     }
-    public var source: Source
+    public struct Member: Sendable, Equatable {
+        public var source: Source
+        public var weight: Double
+        public var resize: TeacherResize?
+
+        public init(_ source: Source, weight: Double = 1, resize: TeacherResize? = nil) {
+            self.source = source
+            self.weight = weight
+            self.resize = resize
+        }
+    }
+    /// At least one; the logits of several are averaged.
+    public var members: [Member]
     public var temperature: Double
     public var alpha: Double
+    /// Only with a single teacher; each measure at most once.
+    public var features: [FeatureTerm]
 
-    public init(source: Source, temperature: Double, alpha: Double) {
-        self.source = source
+    public init(members: [Member], temperature: Double, alpha: Double, features: [FeatureTerm] = []) {
+        self.members = members
         self.temperature = temperature
         self.alpha = alpha
+        self.features = features
+    }
+
+    public init(source: Source, temperature: Double, alpha: Double, features: [FeatureTerm] = []) {
+        self.init(members: [Member(source)], temperature: temperature, alpha: alpha, features: features)
+    }
+
+    /// Those that are snapshots of the run.
+    var snapshots: [SnapshotReference] {
+        members.compactMap { if case .snapshot(let reference) = $0.source { reference } else { nil } }
+    }
+
+    /// Those that came as files.
+    var models: [BlobReference] {
+        members.compactMap { if case .model(let blob) = $0.source { blob } else { nil } }
     }
 }
 
@@ -55,25 +86,28 @@ public enum TaskWork: Sendable, Equatable {
     case train(
         TrainingRecipe, teacher: TeacherReference?, control: ControlReference? = nil, width: ModelWidth? = nil)
     case score(ScoreRequest, MaskDecision)
+    case moments(samples: Int, FactorizableSelection)
     case calibrate(samples: Int)
     /// nil samples is all of the worker's test shard; a nil loss is as the data are.
     case evaluate(samples: Int?, compact: CompactReference?, loss: LossKind? = nil)
+    case logits(LogitsRequest)
 
     /// The word in messages, logs and reports.
     public var kind: String {
         switch self {
         case .train: "train"
         case .score: "score"
+        case .moments: "moments"
         case .calibrate: "calibrate"
         case .evaluate: "evaluate"
+        case .logits: "logits"
         }
     }
 
     /// Snapshots besides the offer's own that the task reads.
     public var snapshots: [SnapshotReference] {
         guard case .train(_, let teacher, let control, _) = self else { return [] }
-        var references: [SnapshotReference] = []
-        if case .snapshot(let reference)? = teacher?.source { references.append(reference) }
+        var references = teacher?.snapshots ?? []
         if let control { references.append(control.previous) }
         return references
     }
@@ -81,14 +115,10 @@ public enum TaskWork: Sendable, Equatable {
     /// Blobs besides snapshots that the task reads.
     public var blobs: [BlobReference] {
         switch self {
-        case .train(_, let teacher, _, let width):
-            if case .model(let blob)? = teacher?.source {
-                [blob] + (width.map { [$0.change] } ?? [])
-            } else {
-                width.map { [$0.change] } ?? []
-            }
+        case .train(let recipe, let teacher, _, let width):
+            (teacher?.models ?? []) + [width?.change, recipe.ensemble?.consensus].compactMap(\.self)
         case .evaluate(_, let compact?, _): [compact.calibration]
-        case .score, .calibrate, .evaluate(_, nil, _): []
+        case .score, .moments, .calibrate, .evaluate(_, nil, _), .logits: []
         }
     }
 
@@ -109,7 +139,7 @@ public struct TaskOffer: Sendable, Equatable {
     public var scheme: WireScheme
     /// Newest accepted round of this worker plus one: tells it whether its pending residual stands.
     public var acceptedRounds: Int
-    /// Snapshots that later tasks will name: the worker keeps them.
+    /// Snapshots, and in ensembles the teacher, that later tasks will name: the worker keeps them.
     public var retain: [Digest]
     /// All changes of the run so far after which what workers keep must be adapted, the oldest first; what a worker keeps
     /// says how many of them it has seen.

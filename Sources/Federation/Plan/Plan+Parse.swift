@@ -22,11 +22,15 @@ extension Plan {
         let stages = try reader.stages(in: top)
         let fleet = try reader.fleet(in: top)
         try reader.check(stages, fleet, in: top)
+        let publicData = try reader.data(in: top, key: "public")
+        try reader.checkEnsembles(stages, fleet, in: top)
         return Plan(
             name: try reader.name(in: top),
             seed: try top.unsigned("seed", default: 0),
             model: try reader.model(in: top),
+            keepEvery: try reader.keepEvery(in: top),
             data: try reader.data(in: top),
+            publicData: publicData,
             fleet: fleet,
             wire: try reader.wire(in: top),
             limits: try reader.limits(in: top),
@@ -85,28 +89,42 @@ struct PlanReader {
                 width: try section.integer("width", 1...4096)))
     }
 
+    func keepEvery(in top: PlanSection) throws(PlanError) -> Int? {
+        try top.section("model", place: "model", keys: PlanKeys.model)?.integer("keepEvery", 2...1000)
+    }
+
     /// The `file` of a section, expanded and resolved.
     func file(in section: PlanSection) throws(PlanError) -> String {
         guard let text = try section.text("file", "a path") else {
             throw section.missing("file", hint: "give the path of an ONNX file")
         }
-        let file = try expanded(text, "file", in: section)
+        return try file(text, "file", in: section)
+    }
+
+    /// A path that stands in a section, expanded and resolved.
+    func file(_ text: String, _ key: String, in section: PlanSection) throws(PlanError) -> String {
+        resolved(try expanded(text, key, in: section))
+    }
+
+    /// Relative paths are meant from the plan's folder.
+    func resolved(_ file: String) -> String {
         if file.hasPrefix("/") { return file }
         guard let slash = path.lastIndex(of: "/") else { return file }
         return String(path[...slash]) + file
     }
 
-    func data(in top: PlanSection) throws(PlanError) -> String? {
-        guard let text = try top.text("data", "a data SPEC") else { return nil }
-        let spec = try expanded(text, "data", in: top)
+    /// - Parameter key: whose data: `data` for the private sets, `public` for the set that all have.
+    func data(in top: PlanSection, key: String = "data") throws(PlanError) -> String? {
+        guard let text = try top.text(key, "a data SPEC") else { return nil }
+        let spec = try expanded(text, key, in: top)
         guard let colon = spec.firstIndex(of: ":"), colon != spec.startIndex else {
             throw top.error(
-                "data", "'data' must be a SPEC such as idx:FOLDER or synthetic:digits, found '\(spec.clipped)'")
+                key, "'\(key)' must be a SPEC such as idx:FOLDER or synthetic:digits, found '\(spec.clipped)'")
         }
         return spec
     }
 
-    private func expanded(_ text: String, _ key: String, in section: PlanSection) throws(PlanError) -> String {
+    func expanded(_ text: String, _ key: String, in section: PlanSection) throws(PlanError) -> String {
         let result: String
         do throws(PlanExpansion.Failure) {
             result = try PlanExpansion.expand(text, environment)

@@ -5,8 +5,12 @@ public struct Plan: Sendable, Equatable {
     public var name: String
     public var seed: UInt64
     public var model: ModelSource
+    /// Of every so many layers in a row the first stays of the model that a run begins with; nil keeps all.
+    public var keepEvery: Int?
     /// The data SPEC that `pleach run` hands to its workers (a shard is added); workers started by hand bring their own.
     public var data: String?
+    /// The public set's SPEC that `pleach run` hands to its workers, where a stage has an ensemble.
+    public var publicData: String?
     public var fleet: FleetRules
     public var wire: WireRules
     public var limits: PlanLimits
@@ -14,13 +18,16 @@ public struct Plan: Sendable, Equatable {
     public var export: ExportPlan
 
     public init(
-        name: String, seed: UInt64 = 0, model: ModelSource, data: String? = nil, fleet: FleetRules = FleetRules(),
-        wire: WireRules = WireRules(), limits: PlanLimits = PlanLimits(), stages: [StagePlan], export: ExportPlan
+        name: String, seed: UInt64 = 0, model: ModelSource, keepEvery: Int? = nil, data: String? = nil,
+        publicData: String? = nil, fleet: FleetRules = FleetRules(), wire: WireRules = WireRules(),
+        limits: PlanLimits = PlanLimits(), stages: [StagePlan], export: ExportPlan
     ) {
         self.name = name
         self.seed = seed
         self.model = model
+        self.keepEvery = keepEvery
         self.data = data
+        self.publicData = publicData
         self.fleet = fleet
         self.wire = wire
         self.limits = limits
@@ -87,12 +94,17 @@ public struct FleetRules: Sendable, Equatable {
     public var widths: [Double]
     /// How strong the workers that `pleach run` starts are, in their order; repeated if there are more workers.
     public var strengths: [Double]
+    /// Whose models the workers that `pleach run` starts bring to an ensemble, in their order; repeated if there are more.
+    public var students: [StudentSource]
+    /// The ONNX files that `pleach run` hands to its workers as teachers of their own, in their order; repeated if there are
+    /// more workers.
+    public var teachers: [String]
 
     public init(
         workers: Int = 2, quorum: Int? = nil, overSelect: Int = 0, rounds: RoundMode = .synchronous,
         buffer: Int? = nil, maximumStaleness: Int = 10, deadlineSeconds: Double = 600, waitSeconds: Double = 120,
         leaseSeconds: Double = 30, heartbeatSeconds: Double = 5, threads: Int = 1, widths: [Double] = [1],
-        strengths: [Double] = [1]
+        strengths: [Double] = [1], students: [StudentSource] = [.shared], teachers: [String] = []
     ) {
         self.workers = workers
         self.quorum = quorum ?? workers
@@ -107,6 +119,8 @@ public struct FleetRules: Sendable, Equatable {
         self.threads = threads
         self.widths = widths
         self.strengths = strengths
+        self.students = students
+        self.teachers = teachers
     }
 }
 
@@ -122,6 +136,10 @@ extension FleetRules {
     /// Of a worker that `pleach run` starts.
     /// - Parameter index: of the worker, from 0.
     public func strength(ofWorker index: Int) -> Double { strengths.isEmpty ? 1 : strengths[index % strengths.count] }
+
+    /// The teacher of a worker that `pleach run` starts.
+    /// - Parameter index: of the worker, from 0.
+    public func teacher(ofWorker index: Int) -> String? { teachers.isEmpty ? nil : teachers[index % teachers.count] }
 
     /// Sets another number of workers. A quorum of everybody stays one of everybody, and a buffer one of half of them.
     public mutating func ask(workers count: Int) {
@@ -150,6 +168,7 @@ public enum StagePlan: Sendable, Equatable {
     case train(TrainPlan)
     case distill(DistillPlan)
     case prune(PrunePlan)
+    case factorize(FactorizePlan)
     case quantize(QuantizePlan)
     case evaluate(EvaluatePlan)
 
@@ -159,6 +178,7 @@ public enum StagePlan: Sendable, Equatable {
         case .train: "train"
         case .distill: "distill"
         case .prune: "prune"
+        case .factorize: "factorize"
         case .quantize: "quantize"
         case .evaluate: "evaluate"
         }
@@ -171,7 +191,9 @@ extension StagePlan {
         switch self {
         case .distill(let plan): plan.teacher
         case .prune(let plan): plan.teacher
-        case .train, .quantize, .evaluate: nil
+        case .factorize(let plan): plan.teacher
+        case .train(let plan): plan.teacher
+        case .quantize, .evaluate: nil
         }
     }
 }
@@ -181,39 +203,36 @@ public struct TrainPlan: Sendable, Equatable {
     public var rounds: Int
     public var recipe: TrainingRecipe
     public var server: ServerOptimizer
-
-    public init(
-        rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), server: ServerOptimizer = ServerOptimizer()
-    ) {
-        self.rounds = rounds
-        self.recipe = recipe
-        self.server = server
-    }
-}
-
-/// Whom a student learns from.
-public enum TeacherSource: Sendable, Equatable {
-    /// An ONNX file on the coordinator; it travels once, as a blob.
-    case file(String)
-    /// The snapshot that stood at the end of the numbered stage (0 is the first stage); workers keep it, so it is free.
-    case stage(Int)
-}
-
-/// `distill`: training with a teacher beside the labels.
-public struct DistillPlan: Sendable, Equatable {
-    public var rounds: Int
-    public var recipe: TrainingRecipe
-    public var server: ServerOptimizer
-    public var teacher: TeacherPlan
+    public var teacher: TeacherPlan?
 
     public init(
         rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), server: ServerOptimizer = ServerOptimizer(),
-        teacher: TeacherPlan
+        teacher: TeacherPlan? = nil
     ) {
         self.rounds = rounds
         self.recipe = recipe
         self.server = server
         self.teacher = teacher
+    }
+}
+
+/// `distill`: training with a teacher beside the labels, with what the fleet says together of a public set, or both.
+public struct DistillPlan: Sendable, Equatable {
+    public var rounds: Int
+    public var recipe: TrainingRecipe
+    public var server: ServerOptimizer
+    public var teacher: TeacherPlan?
+    public var ensemble: EnsemblePlan?
+
+    public init(
+        rounds: Int = 5, recipe: TrainingRecipe = TrainingRecipe(), server: ServerOptimizer = ServerOptimizer(),
+        teacher: TeacherPlan? = nil, ensemble: EnsemblePlan? = nil
+    ) {
+        self.rounds = rounds
+        self.recipe = recipe
+        self.server = server
+        self.teacher = teacher
+        self.ensemble = ensemble
     }
 }
 

@@ -19,7 +19,8 @@ extension PlanReader {
             heartbeatSeconds: try section.duration("heartbeat", .from(0.02, upTo: day), default: min(5, lease / 4)),
             threads: try section.integer("threads", 1...256, default: 1),
             widths: try section.numbers("widths", .above(0, upTo: 1), counts: 1...8) ?? [1],
-            strengths: try section.numbers("strengths", .above(0, upTo: 1), counts: 1...1024) ?? [1])
+            strengths: try section.numbers("strengths", .above(0, upTo: 1), counts: 1...1024) ?? [1],
+            students: try students(in: section), teachers: try teachers(in: section))
         guard fleet.quorum <= workers else {
             throw section.error(
                 "quorum", "'quorum' in fleet is \(fleet.quorum) but only \(workers) workers are asked; lower it")
@@ -47,5 +48,13 @@ extension PlanReader {
                     + "'lease' (\(PlanDuration.plain(lease)) s)")
         }
         return fleet
+    }
+
+    private func teachers(in section: PlanSection) throws(PlanError) -> [String] {
+        var paths: [String] = []
+        for name in try section.names("teachers", atMost: 1024) {
+            paths.append(try file(name, "teachers", in: section))
+        }
+        return paths
     }
 }

@@ -2,11 +2,11 @@
 ///
 /// The reader traps when code asks for a key that is not listed here, so the lists cannot fall behind.
 enum PlanKeys {
-    static let plan = ["name", "seed", "model", "data", "fleet", "wire", "limits", "stages", "export"]
-    static let model = ["architecture", "input", "classes", "width", "file"]
+    static let plan = ["name", "seed", "model", "data", "public", "fleet", "wire", "limits", "stages", "export"]
+    static let model = ["architecture", "input", "classes", "width", "file", "keepEvery"]
     static let fleet = [
         "workers", "quorum", "overSelect", "rounds", "buffer", "maximumStaleness", "deadline", "wait", "lease",
-        "heartbeat", "threads", "widths", "strengths",
+        "heartbeat", "threads", "widths", "strengths", "students", "teachers",
     ]
     static let wire = ["up", "down"] + budget + ["maximumNormRatio"]
     static let direction =
@@ -29,27 +29,41 @@ enum PlanKeys {
     ]
     private static let supervision = ["loss", "labelSmoothing"]
     private static let schedule = ["warmup", "stepEvery", "stepFactor"]
-    static let train = ["rounds"] + training + supervision + ["schedule"] + schedule + ["server"]
+    /// What only makes sense with a teacher.
+    static let teaching =
+        ["temperature", "alpha", "hiddenStates", "attentionMaps", "attentionMatrices", "attentionDivergence"]
+    static let train =
+        ["rounds"] + training + supervision + ["schedule"] + schedule + ["server", "teacher"] + teaching
     static let distill =
-        ["rounds", "teacher", "temperature", "alpha"] + training + ["schedule"] + schedule + ["server"]
+        ["rounds", "teacher", "ensemble"] + teaching + training + ["schedule"] + schedule + ["server"]
     static let prune =
         [
             "granularity", "criterion", "scope", "sparsity", "budget", "schedule", "steps", "roundsPerStep", "rewind",
             "regrow", "rule", "threshold", "block", "multiple", "normalized", "borders", "exclude", "scoreSamples",
-            "teacher", "temperature", "alpha",
-        ] + training + supervision + ["learningRateSchedule"] + schedule + ["server"]
+            "teacher",
+        ] + teaching + training + supervision + ["learningRateSchedule"] + schedule + ["server"]
+    static let factorize =
+        [
+            "energy", "evbmf", "budget", "of", "method", "multiple", "only", "exclude", "samples", "rounds", "teacher",
+        ] + teaching + training + supervision + ["schedule"] + schedule + ["server"]
+    static let rankBudget = ["parameters", "macs"]
     static let pruneBudget = ["weights", "macs", "bytes", "milliseconds"]
     static let server = ["optimizer", "learningRate", "momentum", "beta2", "epsilon"]
     static let quantize = ["calibration", "percentile", "samples"]
     static let evaluate = ["samples"]
-    static let teacher = ["stage", "file"]
+    static let teacher = ["stage", "file", "own", "weight", "resize"]
+    static let feature = ["weight", "pairs"]
+    static let ensemble = ["temperature", "alpha", "epochs", "mutual"]
 
     /// Section headings of the document and their keys.
     static let sections: [(name: String, keys: [String])] = [
         ("plan", plan), ("model", model), ("fleet", fleet), ("wire", wire), ("direction", direction),
         ("limits", limits),
-        ("train", train), ("server", server), ("distill", distill), ("teacher", teacher), ("prune", prune),
-        ("budget", pruneBudget), ("quantize", quantize),
+        ("train", train), ("server", server), ("distill", distill), ("teacher", teacher), ("feature", feature),
+        ("ensemble", ensemble), ("prune", prune),
+        ("budget", pruneBudget),
+        ("factorize", factorize), ("budget` of `factorize", rankBudget),
+        ("quantize", quantize),
         ("evaluate", evaluate), ("export", export),
     ]
 }
@@ -62,6 +76,6 @@ enum PlanWords {
 
 /// Words of the design that this version does not know yet: refused as such rather than as typing errors.
 enum PlanWordsToCome {
-    static let stages = ["factorize", "search"]
+    static let stages = ["search"]
     static let targets = ["arm", "tensorrt", "openvino", "coreml"]
 }

@@ -14,7 +14,7 @@ extension PlanReader {
             roundsPerStep: try section.integer("roundsPerStep", 0...1000, default: 1),
             rewindStage: try rewindStage(in: section, schedule, number: number),
             regrow: try section.number("regrow", .above(0, below: 1), default: 0.3),
-            recipe: recipe, server: server, teacher: try optionalTeacher(in: section, number: number),
+            recipe: recipe, server: server, teacher: try optionalTeacher(in: section, number: number, recipe),
             scoreSamples: try section.integer("scoreSamples", 1...1_000_000_000, default: 1024))
         if case .milliseconds = plan.target, rules.rule != .scores {
             throw section.error(
@@ -96,7 +96,7 @@ extension PlanReader {
     private func criterion(
         in section: PlanSection, _ granularity: PruningGranularity, _ schedule: SparsityScheduleKind
     ) throws(PlanError) -> PruningCriterionKind {
-        let standard = PruningCriterionKind.standard(for: granularity)
+        let standard = PruningCriterionKind.standard(for: granularity, schedule)
         let criterion = try section.choice("criterion", Choices(known: Self.criteria), default: standard)
         guard criterion.fits(granularity) else {
             throw section.error(
@@ -213,25 +213,19 @@ extension PlanReader {
         }
         return rewind == 0 ? nil : rewind - 1
     }
-
-    private func optionalTeacher(in section: PlanSection, number: Int) throws(PlanError) -> TeacherPlan? {
-        guard section.has("teacher") else {
-            for key in ["temperature", "alpha"] where section.has(key) {
-                throw section.error(key, "'\(key)' in stage 'prune' needs a 'teacher'")
-            }
-            return nil
-        }
-        return try teacherPlan(in: section, number: number)
-    }
 }
 
 extension PruningCriterionKind {
     /// Whether `dynamic` may drop by it: known for dead weights too.
     var fitsRegrowth: Bool { [.l1, .l2, .stability, .fisher].contains(self) }
 
-    /// What a plan that names no criterion means.
-    static func standard(for granularity: PruningGranularity) -> PruningCriterionKind {
-        granularity.isStructural ? .taylor : .l2
+    /// What a plan that names no criterion means: what did best (`Benchmarks/pruning/README.md`), and magnitude where the
+    /// schedule was published with it or takes no Taylor scores.
+    static func standard(
+        for granularity: PruningGranularity, _ schedule: SparsityScheduleKind
+    ) -> PruningCriterionKind {
+        if granularity.isStructural { return .taylor }
+        return granularity == .weight && schedule != .dynamic && schedule != .lottery ? .taylor : .l2
     }
 }
 
@@ -239,28 +233,5 @@ extension PruningScopeKind {
     /// What a plan that names no scope means: what did best (`Benchmarks/pruning/README.md`).
     static func standard(for granularity: PruningGranularity) -> PruningScopeKind {
         granularity == .channel || granularity == .head ? .local : .global
-    }
-}
-
-extension PlanSection {
-    /// A list of names, each at most 4096 bytes without control characters; empty when the key is not written.
-    func names(_ key: String) throws(PlanError) -> [String] {
-        guard let entry = self[key] else { return [] }
-        guard let sequence = entry.node.sequence, (1...MessageLimits.excludedNames).contains(sequence.count) else {
-            throw mismatch(key, "a list of 1 to \(MessageLimits.excludedNames) names", entry)
-        }
-        var names: [String] = []
-        for node in sequence {
-            guard let name = node.scalar?.string, node.summary != "no value", !name.isEmpty,
-                name.utf8.count <= MessageLimits.textBytes, name == name.withoutControls
-            else {
-                throw error(
-                    key,
-                    "'\(key)' in \(place) must hold names of at most \(MessageLimits.textBytes) bytes, found \(node.summary)"
-                )
-            }
-            names.append(name)
-        }
-        return names
     }
 }

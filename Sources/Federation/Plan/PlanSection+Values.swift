@@ -196,6 +196,29 @@ extension PlanSection {
     }
 }
 
+extension PlanSection {
+    /// A list of names, each at most 1024 bytes without control characters; empty when the key is not written.
+    func names(_ key: String, atMost limit: Int = MessageLimits.excludedNames) throws(PlanError) -> [String] {
+        guard let entry = self[key] else { return [] }
+        guard let sequence = entry.node.sequence, (1...limit).contains(sequence.count) else {
+            throw mismatch(key, "a list of 1 to \(limit) names", entry)
+        }
+        var names: [String] = []
+        for node in sequence {
+            guard let name = node.scalar?.string, node.summary != "no value", !name.isEmpty,
+                name.utf8.count <= MessageLimits.textBytes, name == name.withoutControls
+            else {
+                throw error(
+                    key,
+                    "'\(key)' in \(place) must hold names of at most \(MessageLimits.textBytes) bytes, found \(node.summary)"
+                )
+            }
+            names.append(name)
+        }
+        return names
+    }
+}
+
 extension Node {
     /// The text of a scalar written without quotes: only that can be a number or a truth value.
     var plainText: String? {

@@ -58,6 +58,7 @@ extension PlanReader {
 
     private static let stageKeys: [(kind: String, keys: [String])] = [
         ("train", PlanKeys.train), ("distill", PlanKeys.distill), ("prune", PlanKeys.prune),
+        ("factorize", PlanKeys.factorize),
         ("quantize", PlanKeys.quantize), ("evaluate", PlanKeys.evaluate),
     ]
 
@@ -71,9 +72,10 @@ extension PlanReader {
 
     private func stage(_ kind: String, _ section: PlanSection, number: Int) throws(PlanError) -> StagePlan {
         switch kind {
-        case "train": .train(try train(in: section))
+        case "train": .train(try train(in: section, number: number))
         case "distill": .distill(try distill(in: section, number: number))
         case "prune": .prune(try prune(in: section, number: number))
+        case "factorize": .factorize(try factorize(in: section, number: number))
         case "quantize": .quantize(try quantize(in: section))
         case "evaluate": .evaluate(EvaluatePlan(samples: try section.integer("samples", 1...1_000_000_000)))
         default: preconditionFailure("stage '\(kind)' has keys but no reader")
@@ -97,6 +99,7 @@ extension PlanReader {
                 "granularity '\(plan.rules.granularity.word)' after '2:4' moves neighbours apart, which breaks the pattern; "
                     + "put '2:4' behind it")
         }
+        try checkRewind(of: plan, after: earlier, section)
         guard let share = plan.maskedShare else { return }
         for case .prune(let before) in earlier {
             guard let masked = before.maskedShare, masked >= share else { continue }
@@ -108,6 +111,19 @@ extension PlanReader {
         }
     }
 
+    /// Factors have no earlier values.
+    private func checkRewind(
+        of plan: PrunePlan, after earlier: [StagePlan], _ section: PlanSection
+    ) throws(PlanError) {
+        guard plan.schedule == .lottery, let last = earlier.lastIndex(where: { $0.kind == "factorize" }),
+            last > plan.rewindStage ?? -1
+        else { return }
+        throw section.error(
+            section.has("rewind") ? "rewind" : "schedule",
+            "schedule 'lottery' puts weights back to before stage \(last + 1) ('factorize'), which made other layers; set "
+                + "'rewind' to \(last + 1) or more")
+    }
+
     private func rounds(in section: PlanSection) throws(PlanError) -> Int {
         if let word = section["rounds"]?.node.scalar?.string, RoundMode(rawValue: word) != nil {
             throw section.error(
@@ -117,45 +133,19 @@ extension PlanReader {
         return try section.integer("rounds", 1...100_000, default: 5)
     }
 
-    private func train(in section: PlanSection) throws(PlanError) -> TrainPlan {
+    private func train(in section: PlanSection, number: Int) throws(PlanError) -> TrainPlan {
         let (recipe, server) = try training(in: section)
-        return TrainPlan(rounds: try rounds(in: section), recipe: recipe, server: server)
+        return TrainPlan(
+            rounds: try rounds(in: section), recipe: recipe, server: server,
+            teacher: try optionalTeacher(in: section, number: number, recipe))
     }
 
     private func distill(in section: PlanSection, number: Int) throws(PlanError) -> DistillPlan {
         let (recipe, server) = try training(in: section, hasLoss: false)
+        let ensemble = try ensemble(in: section)
         return DistillPlan(
             rounds: try rounds(in: section), recipe: recipe, server: server,
-            teacher: try teacherPlan(in: section, number: number))
-    }
-
-    func teacherPlan(in section: PlanSection, number: Int) throws(PlanError) -> TeacherPlan {
-        TeacherPlan(
-            source: try teacher(in: section, number: number),
-            temperature: try section.number("temperature", .above(0, upTo: 100), default: 4),
-            alpha: try section.number("alpha", .from(0, upTo: 1), default: 0.7))
-    }
-
-    private func teacher(in section: PlanSection, number: Int) throws(PlanError) -> TeacherSource {
-        let place = "teacher of \(section.place)"
-        guard let teacher = try section.section("teacher", place: place, keys: PlanKeys.teacher) else {
-            throw section.missing("teacher", hint: "write teacher: {stage: 1} or teacher: {file: teacher.onnx}")
-        }
-        guard teacher.has("stage") else {
-            guard teacher.has("file") else { throw teacher.missing("stage", hint: "or give 'file'") }
-            return .file(try file(in: teacher))
-        }
-        guard !teacher.has("file") else {
-            throw teacher.error("file", "'stage' and 'file' in \(place) exclude each other; keep one")
-        }
-        guard number > 1 else {
-            throw teacher.error(
-                "stage", "the first stage has no earlier stage to learn from; give the teacher's 'file'")
-        }
-        guard let stage = try teacher.integer("stage", 1...(number - 1)) else {
-            preconditionFailure("'stage' is written and not read")
-        }
-        return .stage(stage - 1)
+            teacher: try distillTeacher(in: section, number: number, isOptional: ensemble != nil), ensemble: ensemble)
     }
 
     private func quantize(in section: PlanSection) throws(PlanError) -> QuantizePlan {
@@ -178,6 +168,7 @@ extension Plan {
 extension StagePlan {
     /// Times that workers must adapt what they keep of their weights.
     fileprivate var changesPlanned: Int {
+        if case .factorize = self { return 1 }
         guard case .prune(let plan) = self else { return 0 }
         return plan.steps * ((plan.rules.granularity.isStructural ? 1 : 0) + (plan.schedule == .lottery ? 1 : 0))
     }
@@ -187,9 +178,10 @@ extension StagePlan {
     public var roundsPlanned: Int {
         switch self {
         case .train(let plan): plan.rounds + 1
-        case .distill(let plan): plan.rounds + 1
+        case .distill(let plan): plan.rounds * (plan.ensemble == nil ? 1 : 2) + 1
         case .prune(let plan):
             plan.steps * plan.roundsPerStep + (1...plan.steps).count(where: plan.asksForScores) + 1
+        case .factorize(let plan): plan.rounds + (plan.samples > 0 ? 1 : 0) + 1
         case .quantize: 2
         case .evaluate: 1
         }

@@ -100,6 +100,10 @@ extension PlanReader {
 
     /// What only the whole plan shows.
     func check(_ stages: [StagePlan], _ fleet: FleetRules, in top: PlanSection) throws(PlanError) {
+        try checkFeatures(of: stages, fleet, in: top)
+        guard fleet.teachers.isEmpty || stages.contains(where: \.needsOwnTeacher) else {
+            throw top.error("fleet", "'teachers' in fleet needs a stage with teacher: {own: true}")
+        }
         guard stages.contains(where: \.hasCorrection) else { return }
         guard fleet.rounds == .synchronous else {
             throw top.error(
@@ -120,6 +124,7 @@ extension StagePlan {
         case .train(let plan): plan.recipe.correction != .none
         case .distill(let plan): plan.recipe.correction != .none
         case .prune(let plan): plan.recipe.correction != .none
+        case .factorize(let plan): plan.recipe.correction != .none
         case .quantize, .evaluate: false
         }
     }

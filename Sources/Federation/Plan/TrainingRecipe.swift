@@ -29,13 +29,16 @@ public struct TrainingRecipe: Sendable, Equatable {
     /// mu of FedProx (Li et al. 2020, equation 2): gradients get mu (w - w of the round's snapshot).
     public var proximal: Double
     public var correction: CorrectionKind
+    /// Of a stage with an ensemble: how to learn from what the fleet says of the public set.
+    public var ensemble: EnsembleLesson?
 
     public init(
         epochs: Double = 1, batch: Int = 64, accumulate: Int = 1, optimizer: OptimizerKind = .sgd,
         learningRate: Double = 0.05, schedule: RateSchedule = .constant, part: ClosedRange<Double> = 0...1,
         momentum: Double = 0.9, nesterov: Bool = false, weightDecay: Double = 0, decay: DecayScope = .all,
         loss: LossKind? = nil, labelSmoothing: Double = 0, clipNorm: Double? = nil, clipValue: Double? = nil,
-        precision: PrecisionKind = .float32, proximal: Double = 0, correction: CorrectionKind = .none
+        precision: PrecisionKind = .float32, proximal: Double = 0, correction: CorrectionKind = .none,
+        ensemble: EnsembleLesson? = nil
     ) {
         self.epochs = epochs
         self.batch = batch
@@ -55,6 +58,7 @@ public struct TrainingRecipe: Sendable, Equatable {
         self.precision = precision
         self.proximal = proximal
         self.correction = correction
+        self.ensemble = ensemble
     }
 }
 

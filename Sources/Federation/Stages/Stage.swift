@@ -8,33 +8,30 @@ public enum FoldRule: Sendable, Equatable {
     case average(ServerStep = ServerStep())
     /// Means of what workers found out about each weight or channel, or of their votes; they decide a mask.
     case scores(MaskDecision)
+    /// Mean of second moments of layers' data; decides a factorization.
+    case moments(FactorizeRules)
     /// Exact sum of activation histograms; yields the compact model.
     case calibration(method: CalibrationMethodKind, percentile: Double)
     /// Sums of loss and correct predictions.
     case metrics
-}
-
-/// Whom training learns from beside the labels: L = α·T²·KL(teacher ‖ student) + (1−α)·CE (Hinton et al. 2015).
-public struct TeacherPlan: Sendable, Equatable {
-    public var source: TeacherSource
-    public var temperature: Double
-    public var alpha: Double
-
-    public init(source: TeacherSource, temperature: Double = 4, alpha: Double = 0.7) {
-        self.source = source
-        self.temperature = temperature
-        self.alpha = alpha
-    }
+    /// Weighted mean of what workers' models say of the public set.
+    case logits(LogitsRequest)
 }
 
 /// One thing a stage wants done.
 public enum Step: Sendable, Equatable {
     case train(TrainingRecipe, teacher: TeacherPlan?, server: ServerStep = ServerStep())
     case score(ScoreRequest, MaskDecision)
+    /// Second moments over so many samples a worker, and the factorization that they decide.
+    case moments(samples: Int, FactorizeRules)
     case calibrate(samples: Int, method: CalibrationMethodKind, percentile: Double)
     case evaluate(samples: Int?)
+    /// What each worker's model says of the public set. A stage leaves the numbers to `RunHistory`.
+    case logits(LogitsRequest)
     /// Done by the coordinator alone: a mask from the weights themselves.
     case decideMask(MaskDecision)
+    /// Done by the coordinator alone: a factorization from the weights themselves.
+    case factorize(FactorizeRules)
     /// Done by the coordinator alone: survivors take the values they had at the end of that stage (nil: when the run began).
     case rewind(toStage: Int?)
     /// Done by the coordinator alone: which channels each width below 1 has, for the training rounds that follow. No stage
@@ -46,9 +43,11 @@ public enum Step: Sendable, Equatable {
         switch self {
         case .train: "train"
         case .score: "score"
+        case .moments: "moments"
         case .calibrate: "calibrate"
         case .evaluate: "evaluate"
-        case .decideMask, .rewind, .nest: nil
+        case .logits: "logits"
+        case .decideMask, .factorize, .rewind, .nest: nil
         }
     }
 
@@ -58,8 +57,10 @@ public enum Step: Sendable, Equatable {
         case .train(_, _, let server): .average(server)
         case .score(_, let decision): .scores(decision)
         case .calibrate(_, let method, let percentile): .calibration(method: method, percentile: percentile)
+        case .moments(_, let rules): .moments(rules)
         case .evaluate: .metrics
-        case .decideMask, .rewind, .nest: nil
+        case .logits(let request): .logits(request)
+        case .decideMask, .factorize, .rewind, .nest: nil
         }
     }
 
@@ -67,7 +68,7 @@ public enum Step: Sendable, Equatable {
     public var decision: MaskDecision? {
         switch self {
         case .score(_, let decision), .decideMask(let decision): decision
-        case .train, .calibrate, .evaluate, .rewind, .nest: nil
+        case .train, .moments, .calibrate, .evaluate, .logits, .factorize, .rewind, .nest: nil
         }
     }
 }
@@ -87,12 +88,15 @@ extension StagePlan {
     ///   - size: how large it is.
     public func makeStage(sparsity: Double, size: ModelSize) -> any Stage {
         switch self {
-        case .train(let plan): TrainStage(rounds: plan.rounds, recipe: plan.recipe, teacher: nil, server: plan.server)
+        case .train(let plan):
+            TrainStage(rounds: plan.rounds, recipe: plan.recipe, teacher: plan.teacher, server: plan.server)
+        case .distill(let plan) where plan.ensemble != nil: EnsembleStage(plan)
         case .distill(let plan):
             TrainStage(
                 rounds: plan.rounds, recipe: plan.recipe,
                 teacher: plan.teacher, server: plan.server)
         case .prune(let plan): PruneStage(plan, initialSparsity: sparsity, initialSize: size)
+        case .factorize(let plan): FactorizeStage(plan)
         case .quantize(let plan): QuantizeStage(plan)
         case .evaluate(let plan): EvaluateStage(plan)
         }

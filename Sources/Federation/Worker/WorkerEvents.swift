@@ -9,23 +9,38 @@ public struct WorkerMemory: Sendable, Equatable, Codable {
     /// The newest round, plus one, in which a task of ours is known to have counted: no earlier task is done again, since
     /// the residual has moved on.
     public var settledRounds: Int
+    /// What stands of its part in an ensemble; nil outside of one.
+    public var member: MemberMemory?
 
     public struct Pending: Sendable, Equatable, Codable {
         public var submission: Submission
         /// The residual that stands if the submission is accepted.
         public var residual: Digest?
+        /// Likewise.
+        public var member: MemberMemory?
 
-        public init(submission: Submission, residual: Digest?) {
+        public init(submission: Submission, residual: Digest?, member: MemberMemory? = nil) {
             self.submission = submission
             self.residual = residual
+            self.member = member
         }
     }
 
-    public init(run: String? = nil, residual: Digest? = nil, pending: Pending? = nil, settledRounds: Int = 0) {
+    public init(
+        run: String? = nil, residual: Digest? = nil, pending: Pending? = nil, settledRounds: Int = 0,
+        member: MemberMemory? = nil
+    ) {
         self.run = run
         self.residual = residual
         self.pending = pending
         self.settledRounds = settledRounds
+        self.member = member
+    }
+
+    /// The contribution counted: what would follow from it does.
+    mutating func settle(_ pending: Pending) {
+        residual = pending.residual ?? residual
+        member = pending.member ?? member
     }
 }
 
@@ -57,7 +72,7 @@ public enum WorkerEvent: Sendable, Equatable {
     case prepared(round: Int, snapshots: [Digest])
     /// Inputs that must be fetched before the task can start.
     case missing(round: Int, blobs: [BlobReference])
-    case taskFinished(Submission, residual: Digest?)
+    case taskFinished(Submission, residual: Digest?, member: MemberMemory? = nil)
     case taskFailed(round: Int, reason: String)
     case diskFull(reason: String)
     case progressed(round: Int, fraction: Double)
@@ -74,7 +89,7 @@ public enum WorkerAction: Sendable, Equatable {
     /// Look for the task's inputs on disk, apply deltas; answered by `prepared`, `missing` or `taskFailed`.
     case prepare(TaskOffer)
     /// Run the task; answered by `taskFinished` or `taskFailed`.
-    case run(TaskOffer, residual: Digest?)
+    case run(TaskOffer, residual: Digest?, member: MemberMemory? = nil)
     case cancel(round: Int)
     case log(LogEvent)
     case finish(WorkerOutcome)

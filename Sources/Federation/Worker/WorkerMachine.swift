@@ -69,7 +69,8 @@ public struct WorkerMachine: Sendable {
             return []
         case .prepared(let round, let snapshots): return onPrepared(round: round, snapshots: snapshots, at: now)
         case .missing(let round, let blobs): return onMissing(round: round, blobs: blobs)
-        case .taskFinished(let submission, let residual): return onTaskFinished(submission, residual: residual, at: now)
+        case .taskFinished(let submission, let residual, let member):
+            return onTaskFinished(submission, residual: residual, member: member, at: now)
         case .taskFailed(let round, let reason): return onTaskFailed(round: round, reason: reason)
         case .diskFull(let reason): return leave(.diskFull(reason: reason), saying: reason)
         case .progressed(let round, let fraction):
@@ -180,7 +181,7 @@ public struct WorkerMachine: Sendable {
         memory.settledRounds = acceptedRounds
         if let pending = memory.pending, pending.submission.round < acceptedRounds {
             let counted = pending.submission.round + 1 == acceptedRounds
-            if counted { memory.residual = pending.residual ?? memory.residual }
+            if counted { memory.settle(pending) }
             memory.pending = nil
             isGivenUp = false
         }
@@ -270,16 +271,17 @@ public struct WorkerMachine: Sendable {
                 LogEvent(
                     "task.started",
                     ["round": .int(round), "task": .string(offer.work.kind), "snapshot": .int(offer.snapshot.version)])),
-            .run(offer, residual: memory.residual),
+            .run(offer, residual: memory.residual, member: memory.member),
         ]
     }
 
-    private mutating func onTaskFinished(_ submission: Submission, residual: Digest?, at now: Double) -> [WorkerAction]
-    {
+    private mutating func onTaskFinished(
+        _ submission: Submission, residual: Digest?, member: MemberMemory?, at now: Double
+    ) -> [WorkerAction] {
         guard case .running(let offer) = phase, offer.round == submission.round else { return [] }
         var submission = submission
         submission.metrics.fetchSeconds = fetchSeconds
-        memory.pending = WorkerMemory.Pending(submission: submission, residual: residual)
+        memory.pending = WorkerMemory.Pending(submission: submission, residual: residual, member: member)
         isGivenUp = false
         phase = .submitting
         lastSubmittedAt = now
@@ -311,7 +313,7 @@ public struct WorkerMachine: Sendable {
         guard let pending = memory.pending, pending.submission.round == round else { return [] }
         var actions: [WorkerAction] = []
         if accepted {
-            memory.residual = pending.residual ?? memory.residual
+            memory.settle(pending)
             memory.pending = nil
             memory.settledRounds = max(memory.settledRounds, round + 1)
             actions.append(.remember(memory))

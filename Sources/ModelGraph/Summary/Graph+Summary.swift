@@ -3,11 +3,15 @@ import Tensors
 extension Graph {
     /// Multiply-accumulates of one forward pass of one sample. Axes that inputs leave open get made-up extents, the same as
     /// in `channelGroups`, so that shares of them can be told.
-    public func multiplyAccumulates() throws(ModelError) -> Int {
+    public func multiplyAccumulates() throws(ModelError) -> Int { try multiplyAccumulates(sampleShapes()) }
+
+    /// The shapes of all values for one sample, with the same made-up extents.
+    /// - Throws: `ModelError` where shapes cannot be inferred.
+    public func sampleShapes() throws(ModelError) -> [String: Shape] {
         var failure: ModelError?
         for extents in madeUpExtents {
             do throws(ModelError) {
-                return try multiplyAccumulates(inferShapes(batch: 1, extents: extents))
+                return try inferShapes(batch: 1, extents: extents)
             } catch { failure = failure ?? error }
         }
         throw failure ?? .invalidRequest("no shapes can be inferred")

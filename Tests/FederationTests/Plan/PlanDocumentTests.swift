@@ -101,7 +101,7 @@ import UpdateCodec
             "loss": words(LossKind.self), "schedule": words(RateSchedule.Kind.self),
             "learningRateSchedule": words(RateSchedule.Kind.self),
         ]
-        for (section, count) in [("train", 6), ("distill", 5), ("prune", 6)] {
+        for (section, count) in [("train", 6), ("distill", 5), ("prune", 6), ("factorize", 6)] {
             let rows = try self.rows(of: section).filter {
                 training[$0.key] != nil && !(section == "prune" && $0.key == "schedule")
             }
@@ -116,6 +116,10 @@ import UpdateCodec
         let prune = try self.rows(of: "prune").filter { pruning[$0.key] != nil }
         #expect(prune.count == pruning.count)
         for row in prune { #expect(row.words == pruning[row.key], "prune.\(row.key)") }
+        let ranks = ["method": words(FactorizationMethodKind.self), "of": words(RankScope.self)]
+        let factorize = try self.rows(of: "factorize").filter { ranks[$0.key] != nil }
+        #expect(factorize.count == ranks.count)
+        for row in factorize { #expect(row.words == ranks[row.key], "factorize.\(row.key)") }
         let server = try self.rows(of: "server").first { $0.key == "optimizer" }
         #expect(server?.words == words(ServerOptimizer.Kind.self))
     }
@@ -160,7 +164,7 @@ import UpdateCodec
             return model + "stages: [train]\nwire: {up: {\(beside[key] ?? "")\(line)}}"
         case "wire" where key == "transfer": return model + "stages: [train]\nwire: {bandwidth: 1MB/s, \(line)}"
         case "train", "distill":
-            let teacher = section == "distill" ? "teacher: {file: t}, " : ""
+            let teacher = section == "distill" || PlanKeys.teaching.contains(key) ? "teacher: {file: t}, " : ""
             let schedule = key.hasPrefix("step") ? "schedule: step, " : ""
             return model + "stages: [{\(section): {\(teacher)\(schedule)\(line)}}]"
         case "server":
@@ -179,6 +183,18 @@ import UpdateCodec
                 "temperature": "teacher: {file: t}, ", "alpha": "teacher: {file: t}, ",
             ]
             return model + "stages: [{prune: {\(beside[key] ?? "")\(line)}}]"
+        case "factorize":
+            let beside = [
+                "evbmf": "budget: {macs: 0.5}, ", "of": "budget: {macs: 0.5}, ", "stepEvery": "schedule: step, ",
+                "stepFactor": "schedule: step, ", "temperature": "teacher: {file: t}, ",
+                "alpha": "teacher: {file: t}, ",
+            ]
+            let amount = key == "evbmf" || key == "of" ? "" : "energy: 0.9, "
+            return model + "stages: [{factorize: {\(amount)\(beside[key] ?? "")\(line)}}]"
+        case "ensemble":
+            return model + "stages: [{distill: {ensemble: {\(line)}}}]\nfleet: {workers: 2}"
+        case "teacher": return model + "stages: [{train: {teacher: [{file: t, \(line)}, {file: u}]}}]"
+        case "feature": return model + "stages: [{train: {teacher: {file: t}, hiddenStates: {\(line)}}}]"
         case "quantize", "evaluate": return model + "stages: [{\(section): {\(line)}}]"
         default: return model + "stages: [train]\n\(section): {\(line)}"
         }

@@ -108,7 +108,8 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
     }
 
     @Test func magnitudePruningAsksForNoScoreRounds() throws {
-        let plan = try parse(planText(stages: "[{prune: {steps: 3, roundsPerStep: 2}}, {evaluate: }]"))
+        let plan = try parse(
+            planText(stages: "[{prune: {criterion: magnitude, steps: 3, roundsPerStep: 2}}, {evaluate: }]"))
         #expect(plan.roundsPlanned == 3 * 2 + 1 + 1)
         #expect(plan.stages[1] == .evaluate(EvaluatePlan()))
     }
@@ -151,4 +152,20 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
 
     @Test(arguments: ["", "s", "1d", "-5", "0x10", "nan", "1e3", "1 s", "1.2.3", "ms", "٣"])
     func notDurations(text: String) { #expect(PlanDuration.seconds(text) == nil) }
+
+    /// The criterion that did best where it was measured, and magnitude where the schedule was published with it.
+    @Test(arguments: [
+        ("{}", PruningCriterionKind.taylor), ("{granularity: channel}", .taylor), ("{granularity: layer}", .taylor),
+        ("{schedule: lottery}", .l2), ("{schedule: dynamic}", .l2), ("{granularity: block}", .l2),
+        ("{granularity: '2:4'}", .l2), ("{criterion: magnitude}", .l2),
+    ])
+    func criterionThatNobodyNames(_ stage: String, _ criterion: PruningCriterionKind) throws {
+        let plan = try Plan.parse(
+            "model: {architecture: cnn}\nstages:\n- prune: \(stage)", path: "p.yaml", environment: [:])
+        guard case .prune(let prune)? = plan.stages.first else {
+            Issue.record("no prune stage")
+            return
+        }
+        #expect(prune.rules.criterion == criterion)
+    }
 }

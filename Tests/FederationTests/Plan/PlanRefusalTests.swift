@@ -22,7 +22,7 @@ struct PlanRefusal: Sendable {
         PlanRefusal(planText(stages: "[tarin]"), "p.yaml:2: unknown stage 'tarin'; did you mean 'train'?"),
         PlanRefusal(
             planText(stages: "[xyzzyplugh]"),
-            "p.yaml:2: unknown stage 'xyzzyplugh'; available: train, distill, prune, quantize, evaluate"
+            "p.yaml:2: unknown stage 'xyzzyplugh'; available: train, distill, prune, factorize, quantize, evaluate"
         ),
         PlanRefusal(
             planText(stages: "[{train: {optimizer: sdg}}]"),
@@ -87,9 +87,9 @@ struct PlanRefusal: Sendable {
         ),
         // Words of later versions.
         PlanRefusal(
-            planText(stages: "[train, factorize]"),
-            "p.yaml:2: stage 'factorize' is not available in this version; "
-                + "available: train, distill, prune, quantize, evaluate"
+            planText(stages: "[train, search]"),
+            "p.yaml:2: stage 'search' is not available in this version; "
+                + "available: train, distill, prune, factorize, quantize, evaluate"
         ),
         PlanRefusal(
             planText("export: {target: arm}"),

@@ -27,6 +27,12 @@ enum FuzzModel {
         try? ModelBuilder.build(architecture: "transformer", inputShape: nil, classes: nil, width: nil, seed: 1),
     ].compactMap(\.self)
 
+    /// Of the small layers of each.
+    static let moments: [MomentLayout] = graphs.compactMap { graph in
+        guard let layers = try? graph.factorizableLayers().layers else { return nil }
+        return MomentLayout(Array(layers.prefix(3)), choice: .auto)
+    }
+
     /// The first half of each group, and every residual block.
     static let changes: [StructureChange] = graphs.flatMap { graph in
         let groups = (try? graph.channelGroups())?.groups ?? []
@@ -53,6 +59,13 @@ extension FuzzTarget {
         case .update, .description: Self.updates
         case .snapshot:
             [Snapshot(graph: Self.digest, parameters: FuzzModel.tensors, masks: FuzzModel.masks).serialized()]
+        case .moments:
+            FuzzModel.moments.map { layout in
+                // Of nothing but zeros, and a perfect correlation of the last two.
+                var bytes = MomentSet(zeros: layout).serialized()
+                for place in bytes.indices.suffix(12) where place % 4 == 3 { bytes[place] = 0x3f }
+                return bytes
+            } + FuzzModel.moments.map { MomentSet(zeros: $0).serialized() }
         case .calibration: [CalibrationSet(names: FuzzModel.calibrated).serialized(), Self.calibrationOfOnes]
         case .structure: FuzzModel.changes.map { $0.serialized() }
         case .graph: Self.graphs + ExternalDataFixture.seeds
@@ -92,7 +105,11 @@ extension FuzzTarget {
                 ScoreRequest(samples: 64, batch: 8),
                 MaskDecision(
                     rules: MaskRules(granularity: .channel, rule: .union, excluded: ["x"]), amount: .macs(1000))),
+            .moments(samples: 64, FactorizableSelection(method: .spatial, only: ["x"])),
             .calibrate(samples: 64), .evaluate(samples: nil, compact: compact),
+            .logits(LogitsRequest(samples: 64, classes: 10, trainedRound: 4)),
+            .train(
+                TrainingRecipe(ensemble: EnsembleLesson(EnsemblePlan(), consensus: blob, share: 0.5)), teacher: nil),
         ]
         return work.map {
             .task(

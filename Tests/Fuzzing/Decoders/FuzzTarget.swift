@@ -11,7 +11,8 @@ import UpdateCodec
 
 /// One decoder under test.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case workerMessage, coordinatorMessage, update, description, snapshot, calibration, structure, graph, plan, frames
+    case workerMessage, coordinatorMessage, update, description, snapshot, calibration, moments, structure, graph, plan,
+        frames
     case npy, idx, safetensors, image
 
     /// The most memory that one input of at most `inputBytes` may cost, on top of what the process already has.
@@ -47,6 +48,18 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             expect(description?.tensors.map(\.name) == set.names, "an accepted calibration is described otherwise")
             expect(set.serialized() == bytes, "a calibration's bytes are not canonical")
             _ = try? set.merging(set)
+        case .moments:
+            let description = try? MomentDescription(describing: bytes)
+            for layout in FuzzModel.moments {
+                guard let set = try? MomentSet(parsing: bytes, expecting: layout) else { continue }
+                expect(description?.layers.map(\.name) == set.names, "accepted moments are described otherwise")
+                expect(set.serialized() == bytes, "the bytes of moments are not canonical")
+                var fold = MomentFold(layout)
+                fold.add(set, weight: .max)
+                expect(
+                    fold.means().ordered.allSatisfy { $0.tensor.floats.allSatisfy(\.isFinite) },
+                    "accepted moments have a mean that is not finite")
+            }
         case .structure:
             guard let change = try? StructureChange(parsing: bytes) else { return }
             expect(
