@@ -30,7 +30,8 @@ release: dependencies
 test: dependencies
 	swift build --build-tests -j $(JOBS)
 	sync
-	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TESTS_AT_ONCE) swift test --skip-build --disable-xctest
+	@SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TESTS_AT_ONCE) Tests/report-failures \
+		swift test --skip-build --disable-xctest
 
 # A Python with ONNX Runtime (from PyPI, about 150 MB), with which runs and `pleach bench model` time models; without it their
 # milliseconds are left out. PLEACH_PYTHON names another one.
