@@ -26,6 +26,8 @@ struct Frame {
     var updatesStatistics: Bool
     /// Whether convolutions and matrix products compute in bfloat16 (`LowPrecision`).
     var usesBfloat16 = false
+    /// Whether batch norm takes its running statistics in training too, and leaves them as they are.
+    var freezesStatistics = false
 }
 
 struct Program {

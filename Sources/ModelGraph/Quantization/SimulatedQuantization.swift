@@ -137,8 +137,10 @@ extension Graph {
             guard let source = node.inputs.first, let target = node.outputs.first, node.inputs.count == 2,
                 let steps = initializers[node.inputs[1]]
             else { continue }
-            let codes = Int32(clamping: node.int("low") ?? 0)...max(
-                Int32(clamping: node.int("low") ?? 0), Int32(clamping: node.int("high") ?? 0))
+            let codes =
+                Int32(
+                    clamping: node.int("low") ?? 0)...max(
+                    Int32(clamping: node.int("low") ?? 0), Int32(clamping: node.int("high") ?? 0))
             if let weight = initializers[source] {
                 quantization.weightBits[source] = 32 - Int32(codes.upperBound).leadingZeroBitCount + 1
                 graph.initializers[source] = weight.rounded(
