@@ -46,7 +46,8 @@ public struct MomentLayout: Sendable, Equatable {
         let numbers = wanted.map {
             $0.size <= largestSize ? saturatingProduct([Self.numbers($0.size), $0.count]) : .max
         }
-        for index in wanted.indices.sorted(by: { (numbers[$0], wanted[$0].size, $0) < (numbers[$1], wanted[$1].size, $1) }) {
+        let order = wanted.indices.sorted { (numbers[$0], wanted[$0].size, $0) < (numbers[$1], wanted[$1].size, $1) }
+        for index in order {
             guard numbers[index] <= left else { break }
             left -= numbers[index]
             taken[index] = true
