@@ -43,7 +43,8 @@ private struct DynamicWriter {
         let sums = draft.nodes[draft.nodes.count - 1].outputs[0]
         let floats = draft.cast(sums, to: .float32, output: "\(base).sums")
         let scale = draft.add("Mul", [input.scale, matrix.scales], output: "\(base).scale")
-        let bias = node.operatorType == "Gemm" && node.inputs.count > 2 && !node.inputs[2].isEmpty ? node.inputs[2] : nil
+        let bias =
+            node.operatorType == "Gemm" && node.inputs.count > 2 && !node.inputs[2].isEmpty ? node.inputs[2] : nil
         let product = bias == nil ? base : draft.newName("\(base).product")
         draft.nodes.append(
             Node(name: "\(base).scaled", operatorType: "Mul", inputs: [floats, scale], outputs: [product]))

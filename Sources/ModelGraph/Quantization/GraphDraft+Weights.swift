@@ -40,7 +40,8 @@ extension GraphDraft {
         let partShape = isPadded ? Shape(vector: packed.paddedCount) : shape
         var sum: String?
         for (index, plane) in packed.planes.enumerated() {
-            let stored = add(Tensor(plane.bytes, shape: Shape(vector: plane.bytes.count)), named: "\(name).bits\(plane.bits)")
+            let stored = add(
+                Tensor(plane.bytes, shape: Shape(vector: plane.bytes.count)), named: "\(name).bits\(plane.bits)")
             // The last plane's table takes the offset, so that no node has to.
             let isLast = index == packed.planes.count - 1
             let tableOffset = isLast ? -offset : 0

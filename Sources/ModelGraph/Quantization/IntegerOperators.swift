@@ -20,7 +20,8 @@ enum IntegerOperators {
     static let shapeless: Set<String> = ["Shape", "Size"]
     /// Give integers or truth values whatever they read.
     static let counting: Set<String> = [
-        "Shape", "Size", "ArgMax", "ArgMin", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN", "IsInf",
+        "Shape", "Size", "ArgMax", "ArgMin", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN",
+        "IsInf",
         "NonZero", "QuantizeLinear", "DynamicQuantizeLinear",
     ]
 

@@ -60,7 +60,9 @@ extension QDQRewriter {
         for (channel, value) in parts.bias.floats.enumerated() {
             let steps = value == 0 ? 0 : (Double(value) / Double(scales[channel])).rounded(.toNearestOrEven)
             // Scales are rounded to float32, which can miss the last of 31 bits by some steps.
-            guard abs(steps) <= limit * 1.000001 else { throw overflow(node, "its scale \(scales[channel]) is too small") }
+            guard abs(steps) <= limit * 1.000001 else {
+                throw overflow(node, "its scale \(scales[channel]) is too small")
+            }
             values.append(Int32(max(-limit, min(limit, steps))))
         }
         let base = node.inputs[2]

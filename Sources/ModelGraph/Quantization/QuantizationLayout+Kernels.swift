@@ -68,7 +68,8 @@ private struct KernelWalk {
         guard !outputs.contains(output), let readers = consumers[output], readers.count == 1, readers[0].input == 0
         else { return output }
         let reader = graph.nodes[readers[0].node]
-        guard reader.domain.isEmpty, IntegerOperators.bounds(of: reader, graph) != nil, let clamped = reader.outputs.first
+        guard reader.domain.isEmpty, IntegerOperators.bounds(of: reader, graph) != nil,
+            let clamped = reader.outputs.first
         else { return output }
         fused.insert(readers[0].node)
         layout.clampOf[clamped] = readers[0].node
@@ -88,7 +89,9 @@ private struct KernelWalk {
                 layout.weightOfNode[index] = weight
                 return [first]
             }
-            guard node.operatorType == "MatMul", node.inputs.count == 2, isActivation(node.inputs[1]) else { return nil }
+            guard node.operatorType == "MatMul", node.inputs.count == 2, isActivation(node.inputs[1]) else {
+                return nil
+            }
             return node.inputs
         case "Add" where node.inputs.count == 2 && node.inputs.allSatisfy(isActivation): return node.inputs
         case "Add", "Mul": return elementwiseReads(index, node, &layout)
@@ -128,7 +131,9 @@ private struct KernelWalk {
     /// Whether all that reads a value are products and Softmax, perhaps behind a few nodes that move it: a scale of
     /// attention.
     private func feedsKernels(_ value: String, depth: Int = 0) -> Bool {
-        guard depth < 8, !outputs.contains(value), let readers = consumers[value], !readers.isEmpty else { return false }
+        guard depth < 8, !outputs.contains(value), let readers = consumers[value], !readers.isEmpty else {
+            return false
+        }
         return readers.allSatisfy { reader in
             let node = graph.nodes[reader.node]
             if ["MatMul", "Gemm", "Conv", "Softmax"].contains(node.operatorType) { return true }

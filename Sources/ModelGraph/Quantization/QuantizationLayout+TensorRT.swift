@@ -8,7 +8,7 @@ extension QuantizationLayout {
         let producers = graph.producers
         let shapes = (try? graph.sampleShapes()) ?? [:]
         var reads = Set<Read>()
-        for (index, node) in graph.nodes.enumerated() where node.domain.isEmpty {
+        for (index, node) in graph.nodes.enumerated() where node.domain.isEmpty && node.outputs.count == 1 {
             guard let first = node.inputs.first, floats.contains(first) else { continue }
             switch node.operatorType {
             case "Conv", "Gemm", "MatMul":

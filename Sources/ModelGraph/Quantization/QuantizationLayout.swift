@@ -40,8 +40,10 @@ struct QuantizationLayout {
     }
 
     private mutating func collectWeightReaders(_ graph: Graph, where takes: (Node) -> Bool) {
-        for (index, node) in graph.nodes.enumerated() where node.domain.isEmpty && takes(node) {
-            guard let first = node.inputs.first, graph.initializers[first] == nil else { continue }
+        let floats = graph.floatActivations()
+        for (index, node) in graph.nodes.enumerated()
+        where node.domain.isEmpty && node.outputs.count == 1 && takes(node) {
+            guard let first = node.inputs.first, floats.contains(first) else { continue }
             if let weight = Self.weight(node, graph) { weightOfNode[index] = weight }
         }
     }

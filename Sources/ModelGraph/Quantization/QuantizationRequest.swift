@@ -10,7 +10,8 @@ struct QuantizationRequest {
         _ activations: [String: ActivationQuantization], _ weights: [String: QuantizedWeight]
     ) throws(ModelError) {
         if let node = graph.nodes.first(where: { Self.written.contains($0.operatorType) }), target != .float32 {
-            throw .invalidRequest("node '\(node.name)' says that the model is quantized already; start from the float model")
+            throw .invalidRequest(
+                "node '\(node.name)' says that the model is quantized already; start from the float model")
         }
         for name in layout.points {
             guard let parameters = activations[name] else {
@@ -39,7 +40,8 @@ struct QuantizationRequest {
     private func check(_ name: String, _ parameters: ActivationQuantization) throws(ModelError) {
         guard parameters.scale.isFinite, parameters.scale >= .leastNormalMagnitude else {
             throw .invalidRequest(
-                "activation '\(name)' has the impossible scale \(parameters.scale); calibrate it with finite values that vary")
+                "activation '\(name)' has the impossible scale \(parameters.scale); calibrate it with finite values that vary"
+            )
         }
         guard parameters.storage == target.activationStorage else {
             throw .invalidRequest(
@@ -48,7 +50,8 @@ struct QuantizationRequest {
         }
         guard target != .tensorrt || parameters.zeroPoint == 0 else {
             throw .invalidRequest(
-                "activation '\(name)' has the zero point \(parameters.zeroPoint); target 'tensorrt' takes symmetric ranges")
+                "activation '\(name)' has the zero point \(parameters.zeroPoint); target 'tensorrt' takes symmetric ranges"
+            )
         }
     }
 
@@ -129,7 +132,7 @@ struct QuantizationRequest {
         guard let blocks = weight.blocks else { return }
         if weight.codebook != nil { throw refused("with a codebook in blocks", "give it one scale a channel") }
         guard isProduct else { throw refused("in blocks", "give a convolution one scale a channel") }
-        guard graph.opset >= 21 else { throw refused("in blocks at opset \(graph.opset)", "raise the opset to 21") }
+        guard graph.opset >= 21 else { throw refused("in blocks at opset \(graph.opset)", "write opset 21 or newer") }
         guard blocks.size >= 16, blocks.size & (blocks.size - 1) == 0 else {
             throw refused("in blocks of \(blocks.size)", "use a power of two of at least 16")
         }

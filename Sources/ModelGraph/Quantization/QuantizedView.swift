@@ -30,7 +30,8 @@ struct QuantizedView {
     /// What runs the node; nil for nodes that hold no float or coded numbers, compute constants, or convert.
     func verdict(_ index: Int, _ target: DeploymentTarget) -> Verdict? {
         let node = graph.nodes[index]
-        guard node.inputs.contains(where: variable.contains), !IntegerOperators.shapeless.contains(node.operatorType),
+        guard node.inputs.contains(where: variable.contains), !node.outputs.isEmpty,
+            !IntegerOperators.shapeless.contains(node.operatorType),
             !["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"].contains(node.operatorType)
         else { return nil }
         guard node.domain.isEmpty else { return (.float, "it is no operator of ONNX") }
@@ -124,21 +125,22 @@ struct QuantizedView {
 
     /// Whether a Relu or Clip changes nothing, because what reads it is quantized to a range within its bounds.
     private func impliedClamp(_ node: Node) -> Bool {
-        guard let bounds = IntegerOperators.bounds(of: node, graph) else { return false }
-        var output = node.outputs[0]
+        guard let bounds = IntegerOperators.bounds(of: node, graph), var output = node.outputs.first else {
+            return false
+        }
         for _ in 0..<4 {
             guard !outputs.contains(output), let reader = soleReader(output) else { return false }
             if reader.operatorType == "QuantizeLinear" { return parameters(of: reader)?.implies(bounds) ?? false }
-            guard IntegerOperators.clamping.contains(reader.operatorType), impliesNext(reader) else { return false }
-            output = reader.outputs[0]
+            guard impliesNext(reader), let next = reader.outputs.first else { return false }
+            output = next
         }
         return false
     }
 
     /// One step of `impliedClamp` without following further.
     private func impliesNext(_ node: Node) -> Bool {
-        guard let bounds = IntegerOperators.bounds(of: node, graph), let reader = soleReader(node.outputs[0]),
-            reader.operatorType == "QuantizeLinear"
+        guard let bounds = IntegerOperators.bounds(of: node, graph), let output = node.outputs.first,
+            let reader = soleReader(output), reader.operatorType == "QuantizeLinear"
         else { return false }
         return parameters(of: reader)?.implies(bounds) ?? false
     }
@@ -168,7 +170,9 @@ struct QuantizedView {
     // MARK: What stands before and behind
 
     private func dequantizer(_ value: String) -> Node? {
-        guard let producer = producers[value], graph.nodes[producer].operatorType == "DequantizeLinear" else { return nil }
+        guard let producer = producers[value], graph.nodes[producer].operatorType == "DequantizeLinear" else {
+            return nil
+        }
         return graph.nodes[producer]
     }
 
@@ -221,7 +225,8 @@ struct QuantizedView {
         case "Cast" where node.inputs.first.map(type) == "MatMulInteger": dynamic.formUnion(node.outputs)
         case "Mul" where node.inputs.contains { type($0) == "DynamicQuantizeLinear" || dynamic.contains($0) }:
             dynamic.formUnion(node.outputs)
-        case "Add" where node.inputs.contains { dynamic.contains($0) && type($0) == "Mul" }
+        case "Add"
+        where node.inputs.contains { dynamic.contains($0) && type($0) == "Mul" }
             && node.inputs.contains { graph.initializers[$0]?.shape.rank == 1 }:
             dynamic.formUnion(node.outputs)
         default: break

@@ -33,7 +33,9 @@ struct StoredWeight {
         result.axis = 1 - axis
         guard let blocks else { return result }
         let (scaleRows, scaleColumns) =
-            blocks.axis == 0 ? ((rows + blocks.size - 1) / blocks.size, columns) : (
+            blocks.axis == 0
+            ? ((rows + blocks.size - 1) / blocks.size, columns)
+            : (
                 rows, (columns + blocks.size - 1) / blocks.size
             )
         result.blocks = QuantizedWeight.Blocks(axis: 1 - blocks.axis, size: blocks.size)
