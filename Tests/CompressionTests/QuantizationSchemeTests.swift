@@ -138,14 +138,17 @@ enum QuantizationFixtures {
         for laplace in [false, true] {
             let tensor = QuantizationFixtures.weights([8, 200], laplace: laplace, seed: 3)
             for bits in [2, 3, 4] {
-                func error(_ levels: WeightScheme.Levels, _ range: WeightScheme.Range, symmetric: Bool = true) throws -> Double {
+                func error(_ levels: WeightScheme.Levels, _ range: WeightScheme.Range, symmetric: Bool = true) throws
+                    -> Double
+                {
                     let scheme = WeightScheme(bits: bits, isSymmetric: symmetric, levels: levels, range: range)
                     let found = try WeightQuantizer.quantize(tensor, axis: 0, scheme: scheme, name: "w")
                     return QuantizationFixtures.squaredError(tensor, found.dequantized())
                 }
                 let (whole, clipped) = (try error(.uniform, .minMax), try error(.uniform, .leastSquares))
                 #expect(clipped < whole)
-                #expect(try error(.uniform, .leastSquares, symmetric: false) < error(.uniform, .minMax, symmetric: false))
+                #expect(
+                    try error(.uniform, .leastSquares, symmetric: false) < error(.uniform, .minMax, symmetric: false))
                 #expect(try error(.kMeans, .minMax) <= whole)
                 #expect(try error(.kMeans, .leastSquares) <= clipped)
                 #expect(try error(.normalQuantiles, .leastSquares) <= error(.normalQuantiles, .minMax))

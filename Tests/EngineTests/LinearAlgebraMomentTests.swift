@@ -120,7 +120,8 @@ import Testing
     @Test(arguments: [1, 2, 7, 20]) func theInverseCholeskyFactorInverts(_ size: Int) throws {
         var generator = SeededGenerator(seed: UInt64(size))
         let half = Matrix(
-            rows: size, columns: size + 3, values: (0..<size * (size + 3)).map { _ in Double(generator.uniform()) - 0.5 })
+            rows: size, columns: size + 3,
+            values: (0..<size * (size + 3)).map { _ in Double(generator.uniform()) - 0.5 })
         var matrix = try half.times(half, transposingOther: true)
         for place in 0..<size { matrix[place, place] += 0.1 }
         let factor = try matrix.inverseCholesky()

@@ -18,9 +18,10 @@ public struct QuantizationMomentLayout: Sendable, Equatable {
 
     /// - Parameters:
     ///   - deployed: a BN-folded graph.
+    ///   - target: which weights can be quantized depends on it.
     ///   - names: the weights to measure; nil for all that can be quantized.
-    public init(_ deployed: Graph, weights names: Set<String>? = nil) {
-        let found = deployed.quantizableLayers()
+    public init(_ deployed: Graph, for target: DeploymentTarget = .x86, weights names: Set<String>? = nil) {
+        let found = deployed.quantizableLayers(for: target)
         let wanted = found.layers.filter { names?.contains($0.name) ?? true }
         let taken = MomentLayout.fitting(wanted.map { (size: $0.momentSize, count: $0.groups) })
         layers = zip(wanted, taken).filter(\.1).map(\.0)
