@@ -47,14 +47,14 @@ public struct QuantizableLayers: Sendable, Equatable {
 
 extension Graph {
     /// The weights that `quantizableWeights` lists, as matrices. Call on a BN-folded graph.
-    public func quantizableLayers() -> QuantizableLayers {
+    public func quantizableLayers(for target: DeploymentTarget = .x86) -> QuantizableLayers {
         var uses: [String: [Int]] = [:]
         for (index, node) in nodes.enumerated() where node.domain.isEmpty && node.inputs.count >= 2 {
             guard ["Conv", "Gemm", "MatMul"].contains(node.operatorType) else { continue }
             uses[node.inputs[1], default: []].append(index)
         }
         var found = QuantizableLayers()
-        for (name, axis) in quantizableWeights() {
+        for (name, axis) in quantizableWeights(for: target) {
             guard let shape = initializers[name]?.shape, let users = uses[name] else { continue }
             if let layer = layer(name, axis, shape, users) {
                 found.layers.append(layer)
