@@ -61,18 +61,48 @@ extension ActivationHistogram {
     }
 }
 
+extension ActivationHistogram {
+    /// The share of values that a range cuts off, those of a bin spread evenly; 0 of no values.
+    /// Precondition: low <= high.
+    public func clippedShare(low: Double, high: Double) -> Double {
+        guard count > 0 else { return 0 }
+        var beyond = 0.0
+        for bin in orderedBins {
+            // The part of a bin below and above; a bin of one value is whole.
+            let width = bin.width
+            if width > 0 {
+                beyond += bin.count * min(max((low - bin.lower) / width, 0), 1)
+                beyond += bin.count * min(max((bin.upper - high) / width, 0), 1)
+            } else if bin.lower < low || bin.lower > high {
+                beyond += bin.count
+            }
+        }
+        return min(beyond / Double(count), 1)
+    }
+}
+
 extension ActivationQuantization {
-    /// uint8, asymmetric: s = (max − min)/255, z = round(−min/s); 0 is exactly representable. Precondition:
-    /// low <= 0 <= high.
-    public init(low: Double, high: Double) {
-        let span = high - low
+    /// The integers for a range; 0 is exactly representable. Asymmetric: s = (max − min)/255, z = round(q_min − min/s), q_min
+    /// being the storage's lowest. Symmetric: s = max(|min|, |max|)/127 with z in the storage's middle (0 of int8, 128 of uint8).
+    /// Powers of two are rounded up, so that the range is covered. Precondition: low <= 0 <= high.
+    public init(
+        low: Double, high: Double, storage: Storage = .uint8, symmetric: Bool = false, powerOfTwo: Bool = false
+    ) {
+        let (lowest, highest) = (Double(storage.codes.lowerBound), Double(storage.codes.upperBound))
+        let middle: Int32 = storage == .uint8 ? 128 : 0
+        let span = symmetric ? 2 * max(-low, high) : high - low
         // A tensor that is always 0 quantizes to 0 at any scale.
         guard span > 0 else {
-            self.init(scale: 1, zeroPoint: 0)
+            self.init(scale: 1, zeroPoint: symmetric ? middle : storage.codes.lowerBound, storage: storage)
             return
         }
-        let scale = max(Float(span / 255), .leastNormalMagnitude)
-        let zeroPoint = (-low / Double(scale)).rounded(.toNearestOrEven)
-        self.init(scale: scale, zeroPoint: UInt8(min(max(zeroPoint, 0), 255)))
+        var scale = max(Float(span / (symmetric ? 254 : 255)), .leastNormalMagnitude)
+        if powerOfTwo { scale = UniformFit.powerOfTwo(atLeast: scale) }
+        guard !symmetric else {
+            self.init(scale: scale, zeroPoint: middle, storage: storage)
+            return
+        }
+        let zeroPoint = (lowest - low / Double(scale)).rounded(.toNearestOrEven)
+        self.init(scale: scale, zeroPoint: Int32(min(max(zeroPoint, lowest), highest)), storage: storage)
     }
 }

@@ -9,9 +9,17 @@ public final class Calibrator {
     private let executable: Executable
     private let inputName: String
 
-    public init(_ graph: Graph) throws {
+    public convenience init(_ graph: Graph) throws {
         let deployed = graph.foldingBatchNormalization()
-        result = CalibrationSet(names: deployed.quantizationPoints())
+        try self.init(deployed: deployed, points: deployed.quantizationPoints())
+    }
+
+    /// - Parameters:
+    ///   - deployed: a graph for inference.
+    ///   - points: the values to count.
+    /// - Throws: `EngineError.unsupported`.
+    public init(deployed: Graph, points: [String]) throws(EngineError) {
+        result = CalibrationSet(names: points)
         executable = try Executable(deployed)
         inputName = deployed.inputs.first?.name ?? ""
     }

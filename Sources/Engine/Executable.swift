@@ -22,6 +22,17 @@ public final class Executable {
         try program.foldConstants(into: &values)
     }
 
+    /// Gives an initializer another value for the runs that follow.
+    /// - Throws: `EngineError.badSetting` for a name or shape that it has not, and where other constants were computed from it.
+    public func replace(_ name: String, with tensor: Tensor) throws(EngineError) {
+        guard let slot = program.slots[name], let old = program.graph.initializers[name], old.shape == tensor.shape,
+            old.elementType == tensor.elementType, !program.foldedSlots.contains(slot)
+        else {
+            throw .badSetting("'\(name)' is no constant that can be replaced by \(tensor.elementType) \(tensor.shape)")
+        }
+        values[slot] = try TorchTensor(tensor)
+    }
+
     /// Runs the graph.
     /// - Parameter outputs: any tensors the graph computes, intermediate ones too; nil for the graph's outputs.
     public func run(_ inputs: NamedTensors, outputs: [String]? = nil) throws(EngineError) -> NamedTensors {

@@ -26,6 +26,8 @@ struct Frame {
     var updatesStatistics: Bool
     /// Whether convolutions and matrix products compute in bfloat16 (`LowPrecision`).
     var usesBfloat16 = false
+    /// Whether batch norm takes its running statistics in training too, and leaves them as they are.
+    var freezesStatistics = false
 }
 
 struct Program {
@@ -35,6 +37,8 @@ struct Program {
     /// Slots of initializers, which are never released.
     private(set) var constants: [(slot: Int, name: String)] = []
     let inputSlots: [(slot: Int, value: ValueInfo)]
+    /// Slots that folded constants were computed from.
+    private(set) var foldedSlots = Set<Int>()
 
     /// - Parameter fuses: whether nodes may be joined (`Fusion`), so that not every value of the graph can be asked for.
     /// - Throws: `EngineError.unsupported` for an operator or mode that is not implemented.
@@ -85,6 +89,7 @@ struct Program {
                     constants.append((slot, name))
                 }
                 folded.append(instruction)
+                foldedSlots.formUnion(instruction.inputs.compactMap(\.self))
             }
             return isConstant
         }

@@ -79,6 +79,7 @@ struct OnnxReader {
     var external: ExternalDataFolder?
     /// Tensors of zeros share their storage with others of their size.
     private var zeros: [Int: [UInt8]] = [:]
+    private var fourBitNames: Set<String> = []
 
     init(model: consuming OnnxModelProto, path: String) {
         self.model = model
@@ -127,6 +128,7 @@ struct OnnxReader {
         var graph = Graph(
             name: proto.name, nodes: nodes, inputs: inputs, outputs: try declarations(proto.output, "output"),
             initializers: initializers, opset: opset, irVersion: 0, metadata: metadata)
+        graph.fourBitNames = fourBitNames
         // Below the opset's own IR a checker would refuse the file; above it, older runtimes would.
         graph.irVersion = max(
             min(model.irVersion, ModelLimits.newestWrittenIRVersion), Graph.irVersion(forOpset: opset))
@@ -147,6 +149,11 @@ struct OnnxReader {
             guard !proto.name.isEmpty else { throw malformed("an initializer has no name") }
             guard initializers[proto.name] == nil else {
                 throw malformed("initializer '\(proto.name)' appears twice")
+            }
+            if OnnxTensor.isFourBit(proto) {
+                initializers[proto.name] = try OnnxTensor.readFourBits(proto, name: proto.name, path: path)
+                fourBitNames.insert(proto.name)
+                continue
             }
             initializers[proto.name] = try OnnxTensor.read(
                 proto, name: proto.name, path: path, external: external

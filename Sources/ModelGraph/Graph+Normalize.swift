@@ -85,6 +85,7 @@ extension Graph {
         guard initializers.names.contains(where: { !read.contains($0) }) else { return }
         initializers = NamedTensors(initializers.ordered.filter { read.contains($0.name) })
         constantNames.formIntersection(read)
+        fourBitNames.formIntersection(read)
     }
 }
 

@@ -4,7 +4,7 @@ extension Graph {
     /// Checks that every node's operator is known at this graph's opset. `supported` gives each operator's opsets.
     /// - Throws: `ModelError.unsupportedOperator` for the first node that is not, naming operator, node and opset.
     public func validateOperators(supported: [String: ClosedRange<Int64>]) throws(ModelError) {
-        for node in nodes {
+        for node in nodes where !node.isFakeQuantization {
             guard node.domain.isEmpty else {
                 throw .unsupportedOperator(
                     operatorType: "\(node.domain)::\(node.operatorType)", node: node.name, opset: opset,

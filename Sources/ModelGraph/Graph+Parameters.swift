@@ -53,7 +53,7 @@ extension Graph {
     /// MatMul, Einsum, LSTM, GRU and RNN, also behind a Transpose, a Reshape or a conversion.
     public var prunableNames: [String] {
         var weights = Set<String>()
-        for node in nodes.reversed() where node.domain.isEmpty {
+        for node in nodes.reversed() where node.domain.isEmpty || node.isFakeQuantization {
             let positions: Range<Int>
             switch node.operatorType {
             case "Conv", "ConvTranspose": positions = 1..<2
@@ -61,7 +61,7 @@ extension Graph {
             case "LSTM", "GRU", "RNN": positions = 1..<3
             case "Einsum": positions = node.inputs.indices
             case "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Identity", "QuantizeLinear",
-                "DequantizeLinear":
+                "DequantizeLinear", SimulatedQuantization.operatorType:
                 guard let output = node.outputs.first, weights.contains(output) else { continue }
                 positions = 0..<1
             default: continue

@@ -83,9 +83,10 @@ private struct OnnxPieces {
         graphHead = Self.encode(graph.structureProto())
         initializers = graph.initializers.ordered.filter { !graph.constantNames.contains($0.name) }.map {
             name, tensor in
-            Initializer(
-                head: Self.encode(OnnxTensor.write(tensor, name: name, withData: false)),
-                data: omitted.contains(name) ? nil : tensor.bytes)
+            let isFourBit = graph.fourBitNames.contains(name)
+            return Initializer(
+                head: Self.encode(OnnxTensor.write(tensor, name: name, withData: false, asFourBits: isFourBit)),
+                data: omitted.contains(name) ? nil : isFourBit ? OnnxTensor.fourBitBytes(tensor.bytes) : tensor.bytes)
         }
         graphTail = Self.encode(graph.interfaceProto())
         modelTail = Self.encode(graph.versionsProto())

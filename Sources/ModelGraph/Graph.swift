@@ -81,6 +81,8 @@ public struct Graph: Sendable, Equatable {
     public var metadata: [String: String]
     /// Initializers that the file wrote as Constant nodes: fixed numbers of the model, never parameters.
     public var constantNames: Set<String>
+    /// Initializers of int8 and uint8 whose codes fit 4 bits and which files hold as INT4 and UINT4 (opset 21).
+    public var fourBitNames: Set<String> = []
 
     public init(
         name: String, nodes: [Node], inputs: [ValueInfo], outputs: [ValueInfo], initializers: NamedTensors,

@@ -78,7 +78,7 @@ enum OnnxTensor {
         return try external.read(proto.externalData, byteCount: byteCount, what: what)
     }
 
-    private static func shape(_ dims: [Int64], of what: String, path: String) throws(ModelError) -> Shape {
+    static func shape(_ dims: [Int64], of what: String, path: String) throws(ModelError) -> Shape {
         guard dims.count <= ModelLimits.rank, dims.allSatisfy({ (0...Int64(ModelLimits.extent)).contains($0) }),
             let shape = try? Shape(dims.map(Int.init))
         else { throw .malformedFile(path: path, reason: "\(what) has an impossible shape") }
@@ -118,10 +118,13 @@ enum OnnxTensor {
     }
 
     /// A TensorProto with raw data, or with none when `withData` is false.
-    static func write(_ tensor: Tensor, name: String, withData: Bool = true) -> OnnxTensorProto {
+    static func write(
+        _ tensor: Tensor, name: String, withData: Bool = true, asFourBits: Bool = false
+    ) -> OnnxTensorProto {
         var proto = OnnxTensorProto()
         proto.dims = tensor.shape.dimensions.map(Int64.init)
-        proto.dataType = Int32(dataType(tensor.elementType).rawValue)
+        let type = asFourBits ? fourBitType(of: tensor.elementType) : dataType(tensor.elementType)
+        proto.dataType = Int32(type.rawValue)
         if !name.isEmpty { proto.name = name }
         if withData { proto.rawData = Data(tensor.bytes) }
         return proto

@@ -40,7 +40,7 @@ struct ParameterUses {
             fixed.formUnion(node.outputs)
         }
         for output in graph.outputs { evidence[output.name] = .weak }
-        for node in graph.nodes.reversed() where node.domain.isEmpty {
+        for node in graph.nodes.reversed() where node.domain.isEmpty || node.isFakeQuantization {
             for (position, name) in node.inputs.enumerated() where !name.isEmpty {
                 if node.operatorType == "BatchNormalization", position >= 3 {
                     statistics.insert(name)
@@ -78,6 +78,8 @@ struct ParameterUses {
         case "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul", "LayerNormalization",
             "InstanceNormalization", "GroupNormalization", "RMSNormalization", "Einsum":
             return .evidence(.strong)
+        // The step is trained; what is rounded is what it was.
+        case SimulatedQuantization.operatorType: return position == 0 ? .passedOn : .evidence(.strong)
         case "PRelu": return .evidence(position == 1 ? .strong : .weak)
         case "LSTM", "GRU", "RNN":
             // An embedded table, W, R, B and the peepholes P; the initial states h and c are inputs that an exporter froze.

@@ -3,68 +3,126 @@ import Compression
 import Engine
 import ModelGraph
 import Monitor
+import Tensors
 
 struct ModelQuantizeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quantize",
-        abstract: "Quantize one file to int8 (U8S8 QDQ for x86) with calibration data.",
+        abstract: "Quantize one file for a target's runtime, with calibration data.",
         discussion: """
-            The quantize stage's own code on one file. Example: \
-            pleach model quantize cnn.onnx --data 'idx:../shared/data/mnist' --out compact.onnx
+            The numerics of quantization on one file: histograms of activations, rounding by second moments (adaround, gptq), \
+            corrected biases, bits for each layer within a budget. What is written is run before it is called done, and the \
+            report says of each layer what it lost and why.
+
+            Examples:
+              pleach model quantize cnn.onnx --data 'idx:../shared/data/mnist' --out compact.onnx
+              pleach model quantize resnet20.onnx --data 'folder:cifar10' --bits 4 --rounding adaround --out four.onnx
+              pleach model quantize resnet20.onnx --data 'folder:cifar10' --average-bits 4 --rounding adaround --out mixed.onnx
+              pleach model quantize bert.onnx --target int4 --out small.onnx
             """)
 
     @Argument(help: "The ONNX file.")
     var file: String
 
-    @Option(help: "The data SPEC to calibrate on (its training split unless it says otherwise).")
-    var data: String
+    @Option(help: "The data SPEC to measure on (its training split unless it says otherwise).")
+    var data: String?
 
     @Option(help: "The ONNX file to write.")
     var out: String
 
-    @Option(help: "minMax, percentile, entropy or mse.")
-    var calibration = "percentile"
+    @OptionGroup(title: "What is written") var form: QuantizationForm
 
-    @Option(help: "For percentile: 50 to 100.")
-    var percentile = 99.999
+    @OptionGroup(title: "Bits") var budget: QuantizationBudget
 
-    @Option(help: "Samples to calibrate on.")
-    var samples = 1024
+    @OptionGroup(title: "How") var method: QuantizationMethod
 
-    @Option(help: "x86 (others are not available in this version).")
-    var target = "x86"
+    @OptionGroup var engine: EngineOptions
 
-    @Option(help: "Opset of the file written, 13 to 21.")
-    var opset = 17
+    @Flag(help: "Print JSON.")
+    var json = false
 
     func run() async throws {
         try await exitingOnError {
-            guard target == "x86" else {
-                throw ValidationError("--target '\(target)' is not available in this version; available: x86")
-            }
-            guard samples > 0 else { throw ValidationError("--samples must be positive") }
-            let method = try CalibrationMethod.named(calibration, percentile: percentile)
+            let settings = try parsedSettings()
             let graph = try Graph.load(path: file)
             try graph.validateOperators(supported: SupportedOperators.table)
-            let dataset = try loadDataset(data, defaultSplit: .train)
-            try dataset.checkFits(graph)
-            let calibrator = try Calibrator(graph)
-            let order = Array(Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(samples))
-            let damage = try dataset.visit(order, batch: dataset.evaluationBatch(for: graph)) { loaded, _ in
-                guard let input = loaded.batch.inputs.ordered.first, loaded.batch.inputs.count == 1 else {
-                    throw EngineError.badBatch(
-                        "histograms are made for models with one input, not \(loaded.batch.inputs.count)")
-                }
-                try calibrator.add(input.tensor)
+            try engine.apply()
+            let quantizer = try ModelQuantizer(graph, settings: settings)
+            let run = try prepared(quantizer, graph)
+            var warnings: [String] = []
+            let evidence = try run.evidence { warnings.append($0) }
+            warnings.forEach(printWarning)
+            let model = try quantizer.quantize(evidence)
+            try model.graph.requireFileSize()
+            let bytes = model.graph.serialized()
+            let explanation = try run.explanation(of: model)
+            var report = QuantizeReport(
+                model, quantizer: quantizer, evidence: evidence, explanation: explanation, out: out,
+                bytesBefore: graph.serializedByteCount, bytes: bytes.count,
+                samples: run.dataset.map { min($0.count, run.samples) } ?? 0)
+            report.remarks = remarks(quantizer, evidence)
+            if form.strict, let first = report.floatNodes.first {
+                throw ModelError.invalidRequest(
+                    "--strict: \(report.floatNodes.count) nodes would stay float, the first of them \(first.operator) "
+                        + "'\(first.name)': \(first.reason); leave --strict away to write the file")
             }
-            if let warning = damage.warning { printWarning(warning) }
-            let compact = try CompactModel.quantized(
-                graph: graph, calibration: calibrator.result, method: method, opset: Int64(opset))
-            let bytes = compact.serialized()
+            try verify(bytes, against: model, run)
             try writeFile(bytes, to: out)
-            print(
-                "\(out): \(bytes.count) bytes (float32: \(graph.serializedByteCount)), calibrated on \(order.count - damage.damaged) samples"
-            )
+            if json { return try printJSON(report) }
+            print(report.lines.joined(separator: "\n"))
+        }
+    }
+
+    private func prepared(_ quantizer: ModelQuantizer, _ graph: Graph) throws -> QuantizationRun {
+        guard method.samples > 0, method.sensitivitySamples > 0, method.comparedSamples > 0 else {
+            throw ValidationError("--samples, --sensitivity-samples and --compared-samples must be at least 1")
+        }
+        let needsData =
+            !quantizer.points.isEmpty || quantizer.settings.rounding != .nearest || quantizer.needsSensitivities
+        guard data != nil || !needsData else {
+            throw ValidationError(
+                "target '\(form.target)' with these options needs data to measure on: give --data SPEC")
+        }
+        let dataset = try data.map { try loadDataset($0, defaultSplit: .train) }
+        try dataset?.checkFits(graph)
+        if let dataset, !quantizer.points.isEmpty, min(dataset.count, method.samples) < 128 {
+            printWarning(
+                "calibrated on \(min(dataset.count, method.samples)) samples only: ranges may miss what others reach; 128 or more "
+                    + "are advised")
+        }
+        return QuantizationRun(
+            quantizer: quantizer, dataset: dataset, samples: method.samples,
+            sensitivitySamples: method.sensitivitySamples, comparedSamples: method.comparedSamples)
+    }
+
+    private func parsedSettings() throws -> QuantizationSettings {
+        let target: DeploymentTarget = try parseChoice(form.target, "--target")
+        var settings = QuantizationSettings(
+            target: target, weights: try method.scheme(for: target, bits: budget.bits),
+            rounding: try parseChoice(method.rounding, "--rounding"), amount: try budget.amount(),
+            excluded: method.exclude, equalizes: method.equalize, correctsBiases: !method.noBiasCorrection,
+            calibration: try CalibrationMethod.named(method.calibration, percentile: method.percentile),
+            hasPowerOfTwoActivations: method.powerOfTwo, opset: form.opset.map(Int64.init), packs: !form.unpacked)
+        if !budget.candidates.isEmpty { settings.candidates = budget.candidates.sorted() }
+        return settings
+    }
+
+    private func remarks(_ quantizer: ModelQuantizer, _ evidence: QuantizationEvidence) -> [String] {
+        guard !evidence.moments.isEmpty else { return [] }
+        let leftOut = quantizer.momentLayout.leftOut
+        guard !leftOut.isEmpty else { return [] }
+        return ["rounded to the nearest, as their moments are too large: " + leftOut.joined(separator: ", ")]
+    }
+
+    /// Loads what is to be written and runs it: it must say what the model in memory says.
+    private func verify(_ bytes: [UInt8], against model: QuantizedModel, _ run: QuantizationRun) throws {
+        let read = try Graph.load(bytes, path: out)
+        let inputs = try RandomBatch.inputs(for: model.deployed, rows: 2, extents: [:])
+        let expected = try Executable(model.graph).run(inputs)
+        let found = try Executable(read).run(inputs)
+        for (name, tensor) in expected.ordered where found[name] != tensor {
+            throw ModelError.invalidRequest(
+                "the file reads back as another model: output '\(name)' differs; nothing was written")
         }
     }
 }

@@ -125,7 +125,7 @@ enum LowRankReference {
         let images = Tensor(
             LowRankReference.noise(samples * channels * height * width, &random).map(Float.init),
             shape: try Shape([samples, channels, height, width]))
-        var window = RowWindow()
+        var window = PatchWindow()
         (window.rows, window.rowStep, window.dilation, window.columnStep) = (3, 2, 2, 2)
         (window.top, window.bottom, window.left, window.right) = (1, 2, 1, 0)
         var found = SecondMomentSum(size: channels * 3)

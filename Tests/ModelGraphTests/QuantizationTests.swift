@@ -4,9 +4,9 @@ import Testing
 
 @Suite("QDQ export")
 struct QuantizationTests {
-    /// Every point at scale 0.1, every weight at 127 steps per channel's largest magnitude.
+    /// Every point at scale 0.1 from 0 on, which implies each Relu; every weight at 127 steps per channel's largest magnitude.
     private func quantized(_ graph: Graph, opset: Int64 = 17, scale: Float = 0.1) throws -> Graph {
-        let points = graph.quantizationPoints().map { ($0, ActivationQuantization(scale: scale, zeroPoint: 3)) }
+        let points = graph.quantizationPoints().map { ($0, ActivationQuantization(scale: scale, zeroPoint: 0)) }
         return try graph.quantizedQDQ(
             activations: Dictionary(uniqueKeysWithValues: points), weights: weights(graph), opset: opset)
     }
@@ -115,7 +115,7 @@ struct QuantizationTests {
         #expect(try quantized(torn).initializers["w"] == ramp([4, 4]))
     }
 
-    @Test("Softmax stays float behind a quantized Gemm")
+    @Test("Softmax as the model's output stays float behind a quantized Gemm")
     func softmax() throws {
         let graph = smallGraph(
             [node("Gemm", ["x", "w"], ["logits"]), node("Softmax", ["logits"], ["y"])], [("w", ramp([2, 3]))],

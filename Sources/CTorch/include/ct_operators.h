@@ -92,6 +92,11 @@ CTTensor *ct_quantize(const CTTensor *x, const CTTensor *scale, const CTTensor *
                       int64_t block, int precision);
 CTTensor *ct_dequantize(const CTTensor *x, const CTTensor *scale, const CTTensor *zero_point, int type, int64_t axis,
                         int64_t block);
+// step (clamp(round(x / step) + zero_point, low, high) - zero_point) with the gradients of LSQ (Esser et al. 2020): the
+// step's is scaled by 1 / sqrt(n high), n being the numbers of a sample that share it (of all of x, for an axis of channels
+// or where `whole`). `axis` below 0: one step. Steps are used by their magnitude, from 1e-12 on.
+CTTensor *ct_fake_quantize(const CTTensor *x, const CTTensor *step, int64_t zero_point, int64_t low, int64_t high,
+                           int64_t axis, bool whole);
 // uint8 codes, their scale and zero point, from the range of `x` and 0.
 int ct_quantize_dynamically(const CTTensor *x, CTTensor **outputs);
 // x - zero point (may be NULL) as float64, in which products and sums of codes are exact.

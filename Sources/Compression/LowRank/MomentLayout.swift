@@ -8,27 +8,51 @@ public struct MomentLayout: Sendable, Equatable {
     /// they travel. The smallest moments come first.
     public static let mostNumbers = 1 << 24
 
-    /// The measured layers, in node order.
+    /// A symmetric matrix that travels.
+    struct Entry: Sendable, Equatable {
+        var name: String
+        var size: Int
+    }
+
+    /// The measured layers that are to be factorized, in node order; none where others say what is measured.
     public let layers: [FactorizableLayer]
     /// Layers whose moments are too large, by weight.
     public let leftOut: [String]
     let choice: FactorizationChoice
+    /// One for each layer, in order, unless others say so.
+    let entries: [Entry]
 
     /// - Parameter choice: with `tucker` alone, channels are enough; else convolutions need columns of their kernel's height.
     public init(_ layers: [FactorizableLayer], choice: FactorizationChoice) {
-        var left = Self.mostNumbers
-        var taken = Set<String>()
-        for (_, layer) in layers.enumerated().sorted(by: {
-            ($0.element.momentSize(choice), $0.offset) < ($1.element.momentSize(choice), $1.offset)
-        }) {
-            let size = layer.momentSize(choice)
-            guard size <= Self.largestSize, Self.numbers(size) <= left else { break }
-            left -= Self.numbers(size)
-            taken.insert(layer.name)
-        }
-        self.layers = layers.filter { taken.contains($0.name) }
-        leftOut = layers.map(\.name).filter { !taken.contains($0) }
+        let taken = Self.fitting(layers.map { (size: $0.momentSize(choice), count: 1) })
+        self.layers = zip(layers, taken).filter(\.1).map(\.0)
+        leftOut = zip(layers, taken).filter { !$0.1 }.map(\.0.name)
         self.choice = choice
+        entries = self.layers.map { Entry(name: $0.name, size: $0.momentSize(choice)) }
+    }
+
+    /// Of matrices that are not factorization's. Precondition: they are within the limits.
+    init(entries: [Entry], leftOut: [String]) {
+        precondition(
+            entries.allSatisfy { (1...Self.largestSize).contains($0.size) }
+                && entries.reduce(0) { $0 + Self.numbers($1.size) } <= Self.mostNumbers, "moments beyond the limits")
+        (layers, choice, self.entries, self.leftOut) = ([], .auto, entries, leftOut)
+    }
+
+    /// Which of several sets of equal matrices are within the limits, the smallest first.
+    static func fitting(_ wanted: [(size: Int, count: Int)]) -> [Bool] {
+        var left = mostNumbers
+        var taken = [Bool](repeating: false, count: wanted.count)
+        let numbers = wanted.map {
+            $0.size <= largestSize ? saturatingProduct([Self.numbers($0.size), $0.count]) : .max
+        }
+        let order = wanted.indices.sorted { (numbers[$0], wanted[$0].size, $0) < (numbers[$1], wanted[$1].size, $1) }
+        for index in order {
+            guard numbers[index] <= left else { break }
+            left -= numbers[index]
+            taken[index] = true
+        }
+        return taken
     }
 
     /// The extent of a layer's moment.

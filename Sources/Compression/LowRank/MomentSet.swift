@@ -22,20 +22,20 @@ public struct MomentSet: Sendable, Equatable {
     /// Precondition: as many numbers of each layer as its moment has.
     init(_ layout: MomentLayout, _ triangles: [[Float]]) {
         precondition(
-            triangles.map(\.count) == layout.layers.map { MomentLayout.numbers(layout.size($0)) },
+            triangles.map(\.count) == layout.entries.map { MomentLayout.numbers($0.size) },
             "moments of other extents than their layers'")
-        (names, sizes, self.triangles) = (layout.layers.map(\.name), layout.layers.map(layout.size), triangles)
+        (names, sizes, self.triangles) = (layout.entries.map(\.name), layout.entries.map(\.size), triangles)
     }
 
     /// Of data that are all zero.
     public init(zeros layout: MomentLayout) {
-        self.init(layout, layout.layers.map { Array(repeating: 0, count: MomentLayout.numbers(layout.size($0))) })
+        self.init(layout, layout.entries.map { Array(repeating: 0, count: MomentLayout.numbers($0.size)) })
     }
 
     /// What a set of this layout takes.
     public static func byteCount(of layout: MomentLayout) -> Int {
-        let sizes = layout.layers.map(layout.size)
-        return header(layout.layers.map(\.name), sizes).count + 4 * sizes.reduce(0) { $0 + MomentLayout.numbers($1) }
+        let sizes = layout.entries.map(\.size)
+        return header(layout.entries.map(\.name), sizes).count + 4 * sizes.reduce(0) { $0 + MomentLayout.numbers($1) }
     }
 
     /// The canonical bytes.
@@ -66,7 +66,7 @@ public struct MomentSet: Sendable, Equatable {
     /// - Throws: `CompressionError.malformedMoments` for other layers, extents or length, numbers that are not finite or too
     ///   large, and moments that no data have: a negative diagonal, or more beside it than the diagonal allows.
     public init(parsing bytes: [UInt8], expecting layout: MomentLayout) throws(CompressionError) {
-        let (names, sizes) = (layout.layers.map(\.name), layout.layers.map(layout.size))
+        let (names, sizes) = (layout.entries.map(\.name), layout.entries.map(\.size))
         let header = Self.header(names, sizes)
         guard bytes.starts(with: header) else {
             throw .malformedMoments(tensor: names.first ?? "", reason: "they are about other layers or extents")
@@ -134,12 +134,12 @@ public struct MomentFold: Sendable {
 
     public init(_ layout: MomentLayout) {
         self.layout = layout
-        sums = layout.layers.map { Array(repeating: 0, count: MomentLayout.numbers(layout.size($0))) }
+        sums = layout.entries.map { Array(repeating: 0, count: MomentLayout.numbers($0.size)) }
     }
 
     /// Precondition: the set is of this layout; the weight is above 0.
     public mutating func add(_ set: MomentSet, weight: UInt32) {
-        precondition(set.names == layout.layers.map(\.name) && weight > 0, "moments of other layers, or of nobody")
+        precondition(set.names == layout.entries.map(\.name) && weight > 0, "moments of other layers, or of nobody")
         for (index, triangle) in set.triangles.enumerated() {
             for place in triangle.indices { sums[index][place] += Double(weight) * Double(triangle[place]) }
         }
@@ -151,8 +151,8 @@ public struct MomentFold: Sendable {
     public func means() -> NamedTensors {
         precondition(total > 0, "the mean of nothing")
         var result = NamedTensors()
-        for (layer, sum) in zip(layout.layers, sums) {
-            let size = layout.size(layer)
+        for (entry, sum) in zip(layout.entries, sums) {
+            let size = entry.size
             guard let shape = try? Shape([size, size]) else { preconditionFailure("a moment of extent \(size)") }
             var values = [Float](repeating: 0, count: size * size)
             var next = 0
@@ -163,8 +163,14 @@ public struct MomentFold: Sendable {
                     next += 1
                 }
             }
-            result[layer.name] = Tensor(values, shape: shape)
+            result[entry.name] = Tensor(values, shape: shape)
         }
         return result
+    }
+
+    /// The mean by weight of one entry, on and above the diagonal. Precondition: something was added.
+    func mean(ofEntry entry: Int) -> [Float] {
+        precondition(total > 0, "the mean of nothing")
+        return sums[entry].map { Float($0 / total) }
     }
 }

@@ -99,14 +99,14 @@ extension FactorizableLayer {
     private var isDense: Bool { if case .dense = form { true } else { false } }
 
     /// What the layer reads or computes as images, and which columns of them count.
-    fileprivate func columns(of tensor: Tensor, rows: Int) throws -> (Tensor, RowWindow) {
+    fileprivate func columns(of tensor: Tensor, rows: Int) throws -> (Tensor, PatchWindow) {
         // What a layer computes has its steps and borders behind it.
-        if readsOutputs, !isDense { return (tensor, RowWindow()) }
+        if readsOutputs, !isDense { return (tensor, PatchWindow()) }
         guard case .convolution(let extents) = form else {
             let width = readsOutputs ? outputs : inputs
-            return (try tensor.reshaped(to: try Shape([tensor.elementCount / width, width, 1, 1])), RowWindow())
+            return (try tensor.reshaped(to: try Shape([tensor.elementCount / width, width, 1, 1])), PatchWindow())
         }
-        var window = RowWindow()
+        var window = PatchWindow()
         // Tucker-2 multiplies channels at all places before it steps.
         guard rows > 1 || isMatrix, tensor.shape.rank == 4 else { return (tensor, window) }
         let pads = extents.resolvedPads(for: Array(tensor.shape.dimensions[2...]))

@@ -44,4 +44,14 @@ extension Matrix {
         try CTorchStatus.check(ct_symmetric_eigenvalues(values, Int64(rows), &found, &vectors))
         return EigenDecomposition(values: found, vectors: Matrix(rows: rows, columns: rows, values: vectors))
     }
+
+    /// The upper triangular U with Uᵀ U = matrix⁻¹ of a symmetric positive definite matrix.
+    /// - Throws: `EngineError.notFinite`, or `.runtime` where the matrix is not positive definite. Precondition: it is square.
+    public func inverseCholesky() throws(EngineError) -> Matrix {
+        precondition(rows == columns, "\(rows) x \(columns) has no Cholesky factor")
+        guard isFinite else { throw .notFinite("a matrix to decompose") }
+        var result = [Double](repeating: 0, count: rows * rows)
+        try CTorchStatus.check(ct_inverse_cholesky(values, Int64(rows), &result))
+        return Matrix(rows: rows, columns: rows, values: result)
+    }
 }

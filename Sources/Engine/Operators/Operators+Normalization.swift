@@ -43,12 +43,12 @@ extension Operators {
         }
         return { frame, x throws(EngineError) in
             let (mean, variance) = (try first(x, 3), try first(x, 4))
-            let rate = frame.updatesStatistics ? 1 - momentum : 0
+            let rate = frame.updatesStatistics && !frame.freezesStatistics ? 1 - momentum : 0
             return [
                 try TorchTensor(
                     ct_batch_norm(
                         first(x).handle, first(x, 1).handle, first(x, 2).handle, mean.handle, variance.handle,
-                        frame.training, rate, epsilon))
+                        frame.training && !frame.freezesStatistics, rate, epsilon))
             ]
         }
     }

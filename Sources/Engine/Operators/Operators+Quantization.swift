@@ -49,6 +49,25 @@ extension Operators {
         }
     }
 
+    /// `SimulatedQuantization`: of a weight, which every sample shares, or of values.
+    static func fakeQuantize(_ node: Node, _ graph: Graph) throws(EngineError) -> Perform {
+        guard node.inputs.count == 2, node.outputs.count == 1, let low = node.int("low"), let high = node.int("high")
+        else { throw refuse(node, "an input, a step and the codes low to high are needed") }
+        let (axis, zeroPoint) = (node.int("axis") ?? -1, node.int("zero_point") ?? 0)
+        let codes: ClosedRange<Int64> = -32768...32767
+        guard low < high, codes.contains(low), codes.contains(high), (low...high).contains(zeroPoint) else {
+            throw refuse(node, "codes from \(low) to \(high) with zero at \(zeroPoint)")
+        }
+        let isWeight = graph.initializers[node.inputs[0]] != nil
+        return { _, x throws(EngineError) in
+            let (input, step) = (try first(x), try first(x, 1))
+            return [
+                try TorchTensor(
+                    ct_fake_quantize(input.handle, step.handle, zeroPoint, low, high, axis, isWeight))
+            ]
+        }
+    }
+
     static func quantizeDynamically(_ node: Node, _ graph: Graph) throws(EngineError) -> Perform {
         { _, x throws(EngineError) in
             let input = try first(x)

@@ -43,6 +43,7 @@ enum Operators {
     typealias SingleCompiler = @Sendable (Node, Graph) throws(EngineError) -> Single
 
     static func compile(_ node: Node, graph: Graph) throws(EngineError) -> Perform {
+        if node.isFakeQuantization { return try fakeQuantize(node, graph) }
         guard node.domain.isEmpty || node.domain == "ai.onnx", let definition = definitions[node.operatorType] else {
             throw .unsupported(
                 operatorType: node.operatorType, node: node.name,

@@ -22,6 +22,7 @@ public final class Trainer {
     /// How many of `trained` are the graph's.
     private(set) var graphParameterCount = 0
     var features: FeatureTensors?
+    let freezesStatistics: Bool
     var settings: OptimizerSettings
     let clipping: GradientClipping?
     let proximal: Double
@@ -40,6 +41,7 @@ public final class Trainer {
     ///   - corrections: SCAFFOLD's c − c_i by parameter (Karimireddy et al. 2020, algorithm 1, line 10), added to the
     ///     gradients before clipping; parameters left out have none.
     ///   - precision: of convolutions and matrix products.
+    ///   - freezesStatistics: whether batch norms use their running statistics instead of the batch's, and keep them.
     ///   - features: terms on values inside the graph, added to every step's loss; steps are then to be given the
     ///     teacher's values, and projectors are trained as the graph's weights are.
     /// - Throws: `EngineError.unsupported` naming the operator and node, `.badMask` for a mask that does not fit,
@@ -47,7 +49,7 @@ public final class Trainer {
     public init(
         _ graph: Graph, optimizer: OptimizerSettings, masks: MaskSet = MaskSet(), clipping: GradientClipping? = nil,
         proximal: Double = 0, corrections: NamedTensors = NamedTensors(), precision: Precision = .float32,
-        features: FeatureMatching? = nil
+        freezesStatistics: Bool = false, features: FeatureMatching? = nil
     ) throws(EngineError) {
         ct_keep_freed_memory()
         try optimizer.validate()
@@ -60,6 +62,7 @@ public final class Trainer {
         self.clipping = clipping
         self.proximal = proximal
         self.precision = precision
+        self.freezesStatistics = freezesStatistics
         let compared = features?.studentValues ?? []
         let program = try Program(Self.exposing(compared, of: graph), fuses: precision == .float32)
         self.program = program
@@ -85,6 +88,7 @@ public final class Trainer {
 
     private func makeLeaves(masks: MaskSet, corrections: NamedTensors) throws(EngineError) {
         let decaying = settings.noDecayOnNormsAndBiases ? graph.decayingNames : nil
+        let steps = graph.simulationSteps
         let trainable = parameterList.filter { $0.role == .trainable }
         let shapes = Dictionary(uniqueKeysWithValues: trainable.map { ($0.name, $0.shape) })
         for (name, tensor) in corrections.ordered {
@@ -102,7 +106,8 @@ public final class Trainer {
             let leaf = try TorchTensor(ct_leaf(value.handle))
             values[slot] = leaf
             var state = TrainedParameter(
-                name: parameter.name, leaf: leaf, mask: mask, decays: decaying?.contains(parameter.name) ?? true,
+                name: parameter.name, leaf: leaf, mask: mask,
+                decays: !steps.contains(parameter.name) && decaying?.contains(parameter.name) ?? true,
                 reference: proximal > 0 ? try TorchTensor(ct_clone(leaf.handle)) : nil,
                 correction: try corrections[parameter.name].map { tensor throws(EngineError) in
                     try TorchTensor(tensor)
@@ -207,6 +212,8 @@ public final class Trainer {
     }
 
     private var trainingFrame: Frame {
-        Frame(training: true, updatesStatistics: true, usesBfloat16: precision == .bfloat16)
+        Frame(
+            training: true, updatesStatistics: true, usesBfloat16: precision == .bfloat16,
+            freezesStatistics: freezesStatistics)
     }
 }

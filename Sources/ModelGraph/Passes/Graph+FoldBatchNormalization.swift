@@ -1,8 +1,8 @@
 import Tensors
 
 extension Graph {
-    /// The graph for inference: Dropout and Identity removed, transposed weights stored transposed, and each BatchNormalization folded into the Conv or Gemm
-    /// before it when nothing else reads that node's output. Scaling is per output channel, so pruned zeros stay zero.
+    /// The graph for inference: Dropout and Identity removed, transposed weights stored transposed, spatial means as pools,
+    /// and each BatchNormalization folded into the Conv or Gemm before it when nothing else reads that node's output. Scaling is per output channel, so pruned zeros stay zero.
     /// Structure depends on structure only, never on values: a skeleton folds to the same nodes and names.
     public func foldingBatchNormalization() -> Graph {
         var graph = removingPassThrough().foldingTransposedWeights()
@@ -24,7 +24,7 @@ extension Graph {
         }
         graph.nodes = graph.nodes.indices.filter { !folded.contains($0) }.map { graph.nodes[$0] }
         graph.dropUnusedInitializers()
-        return graph
+        return graph.poolingSpatialMeans()
     }
 
     private struct Affine {

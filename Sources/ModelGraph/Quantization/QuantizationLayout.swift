@@ -1,90 +1,61 @@
 import Tensors
 
-/// Which values of a BN-folded graph are quantized, and with whose parameters.
+/// Which values of a graph for inference are quantized, and with whose parameters. It follows from structure alone, so a
+/// skeleton has the layout of its model.
 ///
-/// Sources: ONNX Runtime's QDQ selectors (which patterns fuse into integer kernels) as summed up in METHODS "Export".
-/// A value is a point when an integer kernel reads or writes it. MaxPool, Flatten, Reshape, Transpose, Squeeze and
-/// Unsqueeze only move numbers, so their outputs share the parameters of their input (its root). A Relu or Clip that is
-/// the only reader of a kernel is fused: the kernel's raw output stays unquantized.
+/// Sources: ONNX Runtime's QDQ selectors (which patterns fuse into integer kernels) as summed up in METHODS "Export" and
+/// checked by `Tests/onnxruntime/check_targets.py`. A value is a point when an integer kernel reads or writes it. Operators
+/// that only move numbers give their outputs the parameters of their input (its root). A Relu or Clip that is the only
+/// reader of a kernel is fused: the kernel's raw output stays unquantized.
 struct QuantizationLayout {
-    private(set) var points: [String] = []
+    /// One place where a node reads a value.
+    struct Read: Hashable {
+        let node: Int
+        let input: Int
+    }
+
+    var points: [String] = []
     /// For each value that gets a QuantizeLinear: the point whose parameters it takes.
-    private(set) var pointOf: [String: String] = [:]
-    /// Weights that may become int8, with the axis of their output channels, in the order of use.
+    var pointOf: [String: String] = [:]
+    /// Weights that may become integers, with the axis of their output channels, in the order of use.
     private(set) var weights: [(name: String, axis: Int)] = []
     /// Conv, Gemm and MatMul nodes by index with the name of the weight and its axis.
-    private(set) var weightOfNode: [Int: (name: String, axis: Int)] = [:]
+    var weightOfNode: [Int: (name: String, axis: Int)] = [:]
+    /// Constants that elementwise kernels add or multiply by: they are quantized per tensor for these reads.
+    var constantReads: Set<Read> = []
+    /// The Relu or Clip that is fused into the kernel before it, by the value it computes.
+    var clampOf: [String: Int] = [:]
+    /// The reads that take quantized values; nil where all readers of a point do.
+    var quantizedReads: Set<Read>?
 
-    private static let moving: Set<String> = ["MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"]
-    private static let clamping: Set<String> = ["Relu", "Clip"]
-
-    init(_ graph: Graph) {
-        let outputs = graph.outputNames
-        let consumers = graph.consumers
-        // Values that depend on the model's inputs, and those of them that are float32.
-        var variable = Set(graph.inputs.map(\.name))
-        var floats = Set(graph.inputs.filter { $0.elementType == .float32 }.map(\.name))
-        var roots: [String: String] = [:]
-        var needed = Set<String>()
-        var fused = Set<Int>()
-        for (index, node) in graph.nodes.enumerated() where node.domain.isEmpty {
-            guard let input = node.inputs.first, let output = node.outputs.first else { continue }
-            let readsFloat = floats.contains(input) || graph.initializers[input]?.elementType == .float32
-            guard node.inputs.contains(where: variable.contains) else { continue }
-            let movesActivation = variable.contains(input) && Self.moving.contains(node.operatorType)
-            variable.formUnion(node.outputs)
-            if readsFloat, !["Shape", "Cast", "ArgMax", "Size"].contains(node.operatorType) { floats.insert(output) }
-            func root(_ value: String) -> String { roots[value] ?? value }
-            if movesActivation, node.outputs.count == 1 { roots[output] = root(input) }
-            if let activations = Self.kernelInputs(node, graph, floats) {
-                needed.formUnion(activations.map(root))
-                if let weight = Self.weight(node, graph) { weightOfNode[index] = weight }
-                var settled = output
-                if !outputs.contains(output), let readers = consumers[output], readers.count == 1,
-                    Self.clamping.contains(graph.nodes[readers[0].node].operatorType), readers[0].input == 0
-                {
-                    fused.insert(readers[0].node)
-                    settled = graph.nodes[readers[0].node].outputs[0]
-                }
-                needed.insert(settled)
-            } else if Self.clamping.contains(node.operatorType), !fused.contains(index), needed.contains(root(input)) {
-                needed.insert(output)
-            }
-        }
-        let values = graph.inputs.map(\.name) + graph.nodes.flatMap(\.outputs)
-        for value in values where !value.isEmpty {
-            let root = roots[value] ?? value
-            guard needed.contains(root) else { continue }
-            pointOf[value] = root
-            if root == value { points.append(value) }
+    init(_ graph: Graph, target: DeploymentTarget = .x86) {
+        switch target {
+        case .x86, .x86NoVNNI, .arm: placeAroundKernels(graph)
+        case .tensorrt: placeAtInputs(graph)
+        case .dynamic: collectWeightReaders(graph) { node in ["MatMul", "Gemm"].contains(node.operatorType) }
+        case .int4, .int8Weights: collectWeightReaders(graph) { _ in true }
+        case .float32, .float16, .bfloat16: break
         }
         collectWeights(graph)
     }
 
-    /// The values that an integer kernel would read, or nil when there is none for this node.
-    private static func kernelInputs(_ node: Node, _ graph: Graph, _ floats: Set<String>) -> [String]? {
-        let isActivation = { (name: String) in graph.initializers[name] == nil && floats.contains(name) }
-        guard node.outputs.count == 1, let first = node.inputs.first, isActivation(first) else { return nil }
-        switch node.operatorType {
-        case "AveragePool", "GlobalAveragePool": return [first]
-        case "Conv", "Gemm": return weight(node, graph) == nil ? nil : [first]
-        case "MatMul":
-            guard node.inputs.count == 2 else { return nil }
-            if isActivation(node.inputs[1]) { return [first, node.inputs[1]] }
-            return weight(node, graph) == nil ? nil : [first]
-        case "Add": return node.inputs.count == 2 && isActivation(node.inputs[1]) ? node.inputs : nil
-        default: return nil
+    private mutating func collectWeightReaders(_ graph: Graph, where takes: (Node) -> Bool) {
+        let floats = graph.floatActivations()
+        for (index, node) in graph.nodes.enumerated()
+        where node.domain.isEmpty && node.outputs.count == 1 && takes(node) {
+            guard let first = node.inputs.first, floats.contains(first) else { continue }
+            if let weight = Self.weight(node, graph) { weightOfNode[index] = weight }
         }
     }
 
     /// The float32 initializer that a node multiplies by, with the axis of its output channels.
-    private static func weight(_ node: Node, _ graph: Graph) -> (name: String, axis: Int)? {
+    static func weight(_ node: Node, _ graph: Graph) -> (name: String, axis: Int)? {
         guard node.inputs.count >= 2, let tensor = graph.initializers[node.inputs[1]], tensor.elementType == .float32
         else { return nil }
         let name = node.inputs[1]
         switch node.operatorType {
         case "Conv" where tensor.shape.rank >= 3: return (name, 0)
-        case "MatMul" where tensor.shape.rank == 2: return (name, 1)
+        case "MatMul" where tensor.shape.rank == 2 && node.inputs.count == 2: return (name, 1)
         case "Gemm" where tensor.shape.rank == 2:
             // The integer kernel wants alpha = beta = 1, untransposed activations and a plain bias vector.
             let axis = node.int("transB") ?? 0 != 0 ? 0 : 1
@@ -117,9 +88,14 @@ struct QuantizationLayout {
 }
 
 extension Graph {
-    /// Activations that need calibration before `quantizedQDQ`, on a BN-folded graph: inputs first, then in node order.
-    public func quantizationPoints() -> [String] { QuantizationLayout(self).points }
+    /// Activations whose ranges a target needs, on a graph for inference (`foldingBatchNormalization`): inputs first, then
+    /// in node order. None for targets that need no calibration.
+    public func quantizationPoints(for target: DeploymentTarget = .x86) -> [String] {
+        QuantizationLayout(self, target: target).points
+    }
 
-    /// Weights that `quantizedQDQ` can hold in int8, with the axis of their output channels, in the order of use.
-    public func quantizableWeights() -> [(name: String, axis: Int)] { QuantizationLayout(self).weights }
+    /// Weights that a target can hold as integers, with the axis of their output channels, in the order of use.
+    public func quantizableWeights(for target: DeploymentTarget = .x86) -> [(name: String, axis: Int)] {
+        QuantizationLayout(self, target: target).weights
+    }
 }

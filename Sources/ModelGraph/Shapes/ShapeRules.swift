@@ -4,6 +4,7 @@ import Tensors
 enum ShapeRules {
     /// The shapes of all outputs the operator can have, or nil for an operator without a rule.
     static func apply(_ view: NodeShapes) throws(ModelError) -> [Shape]? {
+        if view.node.isFakeQuantization { return [try view.input(0)] }
         guard view.node.domain.isEmpty else { return nil }
         if unchanged.contains(view.node.operatorType) { return [try view.input(0)] }
         if let shape = try single(view) { return [shape] }

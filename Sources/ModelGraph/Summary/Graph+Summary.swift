@@ -56,15 +56,17 @@ extension Graph {
     private func countedNumbers(_ trainable: [String]) -> (count: Int, nonzero: Int) {
         var counted = trainable
         var seen = Set(trainable)
-        for node in nodes where node.operatorType == "DequantizeLinear" {
-            guard let name = node.inputs.first, let tensor = initializers[name], !tensor.elementType.isFloatingPoint,
+        let plain = unpackingWeights()
+        for node in plain.nodes where node.operatorType == "DequantizeLinear" {
+            guard let name = node.inputs.first, let tensor = plain.initializers[name],
+                !tensor.elementType.isFloatingPoint,
                 seen.insert(name).inserted
             else { continue }
             counted.append(name)
         }
         var (count, nonzero) = (0, 0)
         for name in counted {
-            guard let tensor = initializers[name] else { continue }
+            guard let tensor = plain.initializers[name] else { continue }
             count += tensor.elementCount
             nonzero += tensor.nonzeroCount
         }

@@ -1,0 +1,103 @@
+import ModelGraph
+
+/// Everything that decides a quantized file besides the model and what its data say.
+public struct QuantizationSettings: Sendable, Equatable {
+    /// How many bits weights get.
+    public enum Amount: Sendable, Equatable {
+        /// All those of the scheme.
+        case same
+        /// So many on average over all quantized weights, each layer its own.
+        case averageBits(Double)
+        /// Bytes of all quantized weights, scales not counted.
+        case bytes(Int)
+        /// Sum over layers of multiply-accumulates x bits of the weights x bits of the activations.
+        case bitOperations(Double)
+    }
+
+    public var target: DeploymentTarget
+    public var weights: WeightScheme
+    public var rounding: RoundingMethod
+    public var amount: Amount
+    /// The numbers of bits that a budget chooses from, ascending.
+    public var candidates: [Int]
+    /// Weights or nodes that stay float.
+    public var excluded: [String]
+    /// Whether channels of neighbouring layers are brought to one range first.
+    public var equalizes: Bool
+    /// Whether biases take back what rounding adds to the means, where moments say what that is.
+    public var correctsBiases: Bool
+    public var calibration: CalibrationMethod
+    /// Whether activations' scales are powers of two.
+    public var hasPowerOfTwoActivations: Bool
+    /// Of the file; nil is the oldest that the target and the model can have, 17 at least.
+    public var opset: Int64?
+    /// Whether weights below 8 bits lie packed in the file.
+    public var packs: Bool
+
+    /// - Parameter weights: nil is the target's own (`WeightScheme.init(for:)`).
+    public init(
+        target: DeploymentTarget = .x86, weights: WeightScheme? = nil, rounding: RoundingMethod = .nearest,
+        amount: Amount = .same, candidates: [Int] = [2, 3, 4, 5, 6, 8], excluded: [String] = [],
+        equalizes: Bool = false, correctsBiases: Bool = true, calibration: CalibrationMethod = .percentile(99.999),
+        hasPowerOfTwoActivations: Bool = false, opset: Int64? = nil, packs: Bool = true
+    ) {
+        self.target = target
+        self.weights = weights ?? WeightScheme(for: target)
+        (self.rounding, self.amount, self.candidates, self.excluded) = (rounding, amount, candidates, excluded)
+        (self.equalizes, self.correctsBiases, self.calibration) = (equalizes, correctsBiases, calibration)
+        (self.hasPowerOfTwoActivations, self.opset, self.packs) = (hasPowerOfTwoActivations, opset, packs)
+    }
+
+    /// - Throws: `CompressionError.valueOutOfRange`.
+    public func validate() throws(CompressionError) {
+        try weights.validate()
+        guard !candidates.isEmpty, candidates.allSatisfy((2...8).contains), candidates == candidates.sorted(),
+            Set(candidates).count == candidates.count
+        else {
+            throw .valueOutOfRange("candidates \(candidates) are no ascending numbers of bits from 2 to 8")
+        }
+        guard target.hasIntegerWeights || (amount == .same && rounding == .nearest) else {
+            throw .valueOutOfRange(
+                "target '\(target.rawValue)' has no integer weights: bits and rounding need another one")
+        }
+        let most = WeightScheme(for: target).bits
+        guard !target.hasIntegerWeights || amount != .same || weights.bits <= most else {
+            throw .valueOutOfRange(
+                "target '\(target.rawValue)' holds weights of \(most) bits at most, not \(weights.bits)")
+        }
+        switch amount {
+        case .same: break
+        case .averageBits(let bits):
+            guard (2...8).contains(bits) else {
+                throw .valueOutOfRange("an average of \(bits) bits is out of range: it must lie between 2 and 8")
+            }
+        case .bytes(let bytes):
+            guard bytes > 0 else { throw .valueOutOfRange("a budget of \(bytes) bytes holds nothing") }
+        case .bitOperations(let operations):
+            guard operations > 0, operations.isFinite else {
+                throw .valueOutOfRange("a budget of \(operations) bit operations is none")
+            }
+        }
+    }
+}
+
+extension WeightScheme {
+    /// What a target's kernels take, at their most bits.
+    public init(for target: DeploymentTarget) {
+        switch target {
+        case .x86NoVNNI: self.init(bits: 7)
+        case .int4: self.init(bits: 4, granularity: .block(32), range: .leastSquares)
+        case .float32, .x86, .arm, .tensorrt, .int8Weights, .dynamic, .float16, .bfloat16: self.init()
+        }
+    }
+}
+
+extension DeploymentTarget {
+    /// Whether weights are stored as integers.
+    public var hasIntegerWeights: Bool {
+        switch self {
+        case .x86, .x86NoVNNI, .arm, .tensorrt, .int4, .int8Weights, .dynamic: true
+        case .float32, .float16, .bfloat16: false
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import Tensors
+
+/// How a weight's numbers become integers (METHODS "Quantization").
+public struct WeightScheme: Sendable, Equatable {
+    /// Which weights have one scale.
+    public enum Granularity: Sendable, Equatable {
+        case tensor
+        /// Those of one output.
+        case channel
+        /// Runs of so many inputs of one output.
+        case block(Int)
+    }
+
+    /// What the codes stand for, times the scale.
+    public enum Levels: Sendable, Equatable {
+        /// Steps of one width.
+        case uniform
+        /// 2^bits centres fitted to the tensor, one of them 0 (Han et al. 2016, "Deep Compression", section 3).
+        case kMeans
+        /// 0 and ±2^-k (Zhou et al. 2017, "Incremental Network Quantization", equation 1).
+        case powersOfTwo
+        /// Quantiles of the normal distribution (Dettmers et al. 2023, "QLoRA", section 3).
+        case normalQuantiles
+    }
+
+    /// How a scale is chosen.
+    public enum Range: Sendable, Equatable {
+        /// Nothing is clipped.
+        case minMax
+        /// The least squared error, weighted where weights' importance is given.
+        case leastSquares
+    }
+
+    /// 2 to 8.
+    public var bits: Int
+    /// Codes around 0, without zero points. Only uniform levels know the other kind.
+    public var isSymmetric: Bool
+    public var granularity: Granularity
+    /// Scales are powers of two, so that dequantizing is a shift.
+    public var hasPowerOfTwoScales: Bool
+    public var levels: Levels
+    public var range: Range
+
+    public init(
+        bits: Int = 8, isSymmetric: Bool = true, granularity: Granularity = .channel, hasPowerOfTwoScales: Bool = false,
+        levels: Levels = .uniform, range: Range = .minMax
+    ) {
+        (self.bits, self.isSymmetric, self.granularity) = (bits, isSymmetric, granularity)
+        (self.hasPowerOfTwoScales, self.levels, self.range) = (hasPowerOfTwoScales, levels, range)
+    }
+
+    /// - Throws: `CompressionError.valueOutOfRange`.
+    public func validate() throws(CompressionError) {
+        guard (2...8).contains(bits) else {
+            throw .valueOutOfRange("weights of \(bits) bits are out of range: they must have 2 to 8")
+        }
+        if case .block(let size) = granularity, size < 1 {
+            throw .valueOutOfRange("blocks of \(size) weights are out of range: they must have 1 or more")
+        }
+        guard isSymmetric || levels == .uniform else {
+            throw .valueOutOfRange("a codebook has no zero points: make the scheme symmetric, or its levels uniform")
+        }
+    }
+
+    /// The signed codes of uniform levels.
+    var codes: ClosedRange<Int> {
+        let half = 1 << (bits - 1)
+        return isSymmetric ? -(half - 1)...(half - 1) : -half...(half - 1)
+    }
+}
