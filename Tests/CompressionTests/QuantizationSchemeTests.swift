@@ -120,8 +120,7 @@ enum QuantizationFixtures {
         let (big, tiny) = (Float.greatestFiniteMagnitude, Float.leastNonzeroMagnitude)
         let tensors = [
             Tensor([big, -big, 1, 0, 0, 0, 0, 0] as [Float], shape: [2, 4]),
-            Tensor(
-                [.leastNonzeroMagnitude, 0, -.leastNonzeroMagnitude, .leastNormalMagnitude] as [Float], shape: [2, 2]),
+            Tensor([tiny, 0, -tiny, .leastNormalMagnitude] as [Float], shape: [2, 2]),
             Tensor([1, 1, 1, 1, -3, -3, -3, -3] as [Float], shape: [2, 4]),
         ]
         for tensor in tensors {
