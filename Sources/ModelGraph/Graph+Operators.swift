@@ -42,7 +42,12 @@ extension Graph {
         guard ModelLimits.opsets.contains(target) else { throw .unsupportedOpset(target) }
         guard target != opset else { return self }
         var graph = self
+        var taken: Set<String>?
         for (index, node) in nodes.enumerated() {
+            if let restated = graph.restating(node, in: target, taken: &taken) {
+                graph.nodes[index] = restated
+                continue
+            }
             func refused(_ reason: String) -> ModelError {
                 .unsupportedOperator(operatorType: node.operatorType, node: node.name, opset: target, reason: reason)
             }
@@ -74,5 +79,27 @@ extension Graph {
         graph.irVersion = max(
             min(graph.irVersion, ModelLimits.newestWrittenIRVersion), Graph.irVersion(forOpset: target))
         return graph
+    }
+
+    /// The node in the words of opset 18, where these only moved: axes of a reduction are an input, equal parts of a Split
+    /// a number. nil for all others.
+    private mutating func restating(_ node: Node, in target: Int64, taken: inout Set<String>?) -> Node? {
+        guard opset < 18, target >= 18, node.domain.isEmpty else { return nil }
+        var restated = node
+        if OperatorHistory.reductions.contains(node.operatorType), let axes = node.ints("axes"), node.inputs.count == 1,
+            let shape = try? Shape([axes.count])
+        {
+            var names = taken ?? valueNames
+            let name = Graph.uniqueName("\(node.name).axes", taken: &names)
+            taken = names
+            initializers[name] = Tensor(axes, shape: shape)
+            constantNames.insert(name)
+            restated.attributes["axes"] = nil
+            restated.inputs.append(name)
+            return restated
+        }
+        guard node.operatorType == "Split", node.inputs.count == 1 else { return nil }
+        restated.attributes["num_outputs"] = .int(Int64(node.outputs.count))
+        return restated
     }
 }

@@ -94,7 +94,7 @@ struct OperatorHistory {
     ]
 
     /// Axes became an input with opset 18; ReduceSum had them as one from 13.
-    private static let reductions = [
+    static let reductions = [
         "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum",
         "ReduceLogSumExp", "ReduceSumSquare",
     ]

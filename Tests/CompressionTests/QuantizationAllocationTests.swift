@@ -74,12 +74,11 @@ import Testing
     /// With few states the answer may cost more, but every budget that can be met still is.
     @Test(arguments: 0..<30) func aCoarseGridKeepsWithinTheBudget(_ seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed) + 500)
+        // Every bit less costs more, so that many choices are worth keeping.
         let layers = (0..<8).map { number in
-            BitAllocation.Layer(
-                name: "l\(number)", weights: 1 + random.index(below: 100_000),
-                options: [2, 3, 4, 6, 8].map {
-                    BitAllocation.Option(bits: $0, cost: Double(random.uniform()) / Double($0))
-                })
+            let gain = Double(random.uniform()) + 0.1
+            let options = [2, 3, 4, 6, 8].map { BitAllocation.Option(bits: $0, cost: gain / Double(1 << (2 * $0))) }
+            return BitAllocation.Layer(name: "l\(number)", weights: 1 + random.index(below: 100_000), options: options)
         }
         let exact = try BitAllocation(layers, measure: .bytes)
         let coarse = try BitAllocation(layers, measure: .bytes, stateLimit: 50)

@@ -117,18 +117,19 @@ enum QuantizationFixtures {
 
     /// Of a wide range and of numbers at the ends of float32.
     @Test func extremesNeverBecomeNaN() throws {
-        let big = Float.greatestFiniteMagnitude
+        let (big, tiny) = (Float.greatestFiniteMagnitude, Float.leastNonzeroMagnitude)
         let tensors = [
-            Tensor([big, -big, 1, 0, 0, 0, 0, 0], shape: [2, 4]),
-            Tensor([.leastNonzeroMagnitude, 0, -.leastNonzeroMagnitude, .leastNormalMagnitude], shape: [2, 2]),
-            Tensor([1, 1, 1, 1, -3, -3, -3, -3], shape: [2, 4]),
+            Tensor([big, -big, 1, 0, 0, 0, 0, 0] as [Float], shape: [2, 4]),
+            Tensor([tiny, 0, -tiny, .leastNormalMagnitude] as [Float], shape: [2, 2]),
+            Tensor([1, 1, 1, 1, -3, -3, -3, -3] as [Float], shape: [2, 4]),
         ]
         for tensor in tensors {
             for bits in [2, 4, 8] {
                 for scheme in QuantizationFixtures.schemes(bits: bits) {
                     let found = try WeightQuantizer.quantize(tensor, axis: 0, scheme: scheme, name: "w")
                     #expect(found.scales.allSatisfy { $0.isFinite && $0 >= .leastNormalMagnitude })
-                    #expect(found.dequantized().floats.allSatisfy(\.isFinite))
+                    let values = found.dequantized().floats
+                    #expect(values.allSatisfy { $0.isFinite })
                 }
             }
         }
@@ -147,8 +148,8 @@ enum QuantizationFixtures {
                 }
                 let (whole, clipped) = (try error(.uniform, .minMax), try error(.uniform, .leastSquares))
                 #expect(clipped < whole)
-                #expect(
-                    try error(.uniform, .leastSquares, symmetric: false) < error(.uniform, .minMax, symmetric: false))
+                let drawnIn = try error(.uniform, .leastSquares, symmetric: false)
+                #expect(try drawnIn < error(.uniform, .minMax, symmetric: false))
                 #expect(try error(.kMeans, .minMax) <= whole)
                 #expect(try error(.kMeans, .leastSquares) <= clipped)
                 #expect(try error(.normalQuantiles, .leastSquares) <= error(.normalQuantiles, .minMax))
@@ -192,7 +193,7 @@ enum QuantizationFixtures {
     }
 
     @Test func whatCannotBeQuantizedIsNamed() throws {
-        let broken = Tensor([1, .nan, 2, .infinity], shape: [2, 2])
+        let broken = Tensor([1, .nan, 2, .infinity] as [Float], shape: [2, 2])
         #expect(throws: CompressionError.weightsNotFinite(tensor: "w")) {
             try WeightQuantizer.quantize(broken, axis: 0, scheme: WeightScheme(bits: 4), name: "w")
         }
@@ -204,7 +205,7 @@ enum QuantizationFixtures {
         }
         #expect(throws: CompressionError.self) {
             try WeightQuantizer.quantize(
-                Tensor([1, 2], shape: [2]), axis: 0, scheme: WeightScheme(granularity: .block(2)), name: "w")
+                Tensor([1, 2] as [Float], shape: [2]), axis: 0, scheme: WeightScheme(granularity: .block(2)), name: "w")
         }
     }
 }

@@ -118,6 +118,20 @@ struct QuantizationAuditTests {
         #expect(graph.quantizationPoints() == ["x", "c", "k", "y"])
     }
 
+    @Test("a Relu that no kernel takes in is written as a LeakyRelu of slope 0, which has one")
+    func rectifier() throws {
+        let graph = smallGraph(
+            [
+                node("Conv", ["x", "w"], ["c"]), node("Relu", ["c"], ["r"]), node("Conv", ["r", "v"], ["d"]),
+                node("Add", ["c", "d"], ["y"]),
+            ], [("w", noise([4, 2, 1, 1])), ("v", noise([4, 4, 1, 1]))])
+        #expect(graph.quantizationPoints() == ["x", "c", "r", "d", "y"])
+        let result = try graph.sample(for: .x86)
+        let rectifier = try #require(result.nodes.first { $0.name == "r_node" })
+        #expect(rectifier.operatorType == "LeakyRelu" && rectifier.float("alpha") == 0)
+        #expect(result.fusionAudit(for: .x86).floatEntries.isEmpty)
+    }
+
     @Test("weights alone: matrices stay integers, convolutions become float at load time; dynamic chains fuse")
     func others() throws {
         let graph = try ModelBuilder.build(architecture: "cnn", seed: 1)

@@ -25,23 +25,26 @@ MOVING = {
     "DepthToSpace", "Split", "Resize", "Concat",
 }  # fmt: skip
 # The runtime's own suffixes of names.
-SUFFIX = re.compile(r"(_token_\d+|_nchwc|_fp16_to_fp32)+$")
+SUFFIX = re.compile(r"(_token_\d+|_nchwc|/MatMul(Add|Scale)Fusion/?)+$")
 
 
-def session(path, optimized=None):
+def session(path, optimized=None, target=None):
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    if target == "arm":
+        # On x86 the runtime would turn int8 activations into uint8, where it can, and leave the rest float.
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
     if optimized:
         options.optimized_model_filepath = optimized
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def optimized_graph(path):
+def optimized_graph(path, target):
     with tempfile.TemporaryDirectory() as folder:
-        target = os.path.join(folder, "optimized.onnx")
-        return session(path, target), onnx.load(target).graph
+        optimized = os.path.join(folder, "optimized.onnx")
+        return session(path, optimized, target), onnx.load(optimized).graph
 
 
 def outputs(running):
@@ -91,10 +94,10 @@ def main():
     for path, audit_path in zip(arguments.files[::2], arguments.files[1::2]):
         try:
             onnx.checker.check_model(path, full_check=True)
-            running, graph = optimized_graph(path)
-            outputs(running)
             with open(audit_path) as file:
                 audit = json.load(file)
+            running, graph = optimized_graph(path, audit["target"])
+            outputs(running)
             wrong = list(disagreements(graph, audit))
         except Exception as error:  # The runtime's own words say what is wrong with the file.
             wrong, audit = [str(error).splitlines()[0]], {"entries": []}

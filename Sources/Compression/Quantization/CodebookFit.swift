@@ -74,7 +74,9 @@ struct CodebookFit {
         var uniform = scheme
         uniform.levels = .uniform
         let fit = UniformFit(uniform)
-        let reach = Float(fit.codes.upperBound)
+        // What the largest code becomes: 1, or where scales are powers of two, what a power of two makes of it.
+        let largest = Float(fit.codes.upperBound)
+        let reach = scheme.hasPowerOfTwoScales ? UniformFit.powerOfTwo(atLeast: largest) : largest
         var scales = runs.indices.map { run in
             let scale = fit.grid(runs[run], importance: importance?[run]).scale * reach
             return scale.isFinite ? scale : fullScale(runs[run])

@@ -6,7 +6,8 @@ extension Graph {
     ///
     /// What is changed beyond rounding, always the same way: a weight scale rises where its bias would overflow int32
     /// (METHODS "Export" 5); a range rises or falls to the bounds of the Relu or Clip that the runtime must drop to fuse;
-    /// constants of sums and products are quantized per tensor; levels of a codebook are rounded to int8; constants (not
+    /// a Relu between quantized values that no
+    /// kernel takes in becomes a LeakyRelu of slope 0, which has one; constants of sums and products are quantized per tensor; levels of a codebook are rounded to int8; constants (not
     /// weights) beyond 65504 end there in float16.
     /// - Parameters:
     ///   - activations: one entry for each of `quantizationPoints(for:)`.

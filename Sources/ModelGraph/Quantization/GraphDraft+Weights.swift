@@ -84,12 +84,19 @@ extension GraphDraft {
         blockSize: Int? = nil, base: String, output: String
     ) {
         let scale = add(scales, named: "\(base).scale")
-        let zeroPoint = add(zeroPoints, named: "\(base).zeroPoint", asFourBits: asFourBits)
+        // Most are zeros, which all tensors of their extents share.
+        let isZero = !zeroPoints.bytes.contains { $0 != 0 }
+        let extents = zeroPoints.shape.dimensions.map(String.init).joined(separator: "x")
+        let key = "zeros.\(asFourBits ? "int4" : "\(zeroPoints.elementType)").\(extents)"
+        let zeroPoint =
+            isZero
+            ? sharing(key, asFourBits: asFourBits) { zeroPoints }
+            : add(zeroPoints, named: "\(base).zeroPoint", asFourBits: asFourBits)
         var attributes: [String: AttributeValue] = ["axis": .int(Int64(axis))]
         if let blockSize { attributes["block_size"] = .int(Int64(blockSize)) }
         nodes.append(
             Node(
-                name: "\(base).dequantize", operatorType: "DequantizeLinear", inputs: [integers, scale, zeroPoint],
+                name: newStepName(), operatorType: "DequantizeLinear", inputs: [integers, scale, zeroPoint],
                 outputs: [output], attributes: attributes))
     }
 

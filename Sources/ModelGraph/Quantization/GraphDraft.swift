@@ -20,7 +20,7 @@ struct GraphDraft {
 
     mutating func newName(_ base: String) -> String { Graph.uniqueName(base, taken: &taken) }
 
-    /// A short name for a value that is only a step on the way: a file has thousands.
+    /// A short name for a value that is only a step on the way, or for a node that nobody speaks of: a file has thousands.
     mutating func newStepName() -> String {
         steps += 1
         return newName("u\(steps)")
@@ -35,9 +35,9 @@ struct GraphDraft {
     }
 
     /// The initializer that `key` stands for, made when it is asked for first.
-    mutating func sharing(_ key: String, _ make: () -> Tensor) -> String {
+    mutating func sharing(_ key: String, asFourBits: Bool = false, _ make: () -> Tensor) -> String {
         if let name = shared[key] { return name }
-        let name = add(make(), named: key)
+        let name = add(make(), named: key, asFourBits: asFourBits)
         shared[key] = name
         return name
     }

@@ -60,6 +60,11 @@ struct QDQRewriter {
                 node.inputs[position] = value
             }
         }
+        if isRectifierOfCodes(index) {
+            // There is an integer kernel for LeakyRelu, and none for Relu by itself.
+            node.operatorType = "LeakyRelu"
+            node.attributes = ["alpha": .float(0)]
+        }
         let quantized = node.outputs.filter { layout.pointOf[$0] != nil }
         guard layout.quantizedReads == nil else {
             draft.nodes.append(node)
@@ -70,6 +75,16 @@ struct QDQRewriter {
         node.outputs = node.outputs.map { output in quantized.firstIndex(of: output).map { raw[$0] } ?? output }
         draft.nodes.append(node)
         for (value, raw) in zip(quantized, raw) { addQuantization(of: value, from: raw, to: value) }
+    }
+
+    /// Whether the node is a Relu between quantized values, with no kernel before it to take it in.
+    private func isRectifierOfCodes(_ index: Int) -> Bool {
+        let node = graph.nodes[index]
+        guard layout.quantizedReads == nil, node.domain.isEmpty, node.operatorType == "Relu", node.inputs.count == 1,
+            node.outputs.count == 1
+        else { return false }
+        return layout.pointOf[node.inputs[0]] != nil && layout.pointOf[node.outputs[0]] != nil
+            && layout.clampOf[node.outputs[0]] == nil
     }
 
     private func isValue(_ name: String) -> Bool { graph.initializers[name] == nil }
@@ -90,19 +105,24 @@ struct QDQRewriter {
         } else {
             names = (
                 draft.add(Tensor([parameters.scale], shape: []), named: "\(point).scale"),
-                draft.add(parameters.zeroPointTensor, named: "\(point).zeroPoint")
+                zeroPoint(of: parameters)
             )
             parameterNames[point] = names
         }
         let integers = draft.newName("\(value).quantized")
         draft.nodes.append(
             Node(
-                name: "\(value).quantize", operatorType: "QuantizeLinear",
+                name: draft.newStepName(), operatorType: "QuantizeLinear",
                 inputs: [source, names.scale, names.zeroPoint], outputs: [integers]))
         draft.nodes.append(
             Node(
-                name: "\(value).dequantize", operatorType: "DequantizeLinear",
+                name: draft.newStepName(), operatorType: "DequantizeLinear",
                 inputs: [integers, names.scale, names.zeroPoint], outputs: [target]))
+    }
+
+    /// One tensor for all that have the same.
+    private mutating func zeroPoint(of parameters: ActivationQuantization) -> String {
+        draft.sharing("zeroPoint.\(parameters.zeroPoint)") { parameters.zeroPointTensor }
     }
 
     /// A constant of a sum or product in integers; one for all that read it so.
@@ -119,10 +139,10 @@ struct QDQRewriter {
         let output = draft.newName("\(name).dequantized")
         let integers = draft.add(codes, named: "\(name).quantized")
         let scale = draft.add(Tensor([parameters.scale], shape: []), named: "\(name).scale")
-        let zeroPoint = draft.add(parameters.zeroPointTensor, named: "\(name).zeroPoint")
+        let zeroPoint = zeroPoint(of: parameters)
         draft.nodes.append(
             Node(
-                name: "\(name).dequantize", operatorType: "DequantizeLinear", inputs: [integers, scale, zeroPoint],
+                name: draft.newStepName(), operatorType: "DequantizeLinear", inputs: [integers, scale, zeroPoint],
                 outputs: [output]))
         restored[name] = output
         return output

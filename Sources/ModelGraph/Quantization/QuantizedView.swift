@@ -223,7 +223,10 @@ struct QuantizedView {
         func type(_ value: String) -> String? { producers[value].map { graph.nodes[$0].operatorType } }
         switch node.operatorType {
         case "Cast" where node.inputs.first.map(type) == "MatMulInteger": dynamic.formUnion(node.outputs)
-        case "Mul" where node.inputs.contains { type($0) == "DynamicQuantizeLinear" || dynamic.contains($0) }:
+        case "Mul"
+        where node.inputs.contains {
+            type($0) == "DynamicQuantizeLinear" || dynamic.contains($0) && type($0) == "Cast"
+        }:
             dynamic.formUnion(node.outputs)
         case "Add"
         where node.inputs.contains { dynamic.contains($0) && type($0) == "Mul" }
