@@ -100,7 +100,7 @@ public struct ModelQuantizer: Sendable {
 
     /// The moments that rounding and corrected biases can use.
     public var momentLayout: QuantizationMomentLayout {
-        QuantizationMomentLayout(deployed, weights: Set(layers.map(\.name)))
+        QuantizationMomentLayout(deployed, for: settings.target, weights: Set(layers.map(\.name)))
     }
 
     /// Whether moments would change the result.
