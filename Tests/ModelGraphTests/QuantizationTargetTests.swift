@@ -104,6 +104,10 @@ struct QuantizationTargetTests {
         #expect(scaled.operatorType == "Mul" && result.producer(of: scaled.inputs[0])?.operatorType == "Cast")
         let gemm = try #require(result.nodes.first { $0.operatorType == "Gemm" })
         #expect(result.producer(of: gemm.inputs[1])?.operatorType == "DequantizeLinear" && gemm.int("transB") == nil)
+        let bias = try #require(result.nodes.first { $0.operatorType == "Sub" })
+        #expect(
+            try result.initializers.require(bias.inputs[1]).floats
+                == graph.initializers.require("fc1.bias").floats.map { -$0 })
         #expect(try graph.sample(for: .int8Weights, bits: 3).serializedByteCount < 421_642 * 3 / 8 + 12_000)
     }
 

@@ -16,6 +16,10 @@ enum IntegerOperators {
     static let lookups: Set<String> = ["Sigmoid", "LeakyRelu", "Softmax"]
     /// Their outputs are worth quantizing for a product with a quantized value (squeeze and excitation, gates).
     static let gates: Set<String> = ["Sigmoid", "HardSigmoid", "Tanh"]
+    /// Fused with a Gemm in float32 before its weight is looked at.
+    static let fusedActivations: Set<String> = [
+        "Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "Elu", "Selu", "Softplus", "Softsign", "ThresholdedRelu",
+    ]
     /// Read a value without computing with it.
     static let shapeless: Set<String> = ["Shape", "Size"]
     /// Give integers or truth values whatever they read.

@@ -77,6 +77,9 @@ struct QuantizedView {
             guard node.inputs.count > 1, isDequantized(node.inputs[1]), !variable.contains(node.inputs[1]),
                 node.operatorType == "MatMul" || node.int("transB") ?? 0 == 0
             else { return (.float, weightReason(node) ?? unquantized(node.inputs[0])) }
+            guard node.operatorType != "Gemm" || !graph.fusesWithActivation(node, consumers) else {
+                return (.float, "the runtime fuses it with the activation behind it first")
+            }
             return (.integerWeights, nil)
         }
         if let reason = weightReason(node) { return (.float, reason) }
