@@ -63,7 +63,7 @@ struct QuantizationMethod: ParsableArguments {
     @Option(help: "nearest, adaround or gptq.")
     var rounding = RoundingMethod.nearest.rawValue
 
-    @Option(help: "uniform, kmeans, powers-of-two or quantiles.")
+    @Option(help: "uniform, kmeans, powers-of-two or quantiles; all but uniform have 4 bits unless --bits says 2 to 7.")
     var levels = "uniform"
 
     @Option(help: "Weights that share a scale: tensor, channel or block. (default: the target's)")
@@ -117,6 +117,8 @@ struct QuantizationMethod: ParsableArguments {
         case "quantiles": scheme.levels = .normalQuantiles
         default: throw unknown("--levels", levels, ["uniform", "kmeans", "powers-of-two", "quantiles"])
         }
+        // A codebook of eight bits is no smaller than steps of one width, which lose no more.
+        if scheme.levels != .uniform, bits == nil { scheme.bits = min(scheme.bits, 4) }
         switch per {
         case nil: if let block { scheme.granularity = .block(block) }
         case "tensor": scheme.granularity = .tensor

@@ -56,6 +56,9 @@ public struct QuantizationSettings: Sendable, Equatable {
         else {
             throw .valueOutOfRange("candidates \(candidates) are no ascending numbers of bits from 2 to 8")
         }
+        guard weights.levels == .uniform || weights.bits < 8 else {
+            throw .valueOutOfRange("a codebook of 8 bits cannot be stored: give weights 2 to 7")
+        }
         guard target.hasIntegerWeights || (amount == .same && rounding == .nearest) else {
             throw .valueOutOfRange(
                 "target '\(target.rawValue)' has no integer weights: bits and rounding need another one")
