@@ -3,7 +3,7 @@ import Testing
 @testable import Transport
 
 /// Blobs over real sockets, in both directions.
-@Suite(.timeLimit(.minutes(1))) struct BlobTransferTests {
+@Suite(.timeLimit(.minutes(5))) struct BlobTransferTests {
     @Test func severalPeersFetchAndDeliverAtOnce() async throws {
         let keys = try (0..<3).map { _ in try KeyPair.generate() }
         let names = Dictionary(uniqueKeysWithValues: keys.enumerated().map { ($1.publicKey, "worker-\($0)") })

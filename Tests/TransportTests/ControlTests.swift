@@ -3,7 +3,7 @@ import Testing
 @testable import Transport
 
 /// Control messages and the life of a connection, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct ControlTests {
+@Suite(.timeLimit(.minutes(5))) struct ControlTests {
     @Test func messagesGoBothWaysUnderCurve() async throws {
         let keys = try KeyPair.generate()
         let fixture = try Fixture(names: [keys.publicKey: "anna"])

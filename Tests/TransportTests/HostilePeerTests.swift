@@ -3,7 +3,7 @@ import Testing
 @testable import Transport
 
 /// Authenticated peers that do not keep to the protocol: each is counted and told, nobody else notices.
-@Suite(.timeLimit(.minutes(1))) struct HostilePeerTests {
+@Suite(.timeLimit(.minutes(5))) struct HostilePeerTests {
     let keys: KeyPair
     let goodKeys: KeyPair
     let blob = pattern(100, seed: 40)

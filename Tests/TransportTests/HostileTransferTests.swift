@@ -4,7 +4,7 @@ import Testing
 @testable import Transport
 
 /// Peers that interfere with transfers, their own and those of others, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct HostileTransferTests {
+@Suite(.timeLimit(.minutes(5))) struct HostileTransferTests {
     static let limits = Limits(
         maximumControlBytes: 100, chunkBytes: 10, creditChunks: 2, violationReportSeconds: 0)
     let blob = pattern(50, seed: 50)
@@ -158,7 +158,7 @@ import Testing
 }
 
 /// A key that is struck off the list while blobs are on their way.
-@Suite(.timeLimit(.minutes(1))) struct RevocationTests {
+@Suite(.timeLimit(.minutes(5))) struct RevocationTests {
     /// The names of keys, to be changed while a server asks for them.
     final class Names: Sendable {
         let names = Mutex<[String: String]>([:])

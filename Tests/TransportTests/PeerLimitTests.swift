@@ -3,7 +3,7 @@ import Testing
 @testable import Transport
 
 /// What one peer or one key may cost a server, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct PeerLimitTests {
+@Suite(.timeLimit(.minutes(5))) struct PeerLimitTests {
     @Test func theBudgetIsTwoSecondsWorthAndFillsAtItsRate() {
         let limits = Limits(messagesPerSecond: 10)
         var budget = MessageBudget(limits, at: 100)

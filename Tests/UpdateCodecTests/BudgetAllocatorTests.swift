@@ -112,17 +112,18 @@ import Testing
         #expect(allocator.plans[0].expectedError < 1e6)
     }
 
-    @Test func manyTensorsAreQuick() {
+    /// Orders of magnitude are what this is about: a few seconds in a debug build.
+    @Test(.timeLimit(.minutes(5))) func manyTensorsArePlannedInTime() {
         let some = BudgetFixtures.model(50, seed: 77).map { BudgetFixtures.profile($0) }
         let profiles = (0..<500).map { some[$0 % some.count] }
-        let clock = ContinuousClock()
-        let start = clock.now
         var allocator = BudgetAllocator(profiles: profiles, scheme: WireScheme(), byteCount: 50_000)
-        let made = clock.now
-        for index in profiles.indices { allocator.spent(allocator.plan(forTensor: index).byteBound * 9 / 10) }
-        print("500 tensors: \(made - start) to plan, \(clock.now - made) to plan again")
-        // Of encoding, which is slower, in a debug build; orders of magnitude are what this is about.
-        #expect(clock.now - start < .seconds(60))
+        var spent = 0
+        for index in profiles.indices {
+            let bound = allocator.plan(forTensor: index).byteBound
+            allocator.spent(bound)
+            spent += bound
+        }
+        #expect(spent <= 50_000)
     }
 
     private func candidates(_ profiles: [MagnitudeProfile]) -> [TensorCandidates] {
