@@ -81,15 +81,19 @@ CTTensor *ct_fake_quantize(const CTTensor *x, const CTTensor *step, int64_t zero
                     "simulated quantization is of float32");
         ct::require(low <= zero_point && zero_point <= high && low < high, "the zero point lies outside the codes");
         auto steps = step->value.reshape({-1}).abs().clamp_min(1e-12);
+        if (axis < 0) {
+            ct::require(steps.numel() == 1, "a step must be one value or one for each place of an axis");
+        } else {
+            ct::require(steps.numel() > 0 && axis < value.dim() && value.size(axis) == steps.numel(),
+                        "the steps do not fit the axis");
+        }
         auto zero_points = at::full({steps.numel()}, static_cast<double>(zero_point), steps.options());
         auto samples = whole || value.dim() == 0 ? 1 : std::max<int64_t>(1, value.size(0));
         auto shared = std::max<int64_t>(1, value.numel() / samples / (axis < 0 ? 1 : steps.numel()));
         auto factor = 1 / std::sqrt(static_cast<double>(shared) * static_cast<double>(std::max<int64_t>(1, high)));
         if (axis < 0) {
-            ct::require(steps.numel() == 1, "a step must be one value or one for each place of an axis");
             return at::_fake_quantize_learnable_per_tensor_affine(value, steps, zero_points, low, high, factor);
         }
-        ct::require(axis < value.dim() && value.size(axis) == steps.numel(), "the steps do not fit the axis");
         return at::_fake_quantize_learnable_per_channel_affine(value, steps, zero_points, axis, low, high, factor);
     });
 }

@@ -36,6 +36,8 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "How") var method: QuantizationMethod
 
+    @OptionGroup var extents: ExtentOptions
+
     @OptionGroup var engine: EngineOptions
 
     @Flag(help: "Print JSON.")
@@ -97,9 +99,10 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
 
     private func parsedSettings() throws -> QuantizationSettings {
         let target: DeploymentTarget = try parseChoice(form.target, "--target")
+        let amount = try budget.amount()
         var settings = QuantizationSettings(
-            target: target, weights: try method.scheme(for: target, bits: budget.bits),
-            rounding: try parseChoice(method.rounding, "--rounding"), amount: try budget.amount(),
+            target: target, weights: try method.scheme(for: target, bits: budget.bits, hasBudget: amount != .same),
+            rounding: try parseChoice(method.rounding, "--rounding"), amount: amount,
             excluded: method.exclude, equalizes: method.equalize, correctsBiases: !method.noBiasCorrection,
             calibration: try CalibrationMethod.named(method.calibration, percentile: method.percentile),
             hasPowerOfTwoActivations: method.powerOfTwo, opset: form.opset.map(Int64.init), packs: !form.unpacked)
@@ -117,12 +120,28 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
     /// Loads what is to be written and runs it: it must say what the model in memory says.
     private func verify(_ bytes: [UInt8], against model: QuantizedModel, _ run: QuantizationRun) throws {
         let read = try Graph.load(bytes, path: out)
-        let inputs = try RandomBatch.inputs(for: model.deployed, rows: 2, extents: [:])
+        guard let inputs = try inputs(for: model.deployed, run) else {
+            return printWarning(
+                "the file was read back but not run, as axes of its input are open: give --extent or --data to have it run"
+            )
+        }
         let expected = try Executable(model.graph).run(inputs)
         let found = try Executable(read).run(inputs)
         for (name, tensor) in expected.ordered where found[name] != tensor {
             throw ModelError.invalidRequest(
                 "the file reads back as another model: output '\(name)' differs; nothing was written")
+        }
+    }
+
+    /// A sample, or noise of the model's extents; nil where these are open.
+    private func inputs(for graph: Graph, _ run: QuantizationRun) throws -> NamedTensors? {
+        if let sample = try run.firstBatch() { return sample }
+        var rows = 2
+        if case .fixed(let extent)? = graph.inputs.first?.dimensions?.first { rows = extent }
+        do {
+            return try RandomBatch.inputs(for: graph, rows: rows, extents: extents.parsed())
+        } catch EngineError.badBatch {
+            return nil
         }
     }
 }

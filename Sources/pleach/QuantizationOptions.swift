@@ -72,7 +72,7 @@ struct QuantizationMethod: ParsableArguments {
     @Option(help: "Weights of a block.")
     var block: Int?
 
-    @Option(help: "Ranges of weights: minMax or leastSquares. (default: leastSquares below 8 bits)")
+    @Option(help: "Ranges of weights: minMax or leastSquares. (default: leastSquares below 8 bits and within budgets)")
     var range: String?
 
     @Flag(help: "Give weights zero points.")
@@ -105,7 +105,8 @@ struct QuantizationMethod: ParsableArguments {
     @Option(parsing: .upToNextOption, help: "Weights or nodes that stay float.")
     var exclude: [String] = []
 
-    func scheme(for target: DeploymentTarget, bits: Int?) throws -> WeightScheme {
+    /// - Parameter hasBudget: whether a budget decides the bits.
+    func scheme(for target: DeploymentTarget, bits: Int?, hasBudget: Bool) throws -> WeightScheme {
         var scheme = WeightScheme(for: target)
         scheme.bits = bits ?? scheme.bits
         scheme.isSymmetric = !asymmetric
@@ -130,7 +131,8 @@ struct QuantizationMethod: ParsableArguments {
             throw ValidationError("--block needs --per block")
         }
         switch range {
-        case nil: scheme.range = scheme.bits < 8 ? .leastSquares : .minMax
+        // A budget gives some layers few bits.
+        case nil: scheme.range = scheme.bits < 8 || hasBudget ? .leastSquares : .minMax
         case "minMax": scheme.range = .minMax
         case "leastSquares": scheme.range = .leastSquares
         case let word?: throw unknown("--range", word, ["minMax", "leastSquares"])

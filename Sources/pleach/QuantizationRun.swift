@@ -49,6 +49,15 @@ struct QuantizationRun {
         return explanation
     }
 
+    /// The samples that a pass begins with, as the model takes them; nil without data.
+    func firstBatch() throws -> NamedTensors? {
+        guard let dataset, let name = quantizer.deployed.inputs.first?.name else { return nil }
+        var first: Tensor?
+        let count = min(2, dataset.evaluationBatch(for: quantizer.deployed))
+        _ = try visit(dataset, count) { first = first ?? $0 }
+        return first.map { NamedTensors([(name, $0)]) }
+    }
+
     private func visit(_ dataset: Dataset, _ count: Int, _ body: (Tensor) throws -> Void) throws -> DamageReport {
         let order = Array(Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(count))
         // Values inside are kept for a whole batch.

@@ -121,6 +121,9 @@ struct SimulatedQuantizationTests {
         ] {
             #expect(throws: EngineError.self) { try Executable(graph) }
         }
+        var empty = simulated
+        empty.initializers["w.step"] = Tensor(zeros: [0])
+        #expect(throws: EngineError.self) { try Executable(empty).logits(ones([1, 5])) }
         let misfit = damaged { $0.attributes["axis"] = .int(7) }
         #expect(throws: EngineError.self) { try Executable(misfit).logits(ones([1, 5])) }
     }

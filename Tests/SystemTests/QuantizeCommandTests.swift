@@ -115,6 +115,27 @@ struct QuantizeCommandTests {
         #expect(!FileManager.default.fileExists(atPath: out))
     }
 
+    @Test func modelsOfFixedBatchesAndOpenAxesAreWrittenToo() async throws {
+        let folder = try ScratchFolder()
+        var graph = try ModelBuilder.build(architecture: "cnn", inputShape: [1, 28, 28], classes: 10, seed: 1)
+        graph.inputs[0].dimensions?[0] = .fixed(1)
+        let (file, out) = (folder.path + "/one.onnx", folder.path + "/out.onnx")
+        try Data(graph.serialized()).write(to: URL(fileURLWithPath: file))
+        let one = try await PleachProcess.run(
+            ["model", "quantize", file, "--target", "int8-weights", "--out", out])
+        #expect(one.status == 0, "\(one.text)")
+        var words = try ModelBuilder.build(architecture: "transformer", inputShape: [12, 64], classes: 4, seed: 1)
+        words.inputs[0].dimensions?[1] = .symbolic("sequence")
+        try Data(words.serialized()).write(to: URL(fileURLWithPath: file))
+        let open = try await PleachProcess.run(["model", "quantize", file, "--target", "int8-weights", "--out", out])
+        #expect(open.status == 0, "\(open.text)")
+        #expect(open.text.contains("--extent"), "\(open.text)")
+        let huge = try await PleachProcess.run(
+            ["model", "quantize", file, "--target", "int4", "--block", "9223372036854775807", "--out", out])
+        #expect(huge.status != 0)
+        #expect(huge.text.contains("1 to 65536"), "\(huge.text)")
+    }
+
     @Test func fewSamplesAreSaid() async throws {
         let folder = try ScratchFolder()
         let (file, out) = (try Self.model(folder), folder.path + "/out.onnx")

@@ -54,8 +54,8 @@ public struct WeightScheme: Sendable, Equatable {
         guard (2...8).contains(bits) else {
             throw .valueOutOfRange("weights of \(bits) bits are out of range: they must have 2 to 8")
         }
-        if case .block(let size) = granularity, size < 1 {
-            throw .valueOutOfRange("blocks of \(size) weights are out of range: they must have 1 or more")
+        if case .block(let size) = granularity, !(1...65_536).contains(size) {
+            throw .valueOutOfRange("blocks of \(size) weights are out of range: they must have 1 to 65536")
         }
         guard isSymmetric || levels == .uniform else {
             throw .valueOutOfRange("a codebook has no zero points: make the scheme symmetric, or its levels uniform")

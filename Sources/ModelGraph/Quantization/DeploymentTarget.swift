@@ -31,7 +31,9 @@ public enum DeploymentTarget: String, Sendable, CaseIterable {
     public var leastOpset: Int64 {
         switch self {
         case .int4: 21
-        case .float32, .x86, .x86NoVNNI, .arm, .tensorrt, .int8Weights, .dynamic, .float16, .bfloat16: 13
+        // Convolutions and pools of bfloat16 came with it.
+        case .bfloat16: 22
+        case .float32, .x86, .x86NoVNNI, .arm, .tensorrt, .int8Weights, .dynamic, .float16: 13
         }
     }
 }
