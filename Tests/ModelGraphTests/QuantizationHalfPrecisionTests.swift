@@ -10,7 +10,7 @@ struct QuantizationHalfPrecisionTests {
         arguments: [DeploymentTarget.float16, .bfloat16])
     func network(target: DeploymentTarget) throws {
         let graph = try ModelBuilder.build(architecture: "cnn", seed: 1)
-        let result = try graph.quantized(for: target, opset: 17)
+        let result = try graph.quantized(for: target, opset: max(17, target.leastOpset))
         let type: ElementType = target == .float16 ? .float16 : .bfloat16
         #expect(result.inputs == graph.inputs && result.outputs == graph.outputs)
         #expect(result.nodes.first?.operatorType == "Cast" && result.nodes.last?.operatorType == "Cast")
@@ -52,12 +52,14 @@ struct QuantizationHalfPrecisionTests {
         }
         func failure(_ target: DeploymentTarget) -> String? {
             do throws(ModelError) {
-                _ = try graph(70_000, 0).quantized(for: target, opset: 17)
+                _ = try graph(70_000, 0).quantized(for: target, opset: max(17, target.leastOpset))
                 return nil
             } catch { return error.description }
         }
         #expect(failure(.float16)?.contains("weight 'w' holds 70000") == true)
         #expect(failure(.bfloat16) == nil)
+        // Convolutions of bfloat16 came with opset 22.
+        #expect(throws: ModelError.self) { try graph(1, 0).quantized(for: .bfloat16, opset: 21) }
         let masked = try graph(1, -3.4e38).quantized(for: .float16, opset: 17)
         let bits = try masked.initializers.require("mask.half").elements(as: UInt16.self)
         #expect(HalfPrecision.float(fromFloat16: bits[0]) == -65_504)
