@@ -113,15 +113,16 @@ import Testing
     }
 
     /// Orders of magnitude are what this is about: a few seconds in a debug build.
-    @Test(.timeLimit(.minutes(5))) func manyTensorsArePlannedInTime() {
+    @Test(.timeLimit(.minutes(1))) func manyTensorsArePlannedInTime() {
         let some = BudgetFixtures.model(50, seed: 77).map { BudgetFixtures.profile($0) }
         let profiles = (0..<500).map { some[$0 % some.count] }
         var allocator = BudgetAllocator(profiles: profiles, scheme: WireScheme(), byteCount: 50_000)
         var spent = 0
         for index in profiles.indices {
-            let bound = allocator.plan(forTensor: index).byteBound
-            allocator.spent(bound)
-            spent += bound
+            // What each leaves goes to those behind it, which are planned again.
+            let bytes = allocator.plan(forTensor: index).byteBound * 9 / 10
+            allocator.spent(bytes)
+            spent += bytes
         }
         #expect(spent <= 50_000)
     }
