@@ -30,9 +30,10 @@ extension RunHistory {
         guard !snapshots.isEmpty else { return digests }
         for version in CoordinatorMachine.versionsToKeep(self) { digests.insert(snapshots[version].snapshot.digest) }
         digests.formUnion(snapshot?.working ?? [])
-        for digest in [compact?.calibration.digest, compact?.compact.digest] {
+        for digest in [compact?.digest, quantization?.explanation?.digest] {
             if let digest { digests.insert(digest) }
         }
+        digests.formUnion(evidence.digests)
         digests.formUnion(teachers.values.map(\.digest))
         digests.formUnion(widthChanges)
         if let consensus { digests.insert(consensus.blob.digest) }

@@ -90,7 +90,12 @@ public struct RunHistory: Sendable {
     public private(set) var acceptedRounds: [String: Int] = [:]
     /// nil when the current snapshot comes from something else.
     public private(set) var control: ControlRound?
-    public private(set) var compact: CompactReference?
+    /// The compact file, once there is one.
+    public private(set) var compact: BlobReference?
+    /// What the compact file is.
+    public private(set) var quantization: QuantizationFacts?
+    /// What the fleet has measured for the file that the stage in progress writes.
+    public private(set) var evidence = QuantizationEvidenceBlobs()
     public private(set) var accuracy: Double?
     public private(set) var traffic = StepTraffic()
     public private(set) var seconds = 0.0
@@ -166,12 +171,12 @@ public struct RunHistory: Sendable {
             return
         }
         let stagePlan = plan.stages[stageIndex]
-        let bytes = compact?.compact.byteCount ?? model?.bytes ?? 0
+        let bytes = compact?.byteCount ?? model?.bytes ?? 0
         summaries.append(
             StageSummary(
                 kind: stagePlan.kind, accuracyBefore: accuracy, sparsity: snapshot.sparsity, bytesBefore: bytes,
                 bytesAfter: bytes))
-        stage = stagePlan.makeStage(sparsity: snapshot.sparsity, size: snapshot.size)
+        stage = stagePlan.makeStage(sparsity: snapshot.sparsity, size: snapshot.size, accuracy: accuracy)
         begin(stage?.next())
     }
 
@@ -287,7 +292,7 @@ extension StageSummary {
         self.seconds += seconds
         if let accuracy = outcome.accuracy { accuracyAfter = accuracy }
         if let loss = outcome.loss { self.loss = loss }
-        if let compact = outcome.compact { bytesAfter = compact.compact.byteCount }
+        if let compact = outcome.compact { bytesAfter = compact.byteCount }
         sparsity = outcome.sparsity
     }
 }

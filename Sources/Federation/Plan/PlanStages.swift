@@ -154,8 +154,8 @@ extension PlanReader {
             throw section.error("percentile", "'percentile' in stage 'quantize' needs calibration: percentile")
         }
         return QuantizePlan(
-            method: method,
-            percentile: try section.number("percentile", .from(50, upTo: 100), default: 99.999),
+            rules: QuantizeRules(
+                method: method, percentile: try section.number("percentile", .from(50, upTo: 100), default: 99.999)),
             samples: try section.integer("samples", 1...1_000_000_000, default: 1024))
     }
 }
@@ -182,7 +182,7 @@ extension StagePlan {
         case .prune(let plan):
             plan.steps * plan.roundsPerStep + (1...plan.steps).count(where: plan.asksForScores) + 1
         case .factorize(let plan): plan.rounds + (plan.samples > 0 ? 1 : 0) + 1
-        case .quantize: 2
+        case .quantize(let plan): plan.roundsPlanned
         case .evaluate: 1
         }
     }

@@ -125,7 +125,8 @@ extension StagePlan {
         case .distill(let plan): plan.recipe.correction != .none
         case .prune(let plan): plan.recipe.correction != .none
         case .factorize(let plan): plan.recipe.correction != .none
-        case .quantize, .evaluate: false
+        case .quantize(let plan): plan.recipe.correction != .none
+        case .evaluate: false
         }
     }
 }

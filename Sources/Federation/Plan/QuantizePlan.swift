@@ -103,6 +103,11 @@ public struct QuantizeRules: Sendable, Equatable {
     }
 }
 
+extension QuantizeRules {
+    /// The most bits that a weight can have: a codebook of 8 bits cannot be stored.
+    public var mostBits: Int { weights.levels == .uniform ? scope.target.mostBits : min(7, scope.target.mostBits) }
+}
+
 /// `quantize`: what the fleet measures, training with simulated rounding if the stage has rounds, the file, and what is given up
 /// of it if it costs too much.
 public struct QuantizePlan: Sendable, Equatable {
