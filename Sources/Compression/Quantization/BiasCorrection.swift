@@ -41,7 +41,7 @@ extension Graph {
         var graph = self
         var leftOut: [String] = []
         let readers = ValueReaders(self)
-        var taken = Set(inputs.map(\.name) + initializers.names + nodes.flatMap { $0.inputs + $0.outputs })
+        var taken = valueNames
         for (layer, shift) in shifts {
             for index in layer.nodes {
                 guard let place = readers.biasPlace(of: index, in: self, outputs: shift.count) else {
@@ -54,13 +54,7 @@ extension Graph {
                 var name = place.bias ?? "\(layer.name).bias"
                 if place.bias == nil || readers.count(name) > 1 {
                     // What others read too, and what exists, keeps its name.
-                    let base = place.bias.map { "\($0).corrected" } ?? name
-                    var number = 1
-                    name = base
-                    while !taken.insert(name).inserted {
-                        number += 1
-                        name = "\(base).\(number)"
-                    }
+                    name = Graph.uniqueName(place.bias.map { "\($0).corrected" } ?? name, taken: &taken)
                 }
                 guard let shape = old?.shape ?? (try? Shape([shift.count])) else { continue }
                 graph.initializers[name] = Tensor(values, shape: shape)

@@ -30,7 +30,7 @@ extension ModelQuantizer {
         case .bytes(let bytes): choice = try allocation.choice(within: bytes)
         case .bitOperations(let operations):
             choice = try allocation.choice(within: Int(min(operations, 0x1p62)))
-        case .same: preconditionFailure("no budget to allocate bits by")
+        case .milliseconds, .same: preconditionFailure("no budget to allocate bits by")
         }
         return (Dictionary(uniqueKeysWithValues: zip(layers.map(\.name), choice.bits)), allocation.front)
     }
@@ -59,7 +59,7 @@ extension ModelQuantizer {
 extension QuantizationSettings.Amount {
     fileprivate var measure: BitAllocation.Measure {
         switch self {
-        case .same, .averageBits: .weightBits
+        case .same, .averageBits, .milliseconds: .weightBits
         case .bytes: .bytes
         // Values are quantized to 8 bits everywhere.
         case .bitOperations: .bitOperations(activationBits: 8)

@@ -10,11 +10,15 @@ public struct QuantizationEvidence: Sendable {
     public var moments: [InputMoments]
     /// For budgets.
     public var sensitivities: SensitivityTable?
+    /// For a budget of milliseconds.
+    public var times: LayerTimes?
 
     public init(
-        calibration: CalibrationSet? = nil, moments: [InputMoments] = [], sensitivities: SensitivityTable? = nil
+        calibration: CalibrationSet? = nil, moments: [InputMoments] = [], sensitivities: SensitivityTable? = nil,
+        times: LayerTimes? = nil
     ) {
         (self.calibration, self.moments, self.sensitivities) = (calibration, moments, sensitivities)
+        self.times = times
     }
 }
 
@@ -44,6 +48,10 @@ public struct QuantizedModel: Sendable {
     public var front: [BitAllocation.Point]
     /// Pairs of layers whose channels were brought to one range.
     public var equalized: Int
+    /// What layers have instead of what the settings gave them, as "conv1.weight: 8 bits instead of 3".
+    public var givenUp: [String] = []
+    /// Whether one more could be given up.
+    public var canRetreat = false
 }
 
 /// Makes a quantized file of a model and of what its data say. The same graph, settings and evidence give the same bytes.
@@ -119,7 +127,7 @@ public struct ModelQuantizer: Sendable {
 
     /// - Throws: `CompressionError` for evidence that is missing, weights that are not finite, a budget that cannot be met;
     ///   `ModelError.invalidRequest` for what the target cannot hold; `EngineError`.
-    public func quantize(_ evidence: QuantizationEvidence) throws -> QuantizedModel {
+    public func quantize(_ evidence: QuantizationEvidence, retreat: Int = 0) throws -> QuantizedModel {
         let (bits, front) = try bits(evidence.sensitivities)
         let layout = momentLayout
         precondition(

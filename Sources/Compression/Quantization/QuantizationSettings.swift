@@ -8,10 +8,12 @@ public struct QuantizationSettings: Sendable, Equatable {
         case same
         /// So many on average over all quantized weights, each layer its own.
         case averageBits(Double)
-        /// Bytes of all quantized weights, scales not counted.
+        /// Bytes of all quantized weights.
         case bytes(Int)
         /// Sum over layers of multiply-accumulates x bits of the weights x bits of the activations.
         case bitOperations(Double)
+        /// Of one sample: layers that save time become integers of the scheme's bits, and the others stay float32.
+        case milliseconds(Double)
     }
 
     public var target: DeploymentTarget
@@ -79,6 +81,10 @@ public struct QuantizationSettings: Sendable, Equatable {
         case .bitOperations(let operations):
             guard operations > 0, operations.isFinite else {
                 throw .valueOutOfRange("a budget of \(operations) bit operations is none")
+            }
+        case .milliseconds(let milliseconds):
+            guard milliseconds > 0, milliseconds.isFinite else {
+                throw .valueOutOfRange("a budget of \(milliseconds) milliseconds is none")
             }
         }
     }
