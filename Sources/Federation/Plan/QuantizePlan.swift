@@ -231,7 +231,9 @@ public struct QuantizationFacts: Sendable, Equatable, Codable {
         remarks: [String] = [], floatNodes: [String] = [], integerShare: Double? = nil,
         explanation: BlobReference? = nil
     ) {
-        func listed(_ names: [String]) -> [String] { names.prefix(Self.listed).map { String($0.prefix(Self.nameLength)) } }
+        func listed(_ names: [String]) -> [String] {
+            names.prefix(Self.listed).map { String($0.prefix(Self.nameLength)) }
+        }
         (self.target, self.averageBits, self.layers, self.canRetreat) = (target, averageBits, layers, canRetreat)
         (self.givenUp, self.remarks, self.floatNodes) = (listed(givenUp), listed(remarks), listed(floatNodes))
         (self.integerShare, self.explanation) = (integerShare, explanation)
