@@ -8,7 +8,8 @@ extension ModelQuantizer {
     public func rehearsalEvidence() -> QuantizationEvidence {
         var calibration = CalibrationSet(names: points)
         for name in points {
-            guard (try? calibration.add(Tensor([-1, -0.25, 0, 0.5, 1] as [Float], shape: [5]), name: name)) != nil else {
+            guard (try? calibration.add(Tensor([-1, -0.25, 0, 0.5, 1] as [Float], shape: [5]), name: name)) != nil
+            else {
                 preconditionFailure("finite numbers were refused")
             }
         }

@@ -1,0 +1,56 @@
+import Compression
+import Foundation
+import Tensors
+import UpdateCodec
+
+/// How sensitivities travel and are kept (`protocols/update-format.md`): one float32 tensor [layers, bits].
+package enum SensitivityBlob {
+    package static let tensorName = "sensitivities"
+    private static let formatKey = "format"
+    private static let format = "pleach sensitivities"
+    private static let layersKey = "layers"
+    private static let bitsKey = "bits"
+    /// More layers than any model has.
+    private static let layerLimit = 1 << 20
+
+    /// Of a worker's container.
+    /// - Throws: `TensorError` for numbers that make no shape.
+    package static func layout(layers: Int, bits: Int) throws(TensorError) -> TensorLayout {
+        TensorLayout([(name: tensorName, shape: try Shape([layers, bits]))])
+    }
+
+    /// A worker's container holds them exactly.
+    package static let scheme = WireScheme(
+        selection: .dense, values: .float32, smallTensorElements: 0, smallValues: .float32, errorFeedback: false)
+
+    /// Whether a safetensors file holds a table.
+    package static func isMeant(by metadata: [String: String]) -> Bool { metadata[formatKey] == format }
+
+    /// The table as the ledger names it: safetensors, layers and bits in the metadata.
+    package static func serialize(_ table: SensitivityTable) throws -> [UInt8] {
+        let layers = String(decoding: try JSONEncoder().encode(table.layers), as: UTF8.self)
+        let bits = table.bits.map(String.init).joined(separator: ",")
+        return Safetensors.serialize(
+            NamedTensors([(tensorName, table.tensor)]),
+            metadata: [formatKey: format, layersKey: layers, bitsKey: bits])
+    }
+
+    /// - Throws: `TensorError` for bytes that hold no table; `CompressionError.valueOutOfRange`.
+    package static func parse(_ bytes: [UInt8], path: String) throws -> SensitivityTable {
+        let (tensors, metadata) = try Safetensors.parse(bytes, path: path)
+        func malformed(_ reason: String) -> TensorError { .malformedFile(path: path, reason: reason) }
+        guard isMeant(by: metadata) else { throw malformed("it holds no sensitivities") }
+        let layers = metadata[layersKey].flatMap {
+            try? JSONDecoder().decode([String].self, from: Data($0.utf8))
+        }
+        guard let layers, layers.count <= layerLimit, Set(layers).count == layers.count else {
+            throw malformed("it does not name its layers, or one of them twice")
+        }
+        let words = metadata[bitsKey]?.split(separator: ",", omittingEmptySubsequences: false) ?? []
+        let bits = words.compactMap { Int($0) }
+        guard bits.count == words.count, bits.allSatisfy((2...8).contains), bits == Set(bits).sorted() else {
+            throw malformed("it names no ascending numbers of bits from 2 to 8")
+        }
+        return try SensitivityTable(layers: layers, bits: bits, tensor: tensors.require(tensorName))
+    }
+}
