@@ -12,7 +12,7 @@ public struct LayerExplanation: Sendable, Equatable, Codable {
     public let shareOfMacs: Double?
     /// What shares a scale: tensor, channel or block.
     public let scales: String
-    /// How it was rounded, and how it was to be: nearest wins where another way is no better.
+    /// How it was rounded (trained: as training chose), and how it was to be: nearest wins where another way is no better.
     public let rounding: String
     public let askedRounding: String
     /// Share of the outputs' variance that rounding the weight alone adds; where moments say it.
@@ -39,7 +39,8 @@ extension LayerExplanation {
         if scales == "tensor" { return "scales a channel instead of one" }
         let weightIsWorst = relativeError.map { -10 * log10($0) < signalToNoise + 3 } ?? (bits < 8)
         if weightIsWorst, bits < 8 {
-            return askedRounding == RoundingMethod.nearest.rawValue ? "rounding adaround, or more bits" : "more bits"
+            let canBeBetter = rounding == RoundingMethod.nearest.rawValue && askedRounding == rounding
+            return canBeBetter ? "rounding adaround, or more bits" : "more bits"
         }
         if let clippedShare, clippedShare > 0.001 { return "a wider range: a higher percentile, or minMax" }
         return "what is before it costs more than it does; or leave it float"

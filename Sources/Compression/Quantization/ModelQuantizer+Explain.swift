@@ -17,7 +17,8 @@ extension ModelQuantizer {
                 shareOfBytes: bytes > 0 ? Double(layer.weights * layer.bits) / bytes : 0,
                 shareOfMacs: allMacs > 0 ? macs?[layer.name].map { Double($0) / allMacs } : nil,
                 scales: known[layer.name].map { settings.weights.fitting($0).granularity.word } ?? "channel",
-                rounding: layer.rounding.rawValue, askedRounding: settings.rounding.rawValue,
+                rounding: layer.isTrained ? "trained" : layer.rounding.rawValue,
+                askedRounding: settings.rounding.rawValue,
                 relativeError: layer.relativeError, low: span?.low, high: span?.high, clippedShare: span?.clipped,
                 sensitivity: evidence.sensitivities?.cost(of: layer.name, bits: layer.bits))
         }
