@@ -137,6 +137,14 @@ public struct StepOutcome: Sendable, Equatable, Codable {
         self.widths = widths
         self.consensus = consensus
     }
+
+    private enum CodingKeys: String, CodingKey {
+        case loss, accuracy, sparsity
+        // `compact` said in earlier ledgers how workers rebuild the file.
+        case compact = "compactFile"
+        case residualNorm, density, bitsPerWeight, foldSeconds, units, signalToNoise, widths, factorization, evidence
+        case quantization, consensus
+    }
 }
 
 /// What a factorization made of the model.
