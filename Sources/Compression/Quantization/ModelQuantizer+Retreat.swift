@@ -95,7 +95,9 @@ extension ModelQuantizer {
             var scheme = settings.weights.fitting(layer)
             scheme.bits = bits
             let nearest = try WeightQuantizer.quantize(tensor, axis: layer.axis, scheme: scheme, name: layer.name)
-            let rounded = try Rounding.round(tensor, nearest: nearest, layer: layer, moments: moments, method: .nearest, biasTakesMean: settings.correctsBiases)
+            let rounded = try Rounding.round(
+                tensor, nearest: nearest, layer: layer, moments: moments, method: .nearest,
+                biasTakesMean: settings.correctsBiases)
             guard rounded.energy > 0, (rounded.loss / rounded.energy).isFinite else { continue }
             result[layer.name] = RetreatCosts(measured: [(bits, rounded.loss / rounded.energy)])
         }
