@@ -158,7 +158,8 @@ func workerMessagesSurviveTheWire(message: WorkerMessage) throws {
         { $0.momentum = 1 }, { $0.weightDecay = .infinity }, { $0.decay = 2 }, { $0.loss = 7 },
         { $0.labelSmoothing = 1 },
         { $0.labelSmoothing = .nan }, { $0.clipNorm = -1 }, { $0.clipValue = .infinity }, { $0.precision = 2 },
-        { $0.proximal = -1 }, { $0.proximal = .nan }, { $0.correction = 2 }, { $0.statistics = 3 }, { $0.control.reach = 0 },
+        { $0.proximal = -1 }, { $0.proximal = .nan }, { $0.correction = 2 }, { $0.statistics = 3 },
+        { $0.control.reach = 0 },
         { $0.control.reach = .nan }, { $0.control.reach = 1e300 }, { $0.width = 0.5 },
         { $0.width = -0.5 }, { $0.width = .nan }, { $0.width = 1.5 },
         {

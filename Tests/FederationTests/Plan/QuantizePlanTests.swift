@@ -45,7 +45,8 @@ struct QuantizePlanTests {
         let expected = QuantizePlan(
             rules: QuantizeRules(
                 scope: QuantizationScope(target: .arm), weights: WeightRules(bits: 3), method: .entropy),
-            rounds: 4, recipe: TrainingRecipe(epochs: 2, batch: 8, learningRate: 0.5, schedule: .cosine, loss: .crossEntropy),
+            rounds: 4,
+            recipe: TrainingRecipe(epochs: 2, batch: 8, learningRate: 0.5, schedule: .cosine, loss: .crossEntropy),
             server: ServerOptimizer(kind: .momentum), teacher: TeacherPlan(source: .stage(0), temperature: 2),
             frozenStatistics: 0.25, reestimates: true)
         #expect(stages[1] == .quantize(expected) && stages[1].teacher == expected.teacher)
@@ -163,7 +164,9 @@ struct QuantizePlanTests {
         #expect(error.line == 2 && !error.message.contains("\n"))
     }
 
-    @Test(arguments: ["bits: 7", "bytes: 1KiB, candidates: [2, 7]", "scales: tensor", "powerOfTwo: true", "levels: kmeans"])
+    @Test(arguments: [
+        "bits: 7", "bytes: 1KiB, candidates: [2, 7]", "scales: tensor", "powerOfTwo: true", "levels: kmeans",
+    ])
     func whatANarrowTargetCanHoldIsRead(options: String) throws {
         _ = try Self.plan(options, "target: x86-no-vnni")
     }
@@ -183,7 +186,8 @@ struct QuantizePlanTests {
             let error = try #require(throws: PlanError.self) {
                 try Plan.parse(text, path: "p", environment: [:])
             }
-            #expect(error.message.contains("'\(key)' in stage 'quantize' and widths below 1 in fleet exclude each other"))
+            #expect(
+                error.message.contains("'\(key)' in stage 'quantize' and widths below 1 in fleet exclude each other"))
         }
         _ = try Plan.parse(
             "model: {architecture: cnn}\nstages: [quantize]\nfleet: {widths: [1, 0.5]}", path: "p", environment: [:])
@@ -191,9 +195,10 @@ struct QuantizePlanTests {
 
     /// A simulated graph is another one, which workers' files can tell apart only so often.
     @Test func simulationIsAChangeOfTheModel() throws {
-        let many = Array(repeating: "{prune: {granularity: channel, steps: 1000}}", count: 4) + [
-            "{prune: {granularity: channel, steps: 96}}"
-        ]
+        let many =
+            Array(repeating: "{prune: {granularity: channel, steps: 1000}}", count: 4) + [
+                "{prune: {granularity: channel, steps: 96}}"
+            ]
         #expect(MessageLimits.changes == 4096)
         let stages = many.joined(separator: ", ")
         _ = try Self.parse(stages + ", quantize")
