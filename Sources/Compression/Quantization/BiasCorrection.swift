@@ -31,6 +31,16 @@ public enum BiasCorrection {
 }
 
 extension Graph {
+    /// The layers of which every node has a place for a bias: only there can biases take back what rounding adds to the means of
+    /// outputs.
+    public func layersTakingBiases(_ layers: [QuantizableLayer]) -> Set<String> {
+        let readers = ValueReaders(self)
+        let taking = layers.filter { layer in
+            layer.nodes.allSatisfy { readers.biasPlace(of: $0, in: self, outputs: layer.groups * layer.rows) != nil }
+        }
+        return Set(taking.map(\.name))
+    }
+
     /// The deployed graph with something added to the outputs of layers: to their biases, to new ones where they have none, or to
     /// the constant of the Add behind a MatMul.
     /// - Parameter shifts: for each output of a layer, by the layer.

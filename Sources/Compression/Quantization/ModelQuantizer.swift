@@ -71,7 +71,8 @@ public struct ModelQuantizer: Sendable {
     let trained: TrainedLattice?
 
     /// - Parameter graph: as it is trained, or for inference.
-    /// - Throws: `CompressionError.valueOutOfRange`; `.unknownName` for an excluded name that the graph has not.
+    /// - Throws: `CompressionError.valueOutOfRange` for settings that are none, that the target or the opset cannot hold, or that
+    ///   would undo what a graph simulates; for an excluded name that the graph has not; for a graph that is quantized already.
     public init(_ graph: Graph, settings: QuantizationSettings) throws(CompressionError) {
         try settings.validate()
         var settings = settings

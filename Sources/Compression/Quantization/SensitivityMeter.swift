@@ -72,8 +72,3 @@ extension WeightScheme {
         return scheme
     }
 }
-
-extension QuantizableLayer {
-    /// Whether convolutions multiply by it.
-    public var isConvolution: Bool { extents != nil }
-}
