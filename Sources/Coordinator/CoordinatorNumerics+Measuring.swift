@@ -3,8 +3,6 @@ import Federation
 import Ledger
 import ModelGraph
 import Shell
-import Tensors
-import UpdateCodec
 
 // What the fleet measures for a quantized file. Histograms are whole numbers and add up in any order; sums of doubles depend on
 // their order, so contributions are checked as they come and added in the order of their workers when the round closes.
@@ -30,17 +28,15 @@ extension CoordinatorNumerics {
     }
 
     /// One worker's sensitivities, checked.
-    /// - Throws: `CodecError`, `CompressionError`, `Refusal`.
+    /// - Throws: `TensorError`, `CompressionError`.
     func sensitivities(
         _ facts: ContributionFacts, layers: [String], bits: [Int]
     ) throws -> SensitivityTable {
-        guard let blob = facts.submission.blob else { preconditionFailure("measurements without a blob were taken") }
-        let reader = try UpdateReader(
-            blobs.map(blob.digest), layout: SensitivityBlob.layout(layers: layers.count, bits: bits.count),
-            masks: MaskSet(epoch: current.masks.epoch), threads: threads)
-        try check(reader, .scores, facts)
-        return try SensitivityTable(
-            layers: layers, bits: bits, tensor: reader.decode().require(SensitivityBlob.tensorName))
+        let table = try SensitivityBlob.parse(bytes(facts), path: "sensitivities")
+        guard table.layers == layers, table.bits == bits else {
+            throw CompressionError.valueOutOfRange("the sensitivities are of other layers or numbers of bits")
+        }
+        return table
     }
 
     /// One worker's comparison, checked.

@@ -185,6 +185,8 @@ final class CoordinatorNumerics {
             throw Refusal(reason: "\(error)")
         } catch let error as CompressionError {
             throw Refusal(reason: "\(error)")
+        } catch let error as TensorError {
+            throw Refusal(reason: "\(error)")
         }
     }
 

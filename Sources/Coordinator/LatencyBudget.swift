@@ -29,6 +29,14 @@ enum LatencyError: Error, Equatable, CustomStringConvertible {
     }
 }
 
+extension LatencyError {
+    /// The same, with another budget that needs no measuring.
+    func naming(_ instead: String) -> LatencyError {
+        guard case .notMeasured(let reason, _) = self else { return self }
+        return .notMeasured(reason: reason, instead: instead)
+    }
+}
+
 /// Milliseconds of models, each made when it is its turn: together they may be larger than memory.
 typealias ModelTiming = (_ models: [() throws -> Graph]) throws(LatencyError) -> [Double]
 

@@ -25,9 +25,7 @@ extension LayerTimes {
             }
         }
         let times: [Double]
-        do { times = try time(models) } catch LatencyError.notMeasured(let reason, _) {
-            throw LatencyError.notMeasured(reason: reason, instead: "averageBits")
-        }
+        do { times = try time(models) } catch { throw error.naming("averageBits") }
         guard let float = times.first, times.count == models.count else {
             preconditionFailure("\(models.count) models have \(times.count) times")
         }

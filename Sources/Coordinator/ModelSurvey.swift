@@ -78,8 +78,9 @@ struct ModelSurvey {
         timer.options.secondsEach = min(1, Self.timedSeconds / Double(min(different.count, Self.timedLimit)))
         var timed: [Form] = []
         var bytesLeft = Self.timedByteLimit
+        let isForeign = foreignTarget != nil
         func takes(_ form: Form, _ bytes: Int) -> Bool {
-            if case .compact = form, foreignTarget != nil { return false }
+            if case .compact = form, isForeign { return false }
             guard different.contains(form), timed.count < Self.timedLimit, bytes <= bytesLeft else { return false }
             bytesLeft -= bytes
             timed.append(form)

@@ -1,32 +1,24 @@
 import Compression
 import Foundation
 import Tensors
-import UpdateCodec
 
-/// How sensitivities travel and are kept (`protocols/update-format.md`): one float32 tensor [layers, bits].
+/// How sensitivities travel and are kept (`protocols/session.md`, "Quantized files"): safetensors with one float32 tensor [layers,
+/// bits], layers and bits named in the metadata.
 package enum SensitivityBlob {
     package static let tensorName = "sensitivities"
     private static let formatKey = "format"
     private static let format = "pleach sensitivities"
     private static let layersKey = "layers"
     private static let bitsKey = "bits"
+    /// The largest file that is read: more than any model's table takes.
+    package static let byteLimit = 1 << 28
     /// More layers than any model has.
     private static let layerLimit = 1 << 20
-
-    /// Of a worker's container.
-    /// - Throws: `TensorError` for numbers that make no shape.
-    package static func layout(layers: Int, bits: Int) throws(TensorError) -> TensorLayout {
-        TensorLayout([(name: tensorName, shape: try Shape([layers, bits]))])
-    }
-
-    /// A worker's container holds them exactly.
-    package static let scheme = WireScheme(
-        selection: .dense, values: .float32, smallTensorElements: 0, smallValues: .float32, errorFeedback: false)
 
     /// Whether a safetensors file holds a table.
     package static func isMeant(by metadata: [String: String]) -> Bool { metadata[formatKey] == format }
 
-    /// The table as the ledger names it: safetensors, layers and bits in the metadata.
+    /// The same table has the same bytes.
     package static func serialize(_ table: SensitivityTable) throws -> [UInt8] {
         let layers = String(decoding: try JSONEncoder().encode(table.layers), as: UTF8.self)
         let bits = table.bits.map(String.init).joined(separator: ",")

@@ -5,7 +5,6 @@ import Ledger
 import ModelGraph
 import Shell
 import Tensors
-import UpdateCodec
 
 // What a quantized file is made from: histograms, second moments, what each layer's bits cost, and how far a file is from the
 // float model. Sums over a shard; nothing of a single sample leaves the worker.
@@ -57,12 +56,9 @@ extension TaskRunner {
         let damaged = try measure(
             quantizer.deployed, samples: request.samples, seed: offer.seed, pace: pace
         ) { try meter.add($0, isCancelled: pace.isCancelled) }
-        let encoded = try UpdateEncoder.encode(
-            NamedTensors([(SensitivityBlob.tensorName, try meter.table().tensor)]),
-            header: UpdateHeader(kind: .scores, base: model.digest.bytes, maskEpoch: model.snapshot.masks.epoch),
-            scheme: SensitivityBlob.scheme, masks: MaskSet(epoch: model.snapshot.masks.epoch))
         return (
-            try store(encoded.bytes), nil, TaskMetrics(samples: data.training.count, damaged: damaged)
+            try store(SensitivityBlob.serialize(try meter.table())), nil,
+            TaskMetrics(samples: data.training.count, damaged: damaged)
         )
     }
 

@@ -11,7 +11,7 @@ import UpdateCodec
 extension TaskRunner {
     /// A training task without a step: one pass over at most `epochs` of the shard, as training sees it.
     func reestimate(
-        _ model: LoadedModel, _ recipe: TrainingRecipe, offer: TaskOffer, residual: Digest?, pace: Pace
+        _ model: LoadedModel, _ recipe: TrainingRecipe, offer: TaskOffer, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
         try data.training.checkFits(model.graph)
         var metrics = TaskMetrics(samples: data.training.count)
@@ -34,7 +34,8 @@ extension TaskRunner {
             metrics.damaged = damage.damaged
             parameters = try meter.parameters()
         }
+        // What is owed to weights stays out: they are what the statistics are measured behind.
         return try encode(
-            TrainerResult(parameters), model, metrics: metrics, offer: offer, residual: residual, control: nil)
+            TrainerResult(parameters), model, metrics: metrics, offer: offer, residual: nil, control: nil)
     }
 }

@@ -110,7 +110,7 @@ final class TaskRunner {
         switch offer.work {
         case _ where echoes: result = try echo(model, offer: offer, residual: residual)
         case .train(let recipe, _, _, _) where recipe.statistics == .reestimated:
-            result = try reestimate(model, recipe, offer: offer, residual: residual, pace: pace)
+            result = try reestimate(model, recipe, offer: offer, pace: pace)
         case .train(let recipe, let teacher, let control, _):
             result = try train(
                 trainee(model, recipe, member: member, seed: offer.seed), recipe, teacher: teacher, control: control,
