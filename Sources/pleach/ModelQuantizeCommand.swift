@@ -57,9 +57,9 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
             let model = try quantizer.quantize(evidence)
             try model.graph.requireFileSize()
             let bytes = model.graph.serialized()
-            let explanation = try run.explanation(of: model)
+            let comparison = try run.comparison(of: model)
             var report = QuantizeReport(
-                model, quantizer: quantizer, evidence: evidence, explanation: explanation, out: out,
+                model, quantizer: quantizer, evidence: evidence, comparison: comparison, out: out,
                 bytesBefore: graph.serializedByteCount, bytes: bytes.count,
                 samples: run.dataset.map { min($0.count, run.samples) } ?? 0)
             report.remarks = remarks(quantizer, evidence)
@@ -119,27 +119,20 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
 
     /// Loads what is to be written and runs it: it must say what the model in memory says.
     private func verify(_ bytes: [UInt8], against model: QuantizedModel, _ run: QuantizationRun) throws {
-        let read = try Graph.load(bytes, path: out)
         guard let inputs = try inputs(for: model.deployed, run) else {
+            _ = try Graph.load(bytes, path: out)
             return printWarning(
                 "the file was read back but not run, as axes of its input are open: give --extent or --data to have it run"
             )
         }
-        let expected = try Executable(model.graph).run(inputs)
-        let found = try Executable(read).run(inputs)
-        for (name, tensor) in expected.ordered where found[name] != tensor {
-            throw ModelError.invalidRequest(
-                "the file reads back as another model: output '\(name)' differs; nothing was written")
-        }
+        try ExportCheck.verify(bytes, path: out, against: model.graph, inputs: inputs)
     }
 
     /// A sample, or noise of the model's extents; nil where these are open.
     private func inputs(for graph: Graph, _ run: QuantizationRun) throws -> NamedTensors? {
         if let sample = try run.firstBatch() { return sample }
-        var rows = 2
-        if case .fixed(let extent)? = graph.inputs.first?.dimensions?.first { rows = extent }
         do {
-            return try RandomBatch.inputs(for: graph, rows: rows, extents: extents.parsed())
+            return try RandomBatch.inputs(for: graph, extents: extents.parsed())
         } catch EngineError.badBatch {
             return nil
         }

@@ -41,12 +41,13 @@ struct QuantizationRun {
         return evidence
     }
 
-    /// The model and its quantized form side by side; nil without data.
-    func explanation(of model: QuantizedModel) throws -> QuantizationExplanation? {
-        guard let dataset else { return nil }
-        let explanation = try QuantizationExplanation(model, by: quantizer)
-        _ = try visit(dataset, comparedSamples) { try explanation.add($0) }
-        return explanation
+    /// The model and its quantized form side by side; nil without data, or without layers.
+    func comparison(of model: QuantizedModel) throws -> ComparisonSums? {
+        guard let dataset, !model.layers.isEmpty else { return nil }
+        let comparison = try LayerComparison(
+            deployed: quantizer.deployed, quantized: model.graph, layers: quantizer.layers)
+        _ = try visit(dataset, comparedSamples) { try comparison.add($0) }
+        return comparison.sums
     }
 
     /// The samples that a pass begins with, as the model takes them; nil without data.
