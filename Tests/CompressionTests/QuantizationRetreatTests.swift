@@ -105,7 +105,7 @@ struct QuantizationRetreatTests {
         let result = try trained.quantize(QuantizationEvidence(), retreat: 1)
         let name = try #require(quantizer.layers.first).name
         #expect(result.layers.first { $0.name == name }?.isTrained == false)
-        #expect(result.layers.dropFirst().allSatisfy(\.isTrained))
+        #expect(result.layers.dropFirst().allSatisfy { $0.isTrained })
         // At 8 bits the file holds nearly what was trained; at 2 bits it cannot.
         let before = try quantizer.deployed.initializers.require(name).floats
         let rounded = try trained.deployed.initializers.require(name).floats
