@@ -30,7 +30,7 @@ extension CoordinatorNumerics {
         var quantizer = try quantizer(of: graph, decision.rules)
         var evidence = try evidence(decision, quantizer)
         var model = try quantizer.quantize(evidence, retreat: decision.retreats)
-        if let source, decision.isSimulated, decision.retreats > 0, model.layers.isEmpty {
+        if let source, decision.isSimulated, !model.canRetreat {
             // Weights that learned to be rounded are not the float32 model that the stage began with.
             quantizer = try self.quantizer(of: Graph.load(source.snapshot, from: blobs), decision.rules)
             evidence = try self.evidence(decision, quantizer)

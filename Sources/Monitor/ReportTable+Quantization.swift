@@ -8,7 +8,7 @@ extension Report {
     /// Sentences of a kind that are shown.
     private static let sentencesShown = 8
     /// Columns of a layer's name and of a line.
-    private static let nameWidth = 32
+    private static let nameWidth = 28
     private static let lineWidth = 300
 
     /// nil where nothing was quantized.

@@ -10,9 +10,6 @@ import Tensors
 // float model. Sums over a shard; nothing of a single sample leaves the worker.
 
 extension TaskRunner {
-    /// Samples of one batch: values inside are kept for all of it.
-    private static let measuredBatch = 32
-
     func calibrate(
         _ model: LoadedModel, samples: Int, _ scope: QuantizationScope, seed: UInt64, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
@@ -95,7 +92,7 @@ extension TaskRunner {
         guard samples > 0 else { return 0 }
         try data.training.checkFits(graph)
         let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: seed).prefix(samples))
-        let size = min(Self.measuredBatch, data.training.evaluationBatch(for: graph))
+        let size = data.training.measuringBatch(for: graph)
         return try visit(data.training, order, batch: size, pace: pace) { batch in try body(batch.onlyInput()) }
     }
 }

@@ -41,9 +41,9 @@ struct QuantizationRun {
         return evidence
     }
 
-    /// The model and its quantized form side by side; nil without data, or without layers.
+    /// The model and its quantized form side by side; nil without data.
     func comparison(of model: QuantizedModel) throws -> ComparisonSums? {
-        guard let dataset, !model.layers.isEmpty else { return nil }
+        guard let dataset else { return nil }
         let comparison = try LayerComparison(
             deployed: quantizer.deployed, quantized: model.graph, layers: quantizer.layers)
         _ = try visit(dataset, comparedSamples) { try comparison.add($0) }
@@ -61,8 +61,7 @@ struct QuantizationRun {
 
     private func visit(_ dataset: Dataset, _ count: Int, _ body: (Tensor) throws -> Void) throws -> DamageReport {
         let order = Array(Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(count))
-        // Values inside are kept for a whole batch.
-        let batch = min(32, dataset.evaluationBatch(for: quantizer.deployed))
+        let batch = dataset.measuringBatch(for: quantizer.deployed)
         return try dataset.visit(order, batch: batch) { loaded, _ in
             guard let input = loaded.batch.inputs.ordered.first, loaded.batch.inputs.count == 1 else {
                 throw EngineError.badBatch(

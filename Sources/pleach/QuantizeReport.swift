@@ -100,7 +100,11 @@ struct QuantizeReport: Encodable {
         if let integerShareOfMacs, target != "float32" {
             lines.append("in integer kernels: \(Self.percent(integerShareOfMacs)) of the multiply-accumulates")
         }
-        if equalizedPairs > 0 { lines.append("equalized: \(equalizedPairs) pairs of layers") }
+        if equalizedPairs > 0 {
+            lines.append(
+                "equalized: \(equalizedPairs) pairs of layers; noise and cosine compare with the equalized float model, which "
+                    + "computes the same")
+        }
         if let agreement { lines.append("says the same as the float model: \(Self.percent(agreement)) of samples") }
         lines += remarks.map { escapedForTerminal($0, limit: 4000) }
         let bits = averageBits.map { String(format: ", weights of %.2f bits", $0) } ?? ""

@@ -113,6 +113,18 @@ struct QuantizeStageTests {
         #expect(decision.evidence.sensitivities == Self.blob(3) && decision.retreats == 0)
     }
 
+    /// A guard gives layers the most, whatever a budget chooses from.
+    @Test func aGuardedBudgetNeedsTheCostOfTheMost() {
+        var plan = QuantizePlan(
+            rules: Self.rules {
+                $0.amount = .bytes(1000)
+                $0.candidates = [2, 4]
+            })
+        #expect(plan.bitsOfBudget == [2, 4])
+        plan.maximumDrop = 1
+        #expect(plan.bitsOfBudget == [2, 4, 8])
+    }
+
     // MARK: Training
 
     private static func training(_ plan: QuantizePlan, _ round: Int, _ statistics: StatisticsMode) -> Step {

@@ -60,7 +60,9 @@ struct QuantizeChecks {
         let most = rules.mostBits
         let bound =
             most < target.mostBits
-            ? "a codebook of 8 bits cannot be stored" : "target '\(target.rawValue)' has at most \(most) bits"
+            ? weights.levels == .powersOfTwo
+                ? "powers of two have at most 4 bits in a file" : "a codebook of 8 bits cannot be stored"
+            : "target '\(target.rawValue)' has at most \(most) bits"
         try refuse(
             "bits", "'bits' in \(section.place) is \(weights.bits ?? 0), but \(bound); give 2 to \(most)",
             unless: weights.bits ?? 0 <= most)
@@ -125,12 +127,16 @@ struct QuantizeChecks {
         try refuse(key, "\(cannot) zero points of weights; remove 'symmetric: false'", unless: weights.isSymmetric)
         try refuse(key, "\(cannot) scales of blocks; write scales: channel", unless: !hasBlocks)
         try refuse(
+            "powerOfTwo",
+            "'powerOfTwo' and '\(key)' in \(section.place) exclude each other: training moves scales away from powers of two",
+            unless: !weights.hasPowerOfTwoScales)
+        try refuse(
             "rounding",
             "rounding '\(rules.rounding)' and '\(key)' in \(section.place) exclude each other: training decides the codes",
             unless: rules.rounding == .nearest)
         try refuse(
             "equalize",
-            "'equalize' and '\(key)' in \(section.place) exclude each other: training goes on before batch norms are folded",
+            "'equalize' and '\(key)' in \(section.place) exclude each other: equalizing would undo the steps that are trained",
             unless: !rules.scope.equalizes)
         for key in ["range", "correctBiases"] where section.has(key) && (key == "range" || rules.correctsBiases) {
             throw section.error(

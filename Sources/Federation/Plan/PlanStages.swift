@@ -10,17 +10,21 @@ extension PlanReader {
             throw top.mismatch("stages", "a list of 1 to 1000 stages", entry)
         }
         var stages: [StagePlan] = []
+        var changes = 0
         for node in list {
             let section = try stageSection(node, line: node.mark?.line ?? entry.line)
             let stage = try self.stage(section.kind, section.body, number: stages.count + 1, in: top)
             try checkOrder(of: stage, after: stages, section.body)
             stages.append(stage)
-            let changes = stages.reduce(0) { $0 + $1.changesPlanned }
+            changes += stage.changesPlanned
             guard changes <= MessageLimits.changes else {
-                throw section.body.error(
-                    "steps",
-                    "up to stage \(stages.count) the plan takes \(changes) steps that remove structure or put weights back, more "
-                        + "than \(MessageLimits.changes): lower 'steps'")
+                // Only `prune` has steps; others are a change of their own.
+                let isPrune = section.kind == "prune"
+                throw PlanError(
+                    path: path, line: (isPrune ? section.body["steps"]?.line : nil) ?? section.body.line,
+                    message:
+                        "up to stage \(stages.count) the plan takes \(changes) steps that change the structure or put weights back, "
+                        + "more than \(MessageLimits.changes): lower 'steps'\(isPrune ? "" : " of 'prune' before it")")
             }
         }
         return stages

@@ -104,8 +104,14 @@ public struct QuantizeRules: Sendable, Equatable {
 }
 
 extension QuantizeRules {
-    /// The most bits that a weight can have: a codebook of 8 bits cannot be stored.
-    public var mostBits: Int { weights.levels == .uniform ? scope.target.mostBits : min(7, scope.target.mostBits) }
+    /// The most bits that a weight can have: levels of a codebook become int8, which holds 128 of them and 15 powers of two.
+    public var mostBits: Int {
+        switch weights.levels {
+        case .uniform: scope.target.mostBits
+        case .kmeans, .quantiles: min(7, scope.target.mostBits)
+        case .powersOfTwo: min(4, scope.target.mostBits)
+        }
+    }
 }
 
 /// `quantize`: what the fleet measures, training with simulated rounding if the stage has rounds, the file, and what is given up

@@ -107,11 +107,14 @@ extension QuantizePlan {
         rules.scope.target.hasIntegerWeights && !isSimulated && (rules.rounding != .nearest || rules.correctsBiases)
     }
 
-    /// Numbers of bits whose cost a budget must know; empty without one.
+    /// Numbers of bits whose cost is measured for a budget, ascending; empty without one.
     public var bitsOfBudget: [Int] {
         switch rules.amount {
         case .same: []
-        case .averageBits, .bytes, .bitOperations: rules.candidates.filter { $0 <= rules.mostBits }
+        case .averageBits, .bytes, .bitOperations:
+            // What a guard that gives up a budget needs to know, too.
+            Set(rules.candidates.filter { $0 <= rules.mostBits } + (maximumDrop == nil ? [] : [rules.mostBits]))
+                .sorted()
         case .milliseconds: [rules.mostBits]
         }
     }

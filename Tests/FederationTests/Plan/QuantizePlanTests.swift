@@ -129,6 +129,8 @@ struct QuantizePlanTests {
         ("reestimate: true, rounding: adaround", "rounding 'adaround' and 'reestimate' in stage 'quantize' exclude"),
         ("rounds: 1, levels: kmeans", "'rounds' in stage 'quantize' cannot simulate levels 'kmeans'"),
         ("rounds: 1, equalize: true", "'equalize' and 'rounds' in stage 'quantize' exclude each other"),
+        ("rounds: 1, powerOfTwo: true", "'powerOfTwo' and 'rounds' in stage 'quantize' exclude each other"),
+        ("levels: powersOfTwo, bits: 5", "is 5, but powers of two have at most 4 bits in a file; give 2 to 4"),
         ("rounds: 1, range: minMax", "'range' in stage 'quantize' does nothing where rounding is simulated"),
         ("rounds: 1, correctBiases: true", "'correctBiases' in stage 'quantize' does nothing where rounding is"),
     ])
