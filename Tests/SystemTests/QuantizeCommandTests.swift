@@ -26,7 +26,7 @@ struct QuantizeCommandTests {
     {
         let folder = try ScratchFolder()
         let (file, out) = (try Self.model(folder), folder.path + "/out.onnx")
-        let measured = target.hasIntegerWeights ? ["--samples", "160"] : []
+        let measured = ![.float32, .float16, .bfloat16].contains(target) ? ["--samples", "160"] : []
         let report = try await Self.report(
             [file, "--target", target.rawValue, "--data", Self.data, "--compared-samples", "64", "--out", out]
                 + measured)
