@@ -31,7 +31,8 @@ import Testing
             json.keys.sorted() == [
                 "accuracyAfter", "accuracyBefore", "bytesAfter", "bytesBefore", "layers", "macsAfter", "macsBefore",
                 "millisecondsAfter", "millisecondsBefore", "notMeasured", "parametersAfter", "parametersBefore", "plan",
-                "quantization", "refused", "roundDetails", "rounds", "run", "runtime", "runtimeVersion", "seconds", "sparsity",
+                "quantization", "refused", "roundDetails", "rounds", "run", "runtime", "runtimeVersion", "seconds",
+                "sparsity",
                 "stages", "wireBytesDown", "wireBytesFloat32", "wireBytesUp",
             ])
         #expect(json["accuracyBefore"] is NSNull)

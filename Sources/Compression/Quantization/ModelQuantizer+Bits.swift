@@ -32,7 +32,9 @@ extension ModelQuantizer {
             }
             choice = try allocation.choice(within: Int(min(operations, 0x1p62)))
         case .milliseconds(let milliseconds):
-            guard let times = evidence.times else { throw .noData("the time that layers take") }
+            guard let times = evidence.times else {
+                throw .valueOutOfRange("a budget of milliseconds needs the time that layers take: measure it first")
+            }
             allocation = try self.allocation(times, sensitivities)
             choice = try allocation.choice(within: Int(min(milliseconds * 1e6, 0x1p62)))
         case .same: preconditionFailure("no budget to allocate bits by")
