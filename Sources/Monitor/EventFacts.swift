@@ -62,7 +62,8 @@ struct EventFacts {
     /// ` (8 of 22)` for the zero-based number 7; empty when the whole is not known. Rounds keep their number beside it,
     /// because errors and logs name them by it.
     func ordinal(_ key: String, of count: Int?) -> String {
-        guard let number = integer(key), let count else { return "" }
+        // A stage that makes its file again has more rounds than were planned.
+        guard let number = integer(key), let count, number < count else { return "" }
         return " (\(number.addingReportingOverflow(1).partialValue) of \(count))"
     }
 

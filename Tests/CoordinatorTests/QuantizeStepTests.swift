@@ -17,7 +17,7 @@ struct QuantizeStepTests {
     private static let scope = QuantizationScope(target: .x86)
     private static let bits = [2, 3, 4, 6, 8]
     private static let mixed = QuantizeRules(
-        scope: scope, amount: .averageBits(4), candidates: bits, rounding: .gptq)
+        scope: scope, amount: .averageBits(4.5), candidates: bits, rounding: .gptq)
 
     /// To the bit: histograms are whole numbers.
     @Test func histogramsOfThreeShardsAreThoseOfAllData() throws {
@@ -66,7 +66,7 @@ struct QuantizeStepTests {
         let step = try bench.quantize(decision)
         let facts = try #require(step.outcome.quantization)
         #expect(step.snapshot == nil && facts.target == "x86" && facts.layers == 4)
-        #expect(try #require(facts.averageBits) <= 4 && facts.integerShare ?? 0 > 0.9)
+        #expect(try #require(facts.averageBits) <= 4.5 && facts.integerShare ?? 0 > 0.9)
         #expect(facts.givenUp.isEmpty && facts.canRetreat && facts.explanation != nil)
         let graph = try bench.file(step)
         #expect(graph.nodes.contains { $0.operatorType == "QuantizeLinear" })

@@ -21,16 +21,14 @@ extension QuantizationLayout {
                 }
             case "Add":
                 guard node.inputs.count == 2, floats.contains(node.inputs[1]) else { continue }
-                let isConvolved = node.inputs.map { input in
-                    producers[input].map { graph.nodes[$0].operatorType == "Conv" && !readsFloatWeight($0, graph) }
-                        ?? false
+                let convolutions = node.inputs.map { input in
+                    producers[input].flatMap { graph.nodes[$0].operatorType == "Conv" ? $0 : nil }
                 }
                 // The convolution fuses the sum; what it adds comes in int8. Of two convolutions the first does.
-                if isConvolved[0] {
-                    reads.insert(Read(node: index, input: 1))
-                } else if isConvolved[1] {
-                    reads.insert(Read(node: index, input: 0))
+                guard let fusing = convolutions[0] ?? convolutions[1], !readsFloatWeight(fusing, graph) else {
+                    continue
                 }
+                reads.insert(Read(node: index, input: convolutions[0] != nil ? 1 : 0))
             default: continue
             }
         }
