@@ -68,12 +68,16 @@ package struct FileExplanation: Equatable, Codable {
         return Array(try encoder.encode(self))
     }
 
-    /// - Throws: `DecodingError` for bytes that are none.
-    package init(parsing bytes: [UInt8]) throws {
+    /// - Throws: `CompressionError.malformedComparison` for bytes that are none.
+    package init(parsing bytes: [UInt8]) throws(CompressionError) {
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        self = try decoder.decode(FileExplanation.self, from: Data(bytes))
+        do {
+            self = try decoder.decode(FileExplanation.self, from: Data(bytes))
+        } catch {
+            throw .malformedComparison("it explains no file: the JSON is cut short or lacks a key")
+        }
     }
 
     /// With what a comparison says of the layers.

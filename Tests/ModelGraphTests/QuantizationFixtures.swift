@@ -30,9 +30,10 @@ extension Graph {
     /// The graph for a target with made-up ranges and weights rounded to nearest.
     func sample(
         for target: DeploymentTarget, bits: Int = 8, block: Int? = nil, opset: Int64? = nil, packs: Bool = true,
-        scale: Float = 0.05
+        scale: Float = 0.05, storage: ActivationQuantization.Storage? = nil
     ) throws -> Graph {
-        let activation = ActivationQuantization(scale: scale, zeroPoint: 0, storage: target.activationStorage)
+        let activation = ActivationQuantization(
+            scale: scale, zeroPoint: 0, storage: storage ?? target.activationStorage)
         let points = quantizationPoints(for: target).map { ($0, activation) }
         var weights: [String: QuantizedWeight] = [:]
         for (name, axis) in quantizableWeights(for: target) {

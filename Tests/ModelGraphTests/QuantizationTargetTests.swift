@@ -137,11 +137,7 @@ struct QuantizationTargetTests {
         #expect(blocks?.contains("'fc1.weight' in blocks") == true)
         #expect(failure { _ = try graph.sample(for: .int4, bits: 4, block: 8) }?.contains("power of two") == true)
         #expect(failure { _ = try graph.sample(for: .int8Weights, block: 16) }?.contains("write opset 21") == true)
-        let points = Dictionary(
-            uniqueKeysWithValues: graph.quantizationPoints().map {
-                ($0, ActivationQuantization(scale: 1, zeroPoint: 0, storage: .int8))
-            })
-        let storage = failure { _ = try graph.quantized(for: .x86, activations: points, opset: 17) }
+        let storage = failure { _ = try graph.sample(for: .x86, storage: .int8) }
         #expect(storage?.contains("takes uint8") == true)
         let twice = try graph.sample(for: .x86)
         #expect(failure { _ = try twice.sample(for: .x86) }?.contains("quantized already") == true)
