@@ -167,6 +167,27 @@ struct QuantizeCommandTests {
         #expect(huge.text.contains("1 to 65536"), "\(huge.text)")
     }
 
+    /// Nodes that simulate rounding are training's: the file has the codes that they stood for.
+    @Test func simulatedRoundingBecomesCodes() async throws {
+        let folder = try ScratchFolder()
+        let plain = try ModelBuilder.build(architecture: "cnn", inputShape: [1, 28, 28], classes: 10, seed: 1)
+        let weight = SimulatedWeight(name: "fc1.weight", axis: nil, bits: 4, steps: [0.01])
+        let graph = try plain.simulatingQuantization(weights: [weight], activations: [])
+        let (file, out) = (folder.path + "/simulated.onnx", folder.path + "/out.onnx")
+        try Data(graph.serialized()).write(to: URL(fileURLWithPath: file))
+        let result = try await PleachProcess.run(
+            ["model", "quantize", file, "--target", "int8-weights", "--out", out])
+        #expect(result.status == 0, "\(result.text)")
+        let written = try Graph.load(path: out)
+        #expect(!written.simulatesQuantization && written.nodes.allSatisfy { $0.domain.isEmpty })
+        let scales = try written.initializers.require("fc1.weight.scale").floats
+        #expect(scales.allSatisfy { $0 == 0.01 })
+        // And what is quantized already is refused by the node that shows it.
+        let again = try await PleachProcess.run(
+            ["model", "quantize", out, "--target", "int8-weights", "--out", folder.path + "/again.onnx"])
+        #expect(again.status != 0 && again.text.contains("quantized already"), "\(again.text)")
+    }
+
     @Test func fewSamplesAreSaid() async throws {
         let folder = try ScratchFolder()
         let (file, out) = (try Self.model(folder), folder.path + "/out.onnx")
