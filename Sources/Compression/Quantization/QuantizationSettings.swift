@@ -147,12 +147,4 @@ extension DeploymentTarget {
     public func mostBits(levels: WeightScheme.Levels = .uniform) -> Int {
         min(WeightScheme(for: self).bits, levels.mostBits)
     }
-
-    /// Whether weights are stored as integers.
-    public var hasIntegerWeights: Bool {
-        switch self {
-        case .x86, .x86NoVNNI, .arm, .tensorrt, .int4, .int8Weights, .dynamic: true
-        case .float32, .float16, .bfloat16: false
-        }
-    }
 }

@@ -27,6 +27,14 @@ public enum DeploymentTarget: String, Sendable, CaseIterable {
         }
     }
 
+    /// Whether weights are stored as integers.
+    public var hasIntegerWeights: Bool {
+        switch self {
+        case .x86, .x86NoVNNI, .arm, .tensorrt, .int4, .int8Weights, .dynamic: true
+        case .float32, .float16, .bfloat16: false
+        }
+    }
+
     /// The oldest opset that can say it.
     public var leastOpset: Int64 {
         switch self {
