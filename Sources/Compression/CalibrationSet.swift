@@ -22,10 +22,13 @@ public struct CalibrationSet: Sendable, Equatable {
 
     public subscript(name: String) -> ActivationHistogram? { names.firstIndex(of: name).map { histograms[$0] } }
 
-    /// Adds values of one tensor. Precondition: the name is one of the set's.
-    mutating func add(_ tensor: Tensor, name: String) throws(CompressionError) {
+    /// Adds values of one tensor: all, or the first so many. Precondition: the name is one of the set's, and the tensor has as many.
+    mutating func add(_ tensor: Tensor, name: String, first count: Int? = nil) throws(CompressionError) {
         guard let index = names.firstIndex(of: name) else { preconditionFailure("'\(name)' is not calibrated") }
-        guard tensor.withElements(as: Float.self, { histograms[index].add($0) }) else {
+        let isFinite = tensor.withElements(as: Float.self) { values in
+            histograms[index].add(UnsafeBufferPointer(rebasing: values[..<(count ?? values.count)]))
+        }
+        guard isFinite else {
             throw .activationsNotFinite(tensor: name)
         }
     }

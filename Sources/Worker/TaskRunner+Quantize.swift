@@ -14,7 +14,9 @@ extension TaskRunner {
         _ model: LoadedModel, samples: Int, _ scope: QuantizationScope, seed: UInt64, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
         let quantizer = try ModelQuantizer(model.graph, scope)
-        let calibrator = try Calibrator(deployed: quantizer.deployed, points: quantizer.points)
+        let calibrator = try Calibrator(
+            deployed: quantizer.deployed, points: quantizer.points,
+            rows: data.training.measuringBatch(for: quantizer.deployed))
         let damaged = try measure(
             quantizer.deployed, samples: quantizer.points.isEmpty ? 0 : samples, seed: seed, pace: pace
         ) { try calibrator.add($0) }

@@ -18,7 +18,11 @@ struct QuantizationRun {
         var evidence = QuantizationEvidence()
         guard let dataset else { return evidence }
         let points = quantizer.points
-        let calibrator = points.isEmpty ? nil : try Calibrator(deployed: quantizer.deployed, points: points)
+        let calibrator =
+            try points.isEmpty
+            ? nil
+            : Calibrator(
+                deployed: quantizer.deployed, points: points, rows: dataset.measuringBatch(for: quantizer.deployed))
         let moments =
             try quantizer.usesMoments
             ? QuantizationMoments(deployed: quantizer.deployed, layout: quantizer.momentLayout) : nil
