@@ -34,10 +34,10 @@ public final class Calibrator {
 
     /// Adds a batch of samples.
     public func add(_ inputs: Tensor) throws {
-        guard let rows, let count = inputs.shape.dimensions.first, (1..<rows).contains(count) else {
+        guard let rows, let samples = inputs.shape.dimensions.first, (1..<rows).contains(samples) else {
             return try count(inputs, share: (1, 1))
         }
-        try count(inputs.filled(to: rows), share: (count, rows))
+        try count(inputs.filled(to: rows), share: (samples, rows))
     }
 
     /// Runs a batch and counts the first `share` of each value's numbers.
