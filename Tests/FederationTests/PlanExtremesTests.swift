@@ -55,7 +55,7 @@ struct PlanExtremesTests {
                 #expect(try CoordinatorMessage(decoding: CoordinatorMessage.task(offer).encoded()) == .task(offer))
                 Self.finish(step, &history)
             }
-            #expect(steps == 24)
+            #expect(steps == 23)
             let welcome = CoordinatorMessage.welcome(
                 version: 3, run: "r", heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: 0)
             #expect(try CoordinatorMessage(decoding: welcome.encoded()) == welcome)

@@ -55,7 +55,7 @@ struct QuantizeHistoryTests {
     }
 
     @Test func evidenceLivesAsLongAsItsStageAndFilesUntilTheyAreReplaced() {
-        let plan = QuantizePlan(maximumDrop: 1)
+        let plan = QuantizePlan(rules: QuantizeRules(correctsBiases: true), maximumDrop: 1)
         var history = Self.opened([.quantize(plan), .evaluate(EvaluatePlan())])
         #expect(Self.finish(&history) { $0.accuracy = 0.9 }.isEmpty)
         #expect(history.summaries[0].accuracyBefore == 0.9 && history.summaries[0].accuracyAfter == 0.9)
@@ -98,7 +98,7 @@ struct QuantizeHistoryTests {
 
     /// The same file again is still needed.
     @Test func equalBytesStay() {
-        var history = Self.opened([.quantize(QuantizePlan(maximumDrop: 1))])
+        var history = Self.opened([.quantize(QuantizePlan(rules: QuantizeRules(correctsBiases: true), maximumDrop: 1))])
         Self.finish(&history) { $0.accuracy = 0.9 }
         Self.finish(&history)
         Self.finish(&history)
@@ -201,7 +201,7 @@ struct QuantizeHistoryTests {
 
     @Test(arguments: [([], 2, LogLevel.info), (["fewer than 128 samples: 9"], 2, .warning), ([], 0, .warning)])
     func whatWasQuantizedIsLogged(remarks: [String], layers: Int, level: LogLevel) throws {
-        var history = Self.opened([.quantize(QuantizePlan())])
+        var history = Self.opened([.quantize(QuantizePlan(rules: QuantizeRules(correctsBiases: true)))])
         for _ in 0..<3 { Self.finish(&history) }
         var machine = CoordinatorMachine(history: history)
         machine.phase = .computing(startedAt: 0)

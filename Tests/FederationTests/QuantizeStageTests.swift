@@ -13,7 +13,7 @@ struct QuantizeStageTests {
     private static let scope = QuantizationScope(target: .x86, excluded: ["fc2"])
 
     private static func rules(_ change: (inout QuantizeRules) -> Void = { _ in }) -> QuantizeRules {
-        var rules = QuantizeRules(scope: scope)
+        var rules = QuantizeRules(scope: scope, correctsBiases: true)
         change(&rules)
         return rules
     }

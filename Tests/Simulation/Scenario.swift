@@ -158,7 +158,7 @@ public struct SimulationScenario: Sendable {
                                 criterion: random.chance(0.5) ? .taylor : .l2),
                             schedule: random.chance(0.2) ? .lottery : .cubic, steps: random.integer(1...2),
                             roundsPerStep: random.integer(0...1))))
-            case 4: stages.append(.quantize(QuantizePlan()))
+            case 4: stages.append(.quantize(QuantizePlan(rules: QuantizeRules(correctsBiases: true))))
             default: stages.append(.evaluate(EvaluatePlan()))
             }
         }

@@ -25,15 +25,12 @@ extension PlanReader {
             target: export.target, equalizes: try section.boolean("equalize", default: false),
             excluded: try section.names("exclude"))
         let standard = QuantizeRules(scope: scope, weights: try weightRules(in: section))
-        let amount = try amount(in: section)
-        let rounding = try section.choice("rounding", Choices(RoundingKind.self), default: .nearest)
-        // At the most bits rounding hardly moves a mean, and moments are much to send for it.
-        let isFine = amount == .same && rounding == .nearest && (standard.weights.bits ?? standard.mostBits) >= 7
         return QuantizeRules(
-            scope: scope, weights: standard.weights, amount: amount,
+            scope: scope, weights: standard.weights, amount: try amount(in: section),
             candidates: try candidates(in: section)
                 ?? standard.candidates.filter { $0 < standard.mostBits } + [standard.mostBits],
-            rounding: rounding, correctsBiases: try section.boolean("correctBiases", default: !isFine),
+            rounding: try section.choice("rounding", Choices(RoundingKind.self), default: .nearest),
+            correctsBiases: section.has("correctBiases") ? try section.boolean("correctBiases", default: true) : nil,
             method: try section.choice("calibration", Choices(CalibrationMethodKind.self), default: .percentile),
             percentile: try section.number("percentile", .from(50, upTo: 100), default: standard.percentile),
             opset: export.opset, packs: try section.boolean("packed", default: true))

@@ -94,12 +94,15 @@ public struct QuantizeRules: Sendable, Equatable {
 
     public init(
         scope: QuantizationScope = QuantizationScope(), weights: WeightRules = WeightRules(), amount: BitAmount = .same,
-        candidates: [Int] = [2, 3, 4, 5, 6, 8], rounding: RoundingKind = .nearest, correctsBiases: Bool = true,
+        candidates: [Int] = [2, 3, 4, 5, 6, 8], rounding: RoundingKind = .nearest, correctsBiases: Bool? = nil,
         method: CalibrationMethodKind = .percentile, percentile: Double = 99.999, opset: Int = 17, packs: Bool = true
     ) {
         (self.scope, self.weights, self.amount, self.candidates) = (scope, weights, amount, candidates)
-        (self.rounding, self.correctsBiases, self.method) = (rounding, correctsBiases, method)
+        (self.rounding, self.method) = (rounding, method)
         (self.percentile, self.opset, self.packs) = (percentile, opset, packs)
+        // At the most bits rounding hardly moves a mean, and moments are much to send for it.
+        let isFine = amount == .same && rounding == .nearest && (weights.bits ?? scope.target.mostBits) >= 7
+        self.correctsBiases = correctsBiases ?? (weights.levels != .uniform || !isFine)
     }
 }
 

@@ -27,7 +27,7 @@ import UpdateCodec
         #expect(plan.stages.map(\.kind) == ["train", "evaluate", "prune", "distill", "quantize", "evaluate"])
         #expect(plan.data == "idx:../shared/data/mnist?partition=dirichlet:0.5&seed=7")
         #expect(plan.wire.up.selection == .topK(density: 0.05))
-        #expect(plan.roundsPlanned == (8 + 1) + 1 + (4 + 1) + (3 + 1) + (3 + 1) + 1)
+        #expect(plan.roundsPlanned == (8 + 1) + 1 + (4 + 1) + (3 + 1) + (2 + 1) + 1)
     }
 
     /// The parts of plans that stand between the tables.

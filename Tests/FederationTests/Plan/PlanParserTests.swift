@@ -75,7 +75,7 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
             ])
         #expect(plan.export == ExportPlan(target: .x86, opset: 13, measure: false))
         // Each stage but `evaluate` ends with an evaluation.
-        #expect(plan.roundsPlanned == (9 + 1) + (3 * (2 + 1) + 1) + (4 + 1) + (3 + 1) + 1)
+        #expect(plan.roundsPlanned == (9 + 1) + (3 * (2 + 1) + 1) + (4 + 1) + (2 + 1) + 1)
     }
 
     @Test func everyKeyOfTrainingIsRead() throws {

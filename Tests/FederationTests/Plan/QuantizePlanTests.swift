@@ -209,8 +209,8 @@ struct QuantizePlanTests {
 
     /// Without a stage before it the accuracy must be measured first.
     @Test func aFirstStageMeasuresWhatItBeginsWith() throws {
-        #expect(try Self.parse("quantize").roundsPlanned == 1 + 1 + 1 + 1 + 1)
-        #expect(try Self.parse("evaluate, quantize").roundsPlanned == 1 + 1 + 1 + 1 + 1)
-        #expect(try Self.parse("{quantize: {correctBiases: false, comparedSamples: 0}}").roundsPlanned == 3)
+        #expect(try Self.parse("quantize").roundsPlanned == 1 + 1 + 1 + 1)
+        #expect(try Self.parse("evaluate, quantize").roundsPlanned == 1 + 1 + 1 + 1)
+        #expect(try Self.parse("{quantize: {correctBiases: true, comparedSamples: 0}}").roundsPlanned == 4)
     }
 }
