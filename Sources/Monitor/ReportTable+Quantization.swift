@@ -14,7 +14,7 @@ extension Report {
     /// nil where nothing was quantized.
     func quantizationText() -> String? {
         guard let quantization else { return nil }
-        var lines = [quantization.headline]
+        var lines = quantization.headlines
         if !layers.isEmpty { lines.append(layerTable()) }
         if layers.count > Self.layersShown {
             lines.append("the \(Self.layersShown) worst of \(layers.count) layers; out/report.json has all")
@@ -66,12 +66,13 @@ extension Report {
 }
 
 extension Report.Quantization {
-    /// The file in a line.
-    fileprivate var headline: String {
-        var text = "quantized for \(escapedForTerminal(target, limit: 20)): \(weights) weights"
-        if let averageBits { text += String(format: " of %.2f bits", averageBits) }
-        if let integerShare { text += ", \(Figures.percent(integerShare)) of the MACs in integer kernels" }
-        if let agreement { text += ", says the same on \(Figures.percent(agreement)) of the outputs" }
-        return text
+    /// What the file is, and how it computes.
+    fileprivate var headlines: [String] {
+        var what = "quantized for \(escapedForTerminal(target, limit: 20)): \(weights) weights"
+        if let averageBits { what += String(format: " of %.2f bits", averageBits) }
+        var how: [String] = []
+        if let integerShare { how.append("\(Figures.percent(integerShare)) of the MACs in integer kernels") }
+        if let agreement { how.append("says the same on \(Figures.percent(agreement)) of the outputs") }
+        return how.isEmpty ? [what] : [what, how.joined(separator: "; ")]
     }
 }

@@ -6,9 +6,11 @@ import Testing
 struct QuantizeCommandTests {
     private static let data = "synthetic:digits?samples=192"
 
-    private static func model(_ folder: ScratchFolder, _ architecture: String = "cnn") throws -> String {
+    private static func model(
+        _ folder: ScratchFolder, _ architecture: String = "cnn", width: Int? = nil
+    ) throws -> String {
         let graph = try ModelBuilder.build(
-            architecture: architecture, inputShape: [1, 28, 28], classes: 10, width: nil, seed: 1)
+            architecture: architecture, inputShape: [1, 28, 28], classes: 10, width: width, seed: 1)
         let path = folder.path + "/\(architecture).onnx"
         try Data(graph.serialized()).write(to: URL(fileURLWithPath: path))
         return path
@@ -48,7 +50,7 @@ struct QuantizeCommandTests {
 
     @Test func fewBitsLieTightAndAdaroundLosesLess() async throws {
         let folder = try ScratchFolder()
-        let (file, out) = (try Self.model(folder), folder.path + "/out.onnx")
+        let (file, out) = (try Self.model(folder, width: 8), folder.path + "/out.onnx")
         var errors: [String: Double] = [:]
         for rounding in ["nearest", "adaround", "gptq"] {
             let report = try await Self.report(
