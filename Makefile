@@ -16,7 +16,7 @@ GROUPS ?= .build/groups
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test runtime parity simulate demo bench chaos fuzz conformance groups lint format protos clean dependencies
+.PHONY: build release test runtime parity simulate demo bench chaos fuzz conformance groups validate lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -97,6 +97,10 @@ groups: release
 	$(GROUPS)/venv/bin/python -W ignore Tests/groups/export_torchvision.py $(GROUPS)/models $(ONLY)
 	$(GROUPS)/venv/bin/python Tests/groups/check_groups.py --pleach $(PLEACH) --models $(GROUPS)/models \
 		$(if $(ONLY),--only $(ONLY)) $(if $(UPDATE),--update)
+
+# Everything in cluster/ that can be checked without a container engine or a cluster; says what it skipped. ARGS=--install first.
+validate:
+	cluster/validate $(ARGS)
 
 lint:
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
