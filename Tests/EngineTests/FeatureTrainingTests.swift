@@ -13,6 +13,8 @@ struct FeatureTrainingTests {
     private let labels = Tensor([0, 2, 1, 0] as [Int64], shape: [4])
 
     init() {
+        // As many as ever: the last bits depend on it.
+        EngineRuntime.setThreads(1)
         var generator = SeededGenerator(seed: 5)
         input = noise([4, 2, 6, 6], &generator)
         student = smallNetwork(
@@ -69,15 +71,8 @@ struct FeatureTrainingTests {
             matching.signals, student: between, teacher: teacher, seed: 99, projectors: first.projectors())
         let second = try Trainer(between, optimizer: settings, features: kept)
         _ = try learn(second, kept, steps: 3)
-        // Other tests change the number of threads, and with it the last bits.
-        for (one, other) in [
-            (try second.parameters(), try whole.parameters()), (try second.projectors(), try whole.projectors()),
-        ] {
-            #expect(one.names == other.names)
-            for (name, tensor) in one.ordered {
-                #expect(isClose(tensor.floats, try other.require(name).floats.map(Double.init), 1e-5), "\(name)")
-            }
-        }
+        #expect(try second.parameters() == whole.parameters())
+        #expect(try second.projectors() == whole.projectors())
         #expect(try self.matching(seed: 1).projectors == matching.projectors)
         #expect(try self.matching(seed: 2).projectors != matching.projectors)
     }

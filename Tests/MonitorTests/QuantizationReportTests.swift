@@ -46,10 +46,7 @@ import Testing
             report.layers[index].signalToNoise = -199.9
             report.layers[index].advice = nil
         }
-        // Sentences are as long as they are; tables are not.
         report.quantization?.floatNodes = []
-        report.quantization?.remarks = []
-        report.quantization?.givenUp = []
         let lines = report.table().split(separator: "\n").map(String.init)
         #expect(lines.map { terminalWidth($0) }.max() ?? 0 <= 100)
         #expect(lines.count < 60)
