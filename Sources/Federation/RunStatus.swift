@@ -2,17 +2,30 @@
 public struct RunStatus: Sendable, Equatable, Codable {
     public struct Worker: Sendable, Equatable, Codable {
         public var name: String
-        /// `ready`, `working`, `contributed`, `late`, `lost`.
+        /// `ready`, `working`, `contributed`, `late`, `lost`, or `left`: it said goodbye, or was told that the run is over.
         public var state: String
+        /// Since its last sign of life; nil when this coordinator has not heard of it.
         public var secondsSinceSeen: Double?
         public var samples: Int?
+        /// Since it was given the task it has.
+        public var taskSeconds: Double?
+        /// The share of that task which it says is done.
+        public var progress: Double?
 
-        public init(name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil) {
+        public init(
+            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil, taskSeconds: Double? = nil,
+            progress: Double? = nil
+        ) {
             self.name = name
             self.state = state
             self.secondsSinceSeen = secondsSinceSeen
             self.samples = samples
+            self.taskSeconds = taskSeconds
+            self.progress = progress
         }
+
+        /// Whether an open round still waits for it.
+        public var isAwaited: Bool { state != "contributed" && state != "left" }
     }
 
     public struct Round: Sendable, Equatable, Codable {

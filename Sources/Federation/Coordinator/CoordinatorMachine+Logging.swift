@@ -170,21 +170,28 @@ extension CoordinatorMachine {
             if sessions.isEmpty { status.state = "waiting" }
         }
         let connected = Dictionary(sessions.values.map { ($0.worker, $0) }, uniquingKeysWith: { a, _ in a })
-        status.workers = lastSeen.sorted { $0.key < $1.key }.map { name, seen in
-            RunStatus.Worker(
-                name: name, state: workerState(name, connected: connected[name] != nil, at: now),
-                secondsSinceSeen: now - seen,
-                samples: connected[name]?.hello.trainingSamples)
+        // Who took part before this coordinator was started again belongs to the fleet as well.
+        let known = Set(lastSeen.keys).union(history.acceptedRounds.keys)
+        let contributed = Set(history.openRound?.accepted.map(\.worker) ?? [])
+        status.workers = known.sorted().map { name in
+            let lease = leases[name]
+            return RunStatus.Worker(
+                name: name,
+                state: workerState(
+                    name, connected: connected[name] != nil, contributed: contributed.contains(name), at: now),
+                secondsSinceSeen: lastSeen[name].map { now - $0 }, samples: connected[name]?.hello.trainingSamples,
+                taskSeconds: lease.map { now - $0.assignedAt }, progress: lease?.fraction)
         }
         return status
     }
 
-    private func workerState(_ name: String, connected: Bool, at now: Double) -> String {
+    private func workerState(_ name: String, connected: Bool, contributed: Bool, at now: Double) -> String {
         if let lease = leases[name] {
             return now - lease.assignedAt > plan.fleet.deadlineSeconds ? "late" : connected ? "working" : "lost"
         }
-        if !connected { return "lost" }
-        return history.openRound?.accepted.contains { $0.worker == name } == true ? "contributed" : "ready"
+        if contributed { return "contributed" }
+        if !connected { return sentHome.contains(name) ? "left" : "lost" }
+        return "ready"
     }
 }
 

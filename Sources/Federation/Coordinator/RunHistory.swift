@@ -8,6 +8,7 @@ public struct OpenRound: Sendable, Equatable {
     public var stage: Int
     public var task: String
     public var accepted: [ContributionFacts] = []
+    public var refusals = 0
 }
 
 /// What a round was opened for; tasks that outlive their round are judged by it.
@@ -35,8 +36,18 @@ public struct RoundSummary: Sendable, Equatable {
     /// Of the snapshot that its tasks started from.
     public var parameters: Int?
     public var sparsity: Double
-    /// Share of positions that the delta carries which the round ended with.
+    /// Share of positions that the delta carries which the round ended with, and bits a weight of the model.
     public var density: Double?
+    public var bitsPerWeight: Double?
+    /// From opening to the new snapshot.
+    public var seconds = 0.0
+    public var foldSeconds: Double?
+    /// Mean training loss, or test loss of an evaluation.
+    public var loss: Double?
+    /// Of the run's own model, by an evaluation.
+    public var accuracy: Double?
+    public var contributions = 0
+    public var refusals = 0
 }
 
 /// The narrower models of some training rounds.
@@ -84,6 +95,13 @@ public struct RunHistory: Sendable {
     /// Of the newest rounds, oldest first: at least `roundSummaryLimit` of them, if there were so many.
     public private(set) var roundSummaries: [RoundSummary] = []
     public static let roundSummaryLimit = 10_000
+    /// Records applied so far: what is derived from the history is as new as this says.
+    public private(set) var revision = 0
+    public private(set) var refusals = RefusalLog()
+    public private(set) var roundTimes = RoundTimes()
+    /// Of the newest round that had one: mean training loss, and test loss of an evaluation.
+    public private(set) var trainingLoss: Double?
+    public private(set) var testLoss: Double?
     /// Version of the snapshot at the end of each finished stage.
     public private(set) var stageSnapshots: [Int] = []
     /// Newest round, plus one, in which a task of each worker was accepted.
@@ -125,6 +143,7 @@ public struct RunHistory: Sendable {
 
     /// Takes over one durable fact.
     public mutating func apply(_ record: LedgerRecord) {
+        revision += 1
         switch record {
         case .runStarted(let run, _, let model, let teachers):
             self.run = run
@@ -140,8 +159,10 @@ public struct RunHistory: Sendable {
             openRound?.accepted.append(facts)
             acceptedRounds[facts.worker] = facts.round + 1
             summaries[stageIndex].contributions += 1
-        case .contributionRefused:
+        case .contributionRefused(let round, let worker, let reason):
             summaries[stageIndex].refusals += 1
+            openRound?.refusals += 1
+            refusals.note(round: round, worker: worker, reason: reason)
         case .stepFinished(let round, _, let outcome, let snapshot, let traffic, let seconds):
             finishStep(isRound: round != nil, outcome, snapshot: snapshot, traffic: traffic, seconds: seconds)
         case .stageFinished(_, let seconds):
@@ -204,7 +225,7 @@ public struct RunHistory: Sendable {
     private mutating func finishStep(
         isRound: Bool, _ outcome: StepOutcome, snapshot: SnapshotFacts?, traffic: StepTraffic, seconds: Double
     ) {
-        summarizeRound(outcome, traffic: traffic)
+        summarizeRound(outcome, traffic: traffic, seconds: seconds)
         if let snapshot {
             control = controlRound()
             note(snapshot, after: snapshots.last)
@@ -254,14 +275,21 @@ public struct RunHistory: Sendable {
         }
     }
 
-    private mutating func summarizeRound(_ outcome: StepOutcome, traffic: StepTraffic) {
+    private mutating func summarizeRound(_ outcome: StepOutcome, traffic: StepTraffic, seconds: Double) {
         guard let round = openRound, let base = snapshot else { return }
         // Rarely, and then half of them: a run may have millions of rounds.
         if roundSummaries.count >= 2 * Self.roundSummaryLimit { roundSummaries.removeFirst(Self.roundSummaryLimit) }
+        let isEvaluation = round.task == "evaluate"
         roundSummaries.append(
             RoundSummary(
                 number: round.number, stage: round.stage, task: round.task, traffic: traffic,
-                parameters: base.size.parameters, sparsity: base.sparsity, density: outcome.density))
+                parameters: base.size.parameters, sparsity: base.sparsity, density: outcome.density,
+                bitsPerWeight: outcome.bitsPerWeight, seconds: seconds, foldSeconds: outcome.foldSeconds,
+                loss: outcome.loss, accuracy: isEvaluation ? outcome.accuracy : nil,
+                contributions: round.accepted.count, refusals: round.refusals))
+        roundTimes.note(task: round.task, seconds: seconds, foldSeconds: outcome.foldSeconds)
+        if isEvaluation { testLoss = outcome.loss ?? testLoss }
+        if round.task == "train" { trainingLoss = outcome.loss ?? trainingLoss }
     }
 
     /// What the round that just ended is for the next one's corrections.
