@@ -19,7 +19,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
     targets: [
         // Leaves: system libraries and plain C or C++.
@@ -70,10 +69,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Monitor",
-            dependencies: [
-                "Federation", .product(name: "FlyingFox", package: "FlyingFox"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["Federation", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
 
         // Shells and the command line.

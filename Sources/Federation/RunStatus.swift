@@ -13,7 +13,8 @@ public struct RunStatus: Sendable, Equatable, Codable {
         public var progress: Double?
 
         public init(
-            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil, taskSeconds: Double? = nil,
+            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil,
+            taskSeconds: Double? = nil,
             progress: Double? = nil
         ) {
             self.name = name

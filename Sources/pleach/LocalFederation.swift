@@ -65,6 +65,7 @@ final class LocalFederation {
         var arguments = ["coordinator", options.plan, "--bind", "tcp://127.0.0.1:*", "--state", options.state]
         if let workers = options.workers { arguments += ["--workers", String(workers)] }
         if let http = options.http { arguments += ["--http", http] }
+        if let token = options.httpToken { arguments += ["--http-token", token] }
         if options.json { arguments.append("--json") }
         let coordinator = try ChildProcess(arguments + ["--exit-with-standard-input"], log: nil)
         self.coordinator = coordinator
