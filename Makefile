@@ -16,7 +16,9 @@ GROUPS ?= .build/groups
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test runtime parity simulate demo bench chaos fuzz conformance groups lint format protos clean dependencies
+PAGE ?= .build/page
+
+.PHONY: build release test page runtime parity simulate demo bench chaos fuzz conformance groups lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -32,6 +34,11 @@ test: dependencies
 	sync
 	@SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TESTS_AT_ONCE) Tests/report-failures \
 		swift test --skip-build --disable-xctest
+
+# The status page of a real run in a headless Chromium (Debian's package): numbers, widths, console, token; screenshots in PAGE.
+page: release
+	@command -v chromium >/dev/null || test -n "$(PLEACH_CHROMIUM)" || { echo 'apt-get install chromium'; exit 1; }
+	Tests/page/check_page.py $(PLEACH) $(PAGE)
 
 # A Python with ONNX Runtime (from PyPI, about 150 MB), with which runs and `pleach bench model` time models; without it their
 # milliseconds are left out. PLEACH_PYTHON names another one.
