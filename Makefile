@@ -12,11 +12,10 @@ TARGET ?= update
 SECONDS ?= 60
 PARITY ?= .build/parity
 GROUPS ?= .build/groups
+PAGE ?= .build/page
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
-
-PAGE ?= .build/page
 
 .PHONY: build release test page runtime parity simulate demo bench chaos fuzz conformance groups lint format protos clean dependencies
 

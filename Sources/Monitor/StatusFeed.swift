@@ -119,26 +119,6 @@ final class StatusFeed: Sendable {
     private var isClosing: Bool { state.withLock { $0.isClosing } }
 }
 
-/// The slow half of what the page shows.
-struct PageCourse: Sendable, Encodable {
-    var course: RunCourse
-    var layers: [LayerFigures]
-    var layersTotal: Int
-
-    /// A model may have thousands; a page that lists them all helps nobody.
-    static let layersLimit = 400
-
-    init(course: RunCourse, layers: [LayerFigures]) {
-        self.course = course
-        self.layers = Array(layers.prefix(Self.layersLimit))
-        layersTotal = layers.count
-    }
-
-    func isSame(as other: PageCourse) -> Bool {
-        course.revision == other.course.revision && layers == other.layers
-    }
-}
-
 /// JSON on one line; a number that is none is the text `NaN`, which the page shows as unknown.
 enum PageJSON {
     static func encode(_ value: some Encodable) -> [UInt8] {

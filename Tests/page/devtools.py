@@ -133,7 +133,9 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, url):
+        """Loads an address; returns when the document and its scripts are there."""
         self.call("Page.navigate", url=url)
+        self.wait_for(f"location.href === {json.dumps(url)} && document.readyState === 'complete'", what=url)
 
     def run(self, script):
         """The value of an expression, awaited."""

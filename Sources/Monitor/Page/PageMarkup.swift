@@ -48,6 +48,7 @@ extension StatusPage {
         <h2 id="time-title">Stages and rounds</h2>
         <ol id="stages"></ol>
         <figure id="chart-time"></figure>
+        <p id="time-more" class="soft"></p>
         </section>
         <section aria-labelledby="accuracy-title">
         <h2 id="accuracy-title">Accuracy</h2>

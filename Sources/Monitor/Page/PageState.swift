@@ -73,8 +73,7 @@ struct PageState: Sendable, Equatable, Encodable {
             status.sparsity, status.accuracy, status.snapshot, status.waitingFor
         )
         let awaited = status.round == nil ? [] : status.workers.filter(\.isAwaited)
-        missing = Workers(
-            total: awaited.count, rows: Array(awaited.sorted(by: Self.isMoreUrgent).prefix(Self.missingLimit)))
+        missing = Self.mostUrgent(of: awaited, limit: Self.missingLimit)
         unknownWorkers = max(0, (status.round?.workers ?? 0) - status.workers.count)
         fleet = Self.fleet(of: status, search: "", state: nil, limit: Self.fleetLimit)
         fleetStates = Metrics.workerStates.compactMap { state in
@@ -90,17 +89,21 @@ struct PageState: Sendable, Equatable, Encodable {
         let found = status.workers.filter { worker in
             (state == nil || worker.state == state) && (wanted.isEmpty || worker.name.lowercased().contains(wanted))
         }
-        return Workers(total: found.count, rows: Array(found.sorted(by: isMoreUrgent).prefix(limit)))
+        return mostUrgent(of: found, limit: limit)
     }
 
     /// Late and lost ones first, then by the time that their task takes; equal ones by name.
-    private static func isMoreUrgent(_ a: RunStatus.Worker, _ b: RunStatus.Worker) -> Bool {
-        let order = ["late", "lost", "working", "ready", "contributed", "left"]
-        func rank(_ worker: RunStatus.Worker) -> Int { order.firstIndex(of: worker.state) ?? order.count }
-        if rank(a) != rank(b) { return rank(a) < rank(b) }
-        let (old, new) = (a.taskSeconds ?? 0, b.taskSeconds ?? 0)
-        return old != new ? old > new : a.name < b.name
+    private static func mostUrgent(of workers: [RunStatus.Worker], limit: Int) -> Workers {
+        let keys = workers.map { ranks[$0.state] ?? ranks.count }
+        let order = workers.indices.sorted { a, b in
+            if keys[a] != keys[b] { return keys[a] < keys[b] }
+            let (old, new) = (workers[a].taskSeconds ?? 0, workers[b].taskSeconds ?? 0)
+            return old != new ? old > new : workers[a].name < workers[b].name
+        }
+        return Workers(total: workers.count, rows: order.prefix(limit).map { workers[$0] })
     }
+
+    private static let ranks = ["late": 0, "lost": 1, "working": 2, "ready": 3, "contributed": 4, "left": 5]
 
     /// Without what changes all the time: equal for two moments between which nothing happened.
     var withoutAges: PageState {

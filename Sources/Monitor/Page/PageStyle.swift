@@ -48,7 +48,7 @@ extension StatusPage {
         progress { width: 100%; height: .7rem; accent-color: var(--leaf); }
         #now { font-size: 1.15rem; margin-bottom: .4rem; }
         #waiting { color: var(--warn); font-weight: 600; }
-        #waiting:empty { display: none; }
+        #waiting:empty, p.soft:empty { display: none; }
         #figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .9rem 1.25rem;
           margin: 0; }
         dt { font-size: .85rem; }

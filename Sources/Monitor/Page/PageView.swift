@@ -88,7 +88,7 @@ extension StatusPage {
           put("fleet-states", states.join(" · ") || "Nobody has come yet.");
           const memory = `Coordinator: ${bytes(s.residentBytes)} resident, ${bytes(s.peakBytes)} at most.`;
           put("memory", s.residentBytes ? memory : "");
-          if (filtered()) lookUp(); else showFleet(s.fleet);
+          showWanted();
         }
 
         function showMissing(s) {
@@ -107,7 +107,6 @@ extension StatusPage {
           put("missing-more", more.join(" "));
         }
 
-        const filtered = () => at("search").value.trim() !== "" || at("wanted").value !== "";
         function showFleet(found) {
           at("fleet").replaceChildren(...found.rows.map(w => {
             const row = make("tr");
@@ -120,21 +119,30 @@ extension StatusPage {
             : whole(found.total) + (found.total === 1 ? " worker" : " workers"));
         }
 
+        // Names and states are looked up where all of them are; once the run is over, among those that are here.
         let asked = 0;
-        async function lookUp() {
+        async function lookUp(search, state) {
           const mine = asked += 1;
-          const words = new URLSearchParams({ search: at("search").value.trim(), state: at("wanted").value });
           try {
-            const answer = await ask("/fleet.json?" + words);
-            if (answer.ok && mine === asked && filtered()) showFleet(await answer.json());
+            const answer = await ask("/fleet.json?" + new URLSearchParams({ search, state }));
+            if (answer.ok && mine === asked) showFleet(await answer.json());
           } catch { put("fleet-caption", "The coordinator does not answer"); }
         }
+        function showWanted() {
+          const search = at("search").value.trim(), state = at("wanted").value;
+          if ((search || state) && live.state !== "finished") return lookUp(search, state);
+          asked += 1;
+          const rows = live.fleet.rows.filter(w => (!state || w.state === state)
+            && w.name.toLowerCase().includes(search.toLowerCase()));
+          showFleet({ total: search || state ? rows.length : live.fleet.total, rows });
+        }
         at("fleet-form").addEventListener("submit", event => event.preventDefault());
-        for (const id of ["search", "wanted"]) at(id).addEventListener("input", () => {
-          if (filtered()) lookUp(); else if (live) { asked += 1; showFleet(live.fleet); }
-        });
+        for (const id of ["search", "wanted"]) at(id).addEventListener("input", () => { if (live) showWanted(); });
 
         function showCourse({ course: c, layers, layersTotal }) {
+          // Rounds come in columns.
+          const columns = Object.entries(c.rounds);
+          const rounds = c.rounds.first.map((_, i) => Object.fromEntries(columns.map(([key, values]) => [key, values[i]])));
           at("stages").replaceChildren(...c.stages.map((stage, i) => {
             const e = make("li", null, "s" + i % 4 + (stage.state === "planned" ? " soft" : " begun"));
             e.append(make("b", (i + 1) + " " + stage.kind), make("span", stage.state === "planned" ? "planned"
@@ -142,12 +150,12 @@ extension StatusPage {
                 known(stage.accuracyAfter) ? share(stage.accuracyAfter) : null].filter(Boolean).join(" · ")));
             return e;
           }));
-          const points = c.rounds.map(r => ({ first: r.first, at: r.last, stage: r.stage, pale: r.task !== "train",
+          const points = rounds.map(r => ({ first: r.first, at: r.last, stage: r.stage, pale: r.task !== "train",
             label: (r.first === r.last ? "Round " + r.first : "Rounds " + r.first + " to " + r.last) + ", "
               + (c.stages[r.stage] || {}).kind + (r.first === r.last ? ", " + r.task : "") }));
           const column = (key, text, format, axis) =>
-            ({ name: text, values: c.rounds.map(r => r[key] ?? null), format, axis });
-          const sums = key => { let sum = 0; return c.rounds.map(r => sum += r[key]); };
+            ({ name: text, values: rounds.map(r => r[key] ?? null), format, axis });
+          const sums = key => { let sum = 0; return rounds.map(r => sum += r[key]); };
           charts.time.show(points, [column("seconds", "time", seconds), column("contributions", "contributions", whole),
             column("refusals", "refused", whole)]);
           charts.accuracy.show(points, [column("accuracy", "test accuracy", share)]);
@@ -162,6 +170,7 @@ extension StatusPage {
               ...[whole(l.weights), share(l.sparsity), figure(l.bits)].map(text => cell(text, "n")));
             return row;
           }));
+          put("time-more", c.roundsBefore ? "The first " + whole(c.roundsBefore) + " rounds are not shown." : "");
           put("layers-more", layersTotal > layers.length ? "and " + whole(layersTotal - layers.length) + " more." : "");
           at("refused-none").hidden = c.refusals.length > 0;
           at("refused-part").hidden = !c.refusals.length;

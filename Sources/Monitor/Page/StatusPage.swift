@@ -11,7 +11,7 @@ enum StatusPage {
 
     static func answer(_ code: HttpAnswer.Code, nonce: String) -> HttpAnswer {
         var answer = HttpAnswer(
-            code, type: "text/html; charset=utf-8", body: Array(document.replacing("NONCE", with: nonce).utf8))
+            code, type: "text/html; charset=utf-8", body: Array(parts.joined(separator: Array(nonce.utf8))))
         answer.headers = [
             (
                 "Content-Security-Policy",
@@ -20,6 +20,11 @@ enum StatusPage {
             )
         ]
         return answer
+    }
+
+    /// What stands between the nonces.
+    private static let parts = document.split(separator: "NONCE", omittingEmptySubsequences: false).map {
+        Array($0.utf8)
     }
 
     /// All of it but the nonce.
