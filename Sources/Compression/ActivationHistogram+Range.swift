@@ -93,16 +93,20 @@ extension ActivationQuantization {
         let span = symmetric ? 2 * max(-low, high) : high - low
         // A tensor that is always 0 quantizes to 0 at any scale.
         guard span > 0 else {
-            self.init(scale: 1, zeroPoint: symmetric ? middle : storage.codes.lowerBound, storage: storage)
+            self.init(
+                scale: 1, zeroPoint: symmetric ? middle : storage.codes.lowerBound, storage: storage,
+                isPowerOfTwo: powerOfTwo)
             return
         }
         var scale = max(Float(span / (symmetric ? 254 : 255)), .leastNormalMagnitude)
         if powerOfTwo { scale = UniformFit.powerOfTwo(atLeast: scale) }
         guard !symmetric else {
-            self.init(scale: scale, zeroPoint: middle, storage: storage)
+            self.init(scale: scale, zeroPoint: middle, storage: storage, isPowerOfTwo: powerOfTwo)
             return
         }
         let zeroPoint = (lowest - low / Double(scale)).rounded(.toNearestOrEven)
-        self.init(scale: scale, zeroPoint: Int32(min(max(zeroPoint, lowest), highest)), storage: storage)
+        self.init(
+            scale: scale, zeroPoint: Int32(min(max(zeroPoint, lowest), highest)), storage: storage,
+            isPowerOfTwo: powerOfTwo)
     }
 }

@@ -9,6 +9,7 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     case activationsNotFinite(tensor: String)
     case malformedCalibration(String)
     case malformedChange(String)
+    case malformedComparison(String)
     case missingCalibration(tensor: String)
     case noData(String)
     case unknownMethod(String)
@@ -51,6 +52,7 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
         case .activationsNotFinite(let tensor):
             "the activations of '\(tensor)' are not finite or beyond 2^30: check the model and the data's scale"
         case .malformedChange(let reason): "structure change: \(reason)"
+        case .malformedComparison(let reason): "comparison blob: \(reason)"
         case .malformedCalibration(let reason): "calibration blob: \(reason)"
         case .missingCalibration(let tensor): "tensor '\(tensor)' was not calibrated: run more samples"
         case .noData(let what): "\(what) got no samples"

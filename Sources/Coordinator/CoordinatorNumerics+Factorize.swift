@@ -54,11 +54,7 @@ extension CoordinatorNumerics {
         let reference = try adopt(result.graph, parameters: result.graph.parameterTensors(), masks: masks)
         var outcome = StepOutcome(sparsity: sparsity)
         outcome.factorization = FactorizationFacts(result, before: base.size, after: current.size)
-        return ComputedStep(
-            outcome: outcome,
-            snapshot: SnapshotFacts(
-                version: base.version + 1, snapshot: reference, graph: current.graph, maskEpoch: masks.epoch,
-                sparsity: sparsity, size: current.size, isFresh: true))
+        return ComputedStep(outcome: outcome, snapshot: freshFacts(reference, base: base))
     }
 }
 

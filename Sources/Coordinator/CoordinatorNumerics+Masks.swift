@@ -88,7 +88,6 @@ extension CoordinatorNumerics {
             prunable: snapshot.layout.subset(of: graph.prunableNames),
             statistics: ModelStatistics(names: graph.statisticNames, pairs: graph.batchStatistics),
             masks: masks, norm: snapshot.norm)
-        knownCalibrationPoints = nil
         return reference
     }
 

@@ -1,10 +1,9 @@
-import Compression
 import Federation
 import Ledger
 import Tensors
 import UpdateCodec
 
-// What follows from a round's contributions: the next snapshot, the next mask, the compact model.
+// What follows from a round's contributions: the next snapshot, the next mask.
 
 extension CoordinatorNumerics {
     /// Adds the mean, compressed with error feedback, to the snapshot: workers will hold exactly these bytes.
@@ -54,22 +53,6 @@ extension CoordinatorNumerics {
 
     /// Share of prunable weights that are masked.
     var sparsity: Double { current.masks.sparsity(of: current.prunable) }
-
-    func quantize(
-        _ set: CalibrationSet, _ method: CalibrationMethodKind, _ percentile: Double, base: SnapshotFacts
-    ) throws -> ComputedStep {
-        let calibration = set.serialized()
-        let reference = BlobReference(digest: try blobs.put(calibration), byteCount: calibration.count)
-        var compact = CompactReference(
-            calibration: reference, compact: reference, method: method.rawValue, percentile: percentile,
-            opset: plan.export.opset)
-        let bytes = try CompactModel.quantized(
-            graph: currentGraph(), calibration: set,
-            method: CalibrationMethod.named(method.rawValue, percentile: percentile), opset: Int64(compact.opset)
-        ).serialized()
-        compact.compact = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
-        return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: compact))
-    }
 }
 
 extension MaskSet {

@@ -20,7 +20,10 @@ final class CoordinatorNumerics {
         case scores(FoldAccumulator, MaskSet, areVotes: Bool)
         /// Of contributions that were checked; they are added up when the round closes, in the order of their names.
         case moments(MomentLayout)
-        case calibration(CalibrationSet?)
+        case calibration(CalibrationSet?, points: [String])
+        case inputMoments(QuantizationMomentLayout)
+        case sensitivity(layers: [String], bits: [Int])
+        case comparison(layers: [String])
         case metrics
         case logits(FoldAccumulator)
     }
@@ -43,8 +46,8 @@ final class CoordinatorNumerics {
     /// Of the open round, where workers may train narrower models, and of the last that had some.
     private var foldWidths: FoldWidths?
     var knownWidths: FoldWidths?
-    /// The calibration points of the BN-folded graph, once they were asked for.
-    var knownCalibrationPoints: [String]?
+    /// Of the snapshot that was timed last, for budgets of milliseconds.
+    var knownTimes: (snapshot: Digest, times: LayerTimes)?
 
     /// What is known of the snapshot that the next step starts from.
     struct CurrentSnapshot {
@@ -82,13 +85,6 @@ final class CoordinatorNumerics {
     /// The current structure with zeros for parameters, read when it is needed.
     func skeleton() throws -> Graph { try blobs.skeleton(current.graph.digest) }
 
-    private func calibrationPoints() throws -> [String] {
-        if let knownCalibrationPoints { return knownCalibrationPoints }
-        let points = try skeleton().foldingBatchNormalization().quantizationPoints()
-        knownCalibrationPoints = points
-        return points
-    }
-
     /// The graph with the current snapshot's parameters: the whole model in memory, for as long as the caller keeps it.
     func currentGraph() throws -> Graph {
         foldMemory = nil
@@ -120,7 +116,11 @@ final class CoordinatorNumerics {
                 FoldAccumulator(layout: layout), decision.alignment(to: current.masks),
                 areVotes: decision.rules.rule != .scores)
         case .moments(let rules): fold = .moments(try momentLayout(rules))
-        case .calibration: fold = .calibration(nil)
+        case .calibration(let scope): fold = .calibration(nil, points: try measured(scope).points)
+        case .inputMoments(let scope): fold = .inputMoments(try measured(scope).momentLayout)
+        case .sensitivity(let request):
+            fold = .sensitivity(layers: try measured(request.scope).layers.map(\.name), bits: request.bits)
+        case .comparison(let scope, _): fold = .comparison(layers: try measured(scope).layers.map(\.name))
         case .metrics: fold = .metrics
         case .logits(let request): fold = .logits(FoldAccumulator(layout: try LogitsTable.layout(request)))
         }
@@ -165,11 +165,15 @@ final class CoordinatorNumerics {
             fold = .metrics
             defer { fold = .logits(accumulator) }
             try refusing { try fold(blob, .logits, facts, masks: LogitsTable.masks(current.masks), into: &accumulator) }
-        case .calibration(let sum):
+        case .calibration(let sum, let points):
             try refusing {
-                let set = try CalibrationSet(parsing: blobs.get(blob.digest), expecting: calibrationPoints())
-                fold = .calibration(try sum?.merging(set) ?? set)
+                let set = try histograms(facts, points: points)
+                fold = .calibration(try sum?.merging(set) ?? set, points: points)
             }
+        case .inputMoments(let layout): try refusing { _ = try moments(facts, layout.moments) }
+        case .sensitivity(let layers, let bits):
+            try refusing { _ = try sensitivities(facts, layers: layers, bits: bits) }
+        case .comparison(let layers): try refusing { _ = try comparison(facts, layers: layers) }
         }
     }
 
@@ -180,6 +184,8 @@ final class CoordinatorNumerics {
         } catch let error as CodecError {
             throw Refusal(reason: "\(error)")
         } catch let error as CompressionError {
+            throw Refusal(reason: "\(error)")
+        } catch let error as TensorError {
             throw Refusal(reason: "\(error)")
         }
     }
@@ -194,16 +200,7 @@ final class CoordinatorNumerics {
         let reader = try UpdateReader(
             blobs.map(blob.digest), layout: accumulator.layout(ofWidth: width),
             masks: width == 0 ? masks : foldWidths?.masks[width - 1] ?? masks, threads: threads)
-        guard reader.header.kind == kind, reader.newMasks == nil else {
-            throw Refusal(reason: "the blob is not \(kind == .update ? "an update" : "\(kind)")")
-        }
-        guard reader.header.base == facts.base.bytes else {
-            throw Refusal(reason: "the update is based on another snapshot than \(facts.base), its task's")
-        }
-        guard reader.header.maskEpoch == current.masks.epoch else {
-            throw Refusal(
-                reason: "the update has mask epoch \(reader.header.maskEpoch), the round \(current.masks.epoch)")
-        }
+        try check(reader, kind, facts)
         if kind == .update {
             let size = reader.squaredNorm().squareRoot()
             let bound = plan.wire.maximumNormRatio * max(current.norm, 1)
@@ -224,6 +221,9 @@ final class CoordinatorNumerics {
         case .transform(.factorize(let rules), let base, _): return try factorize(rules, base: base)
         case .transform(.nest(let shares), let base, _): return try nest(shares, base: base)
         case .transform(.rewind, let base, let source?): return try rewind(to: source, base: base)
+        case .transform(.simulate(let decision), let base, _): return try simulate(decision, base: base)
+        case .transform(.quantize(let decision), let base, let source):
+            return try quantize(decision, source: source, base: base)
         case .transform(let step, _, _): preconditionFailure("step \(step) is not a transform")
         case .fold(let rule, _, let contributions, let base):
             var step = try close(rule, contributions, base: base)
@@ -254,8 +254,13 @@ final class CoordinatorNumerics {
         case (.moments(let rules), .moments(let layout)):
             fold = .metrics
             return try factorize(rules, moments: mean(of: contributions, layout), base: base)
-        case (.calibration(let method, let percentile), .calibration(let set?)):
-            return try quantize(set, method, percentile, base: base)
+        case (.calibration, .calibration(let set?, _)): return try close(histograms: set, base: base)
+        case (.inputMoments, .inputMoments(let layout)):
+            return try close(inputMoments: layout, contributions, base: base)
+        case (.sensitivity, .sensitivity(let layers, let bits)):
+            return try close(sensitivitiesOf: layers, bits: bits, contributions, base: base)
+        case (.comparison(_, let explanation), .comparison(let layers)):
+            return try close(comparisonOf: layers, explanation: explanation, contributions, base: base)
         case (.metrics, .metrics):
             return ComputedStep(
                 outcome: StepOutcome(accuracy: Self.accuracy(of: contributions), sparsity: base.sparsity))
@@ -270,25 +275,10 @@ final class CoordinatorNumerics {
         }
     }
 
-    /// Of all test shards together; nil where nothing was measured.
-    private static func accuracy(of contributions: [ContributionFacts]) -> Double? {
-        let measured = contributions.reduce(0) { $0 + $1.submission.metrics.measured }
-        let correct = contributions.reduce(0) { $0 + $1.submission.metrics.correct }
-        return measured > 0 ? Double(correct) / Double(measured) : nil
-    }
-
     /// The round's accumulator, of which this object then holds nothing: publishing gives its memory back on the way.
     private func takeWeights() -> FoldAccumulator {
         guard case .weights(let accumulator) = fold else { preconditionFailure("no weights are being folded") }
         fold = .metrics
         return accumulator
-    }
-
-    /// What stale contributions count of what they would if they were fresh; 1 in synchronous rounds. FedBuff divides by
-    /// the number of contributions, not by the sum of their staleness weights, so a stale buffer moves the model less.
-    private static func staleShare(of contributions: [ContributionFacts]) -> Float {
-        let weight = contributions.reduce(0) { $0 + Int($1.weight) }
-        let full = contributions.reduce(0) { $0 + Int($1.fullWeight) }
-        return full > 0 ? Float(Double(weight) / Double(full)) : 1
     }
 }

@@ -12,20 +12,28 @@ extension ModelTimer {
 
 /// Why a budget of milliseconds cannot be kept.
 enum LatencyError: Error, Equatable, CustomStringConvertible {
-    /// Not all that there was to measure was measured.
-    case notMeasured(reason: String)
+    /// Not all that there was to measure was measured; `instead` is the budget that needs no measuring.
+    case notMeasured(reason: String, instead: String = "macs")
     /// `fastest` is nil where no smaller model can be made.
     case tooSlow(target: Double, fastest: Double?, now: Double)
 
     var description: String {
         switch self {
-        case .notMeasured(let reason):
-            return "a budget of milliseconds cannot be kept: \(reason); mend that, or give 'macs' instead"
+        case .notMeasured(let reason, let instead):
+            return "a budget of milliseconds cannot be kept: \(reason); mend that, or give '\(instead)' instead"
         case .tooSlow(let target, let fastest, let now):
             let tried = fastest.map { "the fastest of the smaller ones that were tried \($0) ms" }
             return "\(target) ms cannot be met: this model takes \(now) ms here, and "
                 + "\(tried ?? "no smaller one can be made of it"); raise 'milliseconds'"
         }
+    }
+}
+
+extension LatencyError {
+    /// The same, with another budget that needs no measuring.
+    func naming(_ instead: String) -> LatencyError {
+        guard case .notMeasured(let reason, _) = self else { return self }
+        return .notMeasured(reason: reason, instead: instead)
     }
 }
 

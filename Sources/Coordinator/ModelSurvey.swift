@@ -9,9 +9,10 @@ import UpdateCodec
 /// The different models at the start of a run and at the ends of its stages: each is read, counted and written once, so
 /// that one of them is in memory at a time.
 struct ModelSurvey {
-    /// A form in which a model is delivered. Masks and weights make no difference to size or time; structure does.
+    /// A form in which a model is delivered: floats of the target's width, or the compact file. Masks and weights make no
+    /// difference to size or time; structure does.
     enum Form: Hashable {
-        case float32(graph: Digest)
+        case floats(graph: Digest)
         case compact(Digest)
     }
 
@@ -39,12 +40,11 @@ struct ModelSurvey {
         self.history = history
         self.blobs = blobs
         let ends = [0] + history.stageSnapshots
-        let isDelivered = history.plan.export.target == .x86
-        let compact = isDelivered ? history.compact?.compact : nil
+        let compact = history.plan.export.target.hasIntegerWeights ? history.compact : nil
         let quantized = history.summaries.firstIndex { $0.kind == "quantize" }
         forms = ends.indices.map { place in
             if let compact, let quantized, place > quantized { return .compact(compact.digest) }
-            return .float32(graph: history.snapshots[ends[place]].graph.digest)
+            return .floats(graph: history.snapshots[ends[place]].graph.digest)
         }
         self.ends = ends
         self.compact = compact
@@ -63,6 +63,11 @@ struct ModelSurvey {
     /// How many different models have no time.
     var untimed: Int { Set(forms).count { milliseconds[$0] == nil } }
 
+    /// The plan's target, where ONNX Runtime is not what its files are for.
+    var foreignTarget: String? {
+        history.plan.export.target == .tensorrt ? history.plan.export.target.rawValue : nil
+    }
+
     /// Counts what is not yet counted, without timing anything.
     mutating func count() { try? count { _, _, _ in } }
 
@@ -73,7 +78,9 @@ struct ModelSurvey {
         timer.options.secondsEach = min(1, Self.timedSeconds / Double(min(different.count, Self.timedLimit)))
         var timed: [Form] = []
         var bytesLeft = Self.timedByteLimit
+        let isForeign = foreignTarget != nil
         func takes(_ form: Form, _ bytes: Int) -> Bool {
+            if case .compact = form, isForeign { return false }
             guard different.contains(form), timed.count < Self.timedLimit, bytes <= bytesLeft else { return false }
             bytesLeft -= bytes
             timed.append(form)
@@ -95,24 +102,28 @@ struct ModelSurvey {
 
     /// Reads each structure that is not yet counted and gives away the model as it would be delivered, with its size.
     private mutating func count(_ visit: (Form, Graph, Int) throws -> Void) throws {
-        let opset = Int64(history.plan.export.opset)
+        let (opset, planned) = (history.plan.export.opset, history.plan.export.target)
+        // Before its integers a model is in float32.
+        let target = planned.hasIntegerWeights ? .float32 : planned
         // The newest snapshot of a structure stands for it.
         let newest = Dictionary(ends.map { (history.snapshots[$0].graph.digest, $0) }, uniquingKeysWith: { $1 })
         for end in [0, ends.last ?? 0] + ends {
             let digest = history.snapshots[end].graph.digest
             guard counted[digest] == nil, let version = newest[digest] else { continue }
             counted[digest] = StageCosts.Cost(parameters: history.snapshots[version].size.parameters)
-            guard .now < deadline, let graph = try? Graph.load(history.snapshots[version], from: blobs) else {
+            guard .now < deadline, let loaded = try? Graph.load(history.snapshots[version], from: blobs) else {
                 continue
             }
+            // Rounding that training simulates is no part of what is delivered.
+            let graph = loaded.withoutSimulatedQuantization().graph
             if let summary = try? graph.summary(fileBytes: 0) {
                 counted[digest]?.parameters = summary.parameters
                 counted[digest]?.macs = summary.macs
             }
-            guard let delivered = try? CompactModel.float32(graph: graph, opset: opset) else { continue }
+            guard let delivered = try? CompactFile.floats(graph, target, opset: opset) else { continue }
             let bytes = delivered.serializedByteCount
             counted[digest]?.bytes = bytes
-            try visit(.float32(graph: digest), delivered, bytes)
+            try visit(.floats(graph: digest), delivered, bytes)
         }
     }
 }

@@ -16,11 +16,18 @@ struct ModelTimer: Sendable {
     /// Writes one model's file; piece by piece, because models are large.
     typealias Writer = (_ append: ([UInt8]) throws -> Void) throws -> Void
 
-    /// Medians for one sample on one thread, in the models' order. Blocks for up to `options.limitSeconds`, and for as long as
-    /// it takes to make them.
+    /// Models that are timed within the usual limit.
+    private static let usualCount = 16
+
+    /// Medians for one sample on one thread, in the models' order; models in integers are timed as they are. Blocks for up to
+    /// `options.limitSeconds`, longer for many models, and for as long as it takes to make them.
     /// - Throws: `LatencyError.notMeasured` unless all of them were measured.
     func milliseconds(_ models: [() throws -> Graph]) throws(LatencyError) -> [Double] {
-        let measurement = measure { add in
+        var timer = self
+        if models.count > Self.usualCount {
+            timer.options.limitSeconds *= Double(models.count) / Double(Self.usualCount)
+        }
+        let measurement = timer.measure { add in
             for make in models {
                 if probe.isCancelled() { throw CancellationError() }
                 let delivered = try CompactModel.float32(graph: make(), opset: Int64(opset))

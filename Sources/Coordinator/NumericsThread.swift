@@ -37,7 +37,7 @@ final class NumericsThread: Sendable {
         exporter.probe.isCancelled = { isFinishing.isSet }
         numerics.timer.probe.isCancelled = { isFinishing.isSet }
         self.exporter = exporter
-        layers.refresh(numerics, compact: state.history.compact?.compact.digest)
+        layers.refresh(numerics, compact: state.history.compact?.digest)
         // The model has been built or checked; from here on rounds decide how much memory is needed.
         EngineRuntime.trimMemory()
         ProcessMemory.releaseUnusedFilePages()
@@ -61,7 +61,7 @@ final class NumericsThread: Sendable {
             let step = try numerics.compute(computation)
             // Between rounds of averaging the same memory is needed again at once.
             if case .fold(.average, _, _, _) = computation {} else { EngineRuntime.trimMemory() }
-            layers.refresh(numerics, compact: step.outcome.compact?.compact.digest)
+            layers.refresh(numerics, compact: step.outcome.compact?.digest)
             report(.computed(step))
         }
     }

@@ -28,10 +28,7 @@ final class SharedBlobs: Sendable {
         digests.formUnion(history.widthChanges)
         if let consensus = history.consensus { digests.insert(consensus.blob.digest) }
         for teacher in history.teachers.values { digests.insert(teacher.digest) }
-        if let compact = history.compact {
-            digests.insert(compact.calibration.digest)
-            digests.insert(compact.compact.digest)
-        }
+        if let compact = history.compact { digests.insert(compact.digest) }
         readable.withLock { $0 = digests }
     }
 

@@ -36,7 +36,9 @@ struct StageCosts: Equatable {
         if let measurement {
             notMeasured = measurement.reason ?? measurement.models.compactMap(\.reason).first
             if notMeasured == nil, survey.untimed > 0 {
-                notMeasured = "\(survey.untimed) of the models, which cannot be read or are too many or too large"
+                notMeasured =
+                    survey.foreignTarget.map { "the file for target '\($0)', which another runtime runs" }
+                    ?? "\(survey.untimed) of the models, which cannot be read or are too many or too large"
             }
         } else {
             notMeasured = "the plan says export: {measure: false}"
@@ -48,6 +50,7 @@ extension Report {
     /// Takes over what another report of the same run holds.
     mutating func takeCosts(of other: Report) {
         guard stages.count == other.stages.count else { return }
+        (quantization, layers) = (other.quantization, other.layers)
         (parametersBefore, parametersAfter) = (other.parametersBefore, other.parametersAfter)
         (macsBefore, macsAfter) = (other.macsBefore, other.macsAfter)
         (millisecondsBefore, millisecondsAfter) = (other.millisecondsBefore, other.millisecondsAfter)

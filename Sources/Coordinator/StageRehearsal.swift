@@ -5,24 +5,24 @@ import Shell
 import Tensors
 import UpdateCodec
 
-/// Goes through a plan's `prune` and `factorize` stages on the model that a run begins with, so that what cannot work is refused
-/// before the first round: names that do not exist, layers that would vanish, budgets that cannot be met, criteria that do
-/// not fit.
+/// Goes through a plan's `prune`, `factorize` and `quantize` stages on the model that a run begins with, so that what cannot work
+/// is refused before the first round: names that do not exist, layers that would vanish, budgets that cannot be met, criteria,
+/// schemes and opsets that do not fit.
 struct StageRehearsal {
     /// The model that the run begins with: names are its own, whatever stages remove.
-    private let opening: Graph
-    private var graph: Graph
+    let opening: Graph
+    var graph: Graph
     private var masks = MaskSet()
     /// Whether layers have other names than those of the opening.
     private var isFactorized = false
-    private let plan: Plan
-    private let time: ModelTiming
+    let plan: Plan
+    let time: ModelTiming
 
     /// Stages of more steps are rehearsed as if they had one: the way there takes a decision a step.
     private static let mostSteps = 20
 
     /// - Parameter time: of models, for budgets of milliseconds.
-    /// - Returns: what the model will be like in structure at the end of each stage.
+    /// - Returns: what the model will be like in structure at the end of each stage: with rounding simulated, where it is trained so.
     /// - Throws: `CoordinatorError.model` with the stage's number and what helps.
     static func check(_ plan: Plan, graph: Graph, time: @escaping ModelTiming) throws(CoordinatorError) -> [Graph] {
         var rehearsal = StageRehearsal(opening: graph, graph: graph, plan: plan, time: time)
@@ -32,7 +32,8 @@ struct StageRehearsal {
                 switch stage {
                 case .prune(let plan): try rehearsal.rehearse(plan)
                 case .factorize(let plan): try rehearsal.rehearse(plan)
-                case .train, .distill, .quantize, .evaluate: break
+                case .quantize(let plan): try rehearsal.rehearse(plan)
+                case .train, .distill, .evaluate: break
                 }
             } catch {
                 throw CoordinatorError.model("stage \(index + 1) (\(stage.kind)): \(error)")

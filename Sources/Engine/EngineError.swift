@@ -15,6 +15,8 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case badSetting(String)
     /// A mask whose length is not its tensor's, or of a tensor that is not float32.
     case badMask(name: String, bits: Int, elements: Int)
+    /// A file that does not say what the model says that it was written from.
+    case exportDiffers(path: String, output: String)
     case runtime(String)
 
     public var description: String {
@@ -34,6 +36,8 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
         case .badBatch(let reason), .badSetting(let reason): reason
         case .badMask(let name, let bits, let elements):
             "the mask of '\(name)' has \(bits) bits but the tensor \(elements) float32 elements: decide masks for this model"
+        case .exportDiffers(let path, let output):
+            "\(path) reads back as another model: its output '\(output)' differs; do not use it, and report this as a fault"
         case .runtime(let reason): "libtorch: \(reason)"
         }
     }

@@ -21,12 +21,18 @@ public enum RandomBatch {
     }
 
     /// The inputs alone: numbers from 0 to 1, integers 0 and 1.
+    /// - Parameter rows: nil for as many as `rows(for:)`.
     /// - Throws: as `make`.
     public static func inputs(
-        for graph: Graph, rows: Int, extents: [String: Int] = [:], seed: UInt64 = 1
+        for graph: Graph, rows: Int? = nil, extents: [String: Int] = [:], seed: UInt64 = 1
     ) throws(EngineError) -> NamedTensors {
         var random = SeededGenerator(seed: seed)
-        return try inputs(for: graph, rows: rows, extents: extents, &random)
+        return try inputs(for: graph, rows: rows ?? self.rows(for: graph), extents: extents, &random)
+    }
+
+    /// The batch that a model declares; 2 where it takes any, so that samples cannot be mistaken for one another's.
+    public static func rows(for graph: Graph) -> Int {
+        if case .fixed(let extent)? = graph.inputs.first?.dimensions?.first { extent } else { 2 }
     }
 
     /// The same, from a generator that goes on.

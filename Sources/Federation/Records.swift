@@ -99,8 +99,8 @@ public struct StepOutcome: Sendable, Equatable, Codable {
     /// Test accuracy, 0 to 1, of an evaluation.
     public var accuracy: Double?
     public var sparsity: Double
-    /// Bytes of the compact model, once it exists.
-    public var compact: CompactReference?
+    /// The compact file that the step has written.
+    public var compact: BlobReference?
     /// Norm of what the downlink still owes, and share and bits of what it sent.
     public var residualNorm: Double?
     public var density: Double?
@@ -114,11 +114,15 @@ public struct StepOutcome: Sendable, Equatable, Codable {
     public var widths: [ModelWidth]?
     /// Of a factorization.
     public var factorization: FactorizationFacts?
+    /// What the fleet has measured for the compact file.
+    public var evidence: QuantizationEvidenceBlobs?
+    /// Of the compact file, when it was written and when its layers were compared.
+    public var quantization: QuantizationFacts?
     /// What the fleet says of the public set: a container of kind logits.
     public var consensus: BlobReference?
 
     public init(
-        loss: Double? = nil, accuracy: Double? = nil, sparsity: Double = 0, compact: CompactReference? = nil,
+        loss: Double? = nil, accuracy: Double? = nil, sparsity: Double = 0, compact: BlobReference? = nil,
         residualNorm: Double? = nil, density: Double? = nil, bitsPerWeight: Double? = nil, foldSeconds: Double? = nil,
         widths: [ModelWidth]? = nil, consensus: BlobReference? = nil
     ) {
@@ -132,6 +136,14 @@ public struct StepOutcome: Sendable, Equatable, Codable {
         self.foldSeconds = foldSeconds
         self.widths = widths
         self.consensus = consensus
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case loss, accuracy, sparsity
+        // `compact` said in earlier ledgers how workers rebuild the file.
+        case compact = "compactFile"
+        case residualNorm, density, bitsPerWeight, foldSeconds, units, signalToNoise, widths, factorization, evidence
+        case quantization, consensus
     }
 }
 

@@ -92,7 +92,7 @@ public struct RunCourse: Sendable, Equatable, Codable {
         (trainingLoss, testLoss) = (history.trainingLoss, history.testLoss)
         (seconds, foldSeconds) = (history.seconds, history.roundTimes.foldSeconds)
         bytesBefore = history.model?.bytes ?? 0
-        bytesAfter = history.export?.byteCount ?? history.compact?.compact.byteCount ?? bytesBefore
+        bytesAfter = history.export?.byteCount ?? history.compact?.byteCount ?? bytesBefore
     }
 
     /// Sums of counts, means of training losses, the last of what is a state: no round is left out, so totals stay what they are.

@@ -2,7 +2,7 @@ import Tensors
 
 extension Graph {
     /// Where each value is read: node index and input position, in node order.
-    var consumers: [String: [(node: Int, input: Int)]] {
+    public var consumers: [String: [(node: Int, input: Int)]] {
         var result: [String: [(node: Int, input: Int)]] = [:]
         for (index, node) in nodes.enumerated() {
             for (position, input) in node.inputs.enumerated() where !input.isEmpty {
@@ -77,7 +77,7 @@ extension Graph {
     }
 
     /// `base`, or `base` with the first number that makes it new to `taken`, which it joins.
-    static func uniqueName(_ base: String, taken: inout Set<String>) -> String {
+    public static func uniqueName(_ base: String, taken: inout Set<String>) -> String {
         var name = base
         var suffix = 2
         while !taken.insert(name).inserted {
@@ -88,7 +88,7 @@ extension Graph {
     }
 
     /// Every name of a value in the graph.
-    var valueNames: Set<String> {
+    public var valueNames: Set<String> {
         Set(inputs.map(\.name) + initializers.names + nodes.flatMap { $0.inputs + $0.outputs })
     }
 }

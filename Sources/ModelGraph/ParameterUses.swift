@@ -111,8 +111,12 @@ struct ParameterUses {
 
     /// Whether an addition to what a layer computes adds a fixed tensor: MatMul followed by Add is a layer with a bias.
     private func isBias(_ position: Int, of node: Node, _ graph: Graph) -> Bool {
-        guard node.operatorType == "Add", node.inputs.count == 2, let producer = producers[node.inputs[1 - position]]
+        guard node.operatorType == "Add", node.inputs.count == 2, var producer = producers[node.inputs[1 - position]]
         else { return false }
+        if graph.nodes[producer].isFakeQuantization, let exact = graph.nodes[producer].inputs.first {
+            guard let before = producers[exact] else { return false }
+            producer = before
+        }
         let layer = graph.nodes[producer]
         guard ["MatMul", "Conv", "ConvTranspose", "Gemm", "Einsum"].contains(layer.operatorType) else { return false }
         return layer.inputs.contains(where: fixed.contains)

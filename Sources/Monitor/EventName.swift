@@ -28,6 +28,7 @@ public enum EventName {
     public static let snapshotPublished = "snapshot.published"
     public static let maskDecided = "mask.decided"
     public static let layersFactorized = "layers.factorized"
+    public static let layersQuantized = "layers.quantized"
     public static let transferFinished = "transfer.finished"
     public static let exportFinished = "export.finished"
     public static let diagnostic = "diagnostic"
@@ -36,7 +37,7 @@ public enum EventName {
     public static let all = [
         runStarted, runResumed, runFinished, runFailed, runStopped, workerJoined, workerLeft, workerLost, workerRefused,
         stageStarted, stageFinished, roundOpened, roundWaiting, roundClosed, taskAssigned, taskStarted, taskFinished,
-        contributionAccepted, contributionRefused, snapshotPublished, maskDecided, layersFactorized, transferFinished,
-        exportFinished, diagnostic,
+        contributionAccepted, contributionRefused, snapshotPublished, maskDecided, layersFactorized, layersQuantized,
+        transferFinished, exportFinished, diagnostic,
     ]
 }

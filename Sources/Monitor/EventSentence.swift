@@ -49,6 +49,7 @@ struct EventSentence: Equatable {
         case EventName.maskDecided:
             return EventSentence(.plain, maskDecided(facts))
         case EventName.layersFactorized: return layersFactorized(facts)
+        case EventName.layersQuantized: return layersQuantized(facts)
         case EventName.exportFinished:
             return EventSentence(
                 .done, facts.joined("wrote \(facts.word("path"))", facts.bytes("bytes"), facts.text("target")))
@@ -139,6 +140,20 @@ struct EventSentence: Equatable {
                 facts.counted("parametersBefore", "parameter").map { "\($0) before" },
                 facts.counted("parameters", "parameter").map { "\($0) left" },
                 facts.count("masked").map { "\($0) with masks stay" }))
+    }
+
+    private static func layersQuantized(_ facts: EventFacts) -> EventSentence {
+        let given = facts.count("givenUp").map { "\($0) given up" }
+        guard facts.integer("layers") != 0 else {
+            return EventSentence(.warning, facts.joined("no weight is quantized", given, facts.text("remarks")))
+        }
+        return EventSentence(
+            facts.integer("remarks") == nil ? .plain : .warning,
+            facts.joined(
+                "\(facts.counted("layers", "weight") ?? "weights") quantized for \(facts.word("target"))",
+                facts.number("averageBits").map { "\($0) bits" },
+                facts.percent("integerShare").map { "\($0) of the MACs in integers" },
+                facts.counted("floatNodes", "node").map { "\($0) in float" }, given, facts.text("remarks")))
     }
 
     private static func roundClosed(_ facts: EventFacts, _ rounds: Int?) -> EventSentence {

@@ -104,6 +104,10 @@ public struct Report: Sendable, Equatable, Codable {
     public var notMeasured: String?
     /// The newest rounds, oldest first.
     public var roundDetails: [Round] = []
+    /// What the exported file is, where a `quantize` stage made it.
+    public var quantization: Quantization?
+    /// Its layers, the worst first.
+    public var layers: [Layer] = []
 
     public init(
         run: String, plan: String, accuracyBefore: Double?, accuracyAfter: Double?, bytesBefore: Int, bytesAfter: Int,

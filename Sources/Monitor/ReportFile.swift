@@ -30,7 +30,7 @@ extension Report {
         case run, plan, accuracyBefore, accuracyAfter, bytesBefore, bytesAfter, sparsity, wireBytesUp, wireBytesDown
         case wireBytesFloat32, rounds, seconds, refused, stages
         case parametersBefore, parametersAfter, macsBefore, macsAfter, millisecondsBefore, millisecondsAfter
-        case runtime, runtimeVersion, notMeasured, roundDetails
+        case runtime, runtimeVersion, notMeasured, roundDetails, quantization, layers
     }
 
     /// Written by hand because a synthesised encoder leaves nil out, and readers rely on every key.
@@ -60,6 +60,8 @@ extension Report {
         try container.encode(runtimeVersion, forKey: .runtimeVersion)
         try container.encode(notMeasured, forKey: .notMeasured)
         try container.encode(roundDetails, forKey: .roundDetails)
+        try container.encode(quantization, forKey: .quantization)
+        try container.encode(layers, forKey: .layers)
     }
 }
 

@@ -5,7 +5,7 @@ import Foundation
 extension Report {
     /// The closing tables, at most 100 columns wide.
     public func table() -> String {
-        ([summaryTable(), stageTable()] + notes()).joined(separator: "\n")
+        ([summaryTable(), stageTable()] + notes() + [quantizationText()].compactMap(\.self)).joined(separator: "\n")
     }
 
     /// Accuracy, file, model and wire before and after, rounds, time.

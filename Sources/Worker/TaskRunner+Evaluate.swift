@@ -7,7 +7,7 @@ import Shell
 import Tensors
 import UpdateCodec
 
-// Tasks that leave the weights as they are: scores, histograms, accuracy.
+// Tasks that leave the weights as they are: scores and accuracy.
 
 extension TaskRunner {
     func score(
@@ -41,24 +41,10 @@ extension TaskRunner {
         )
     }
 
-    func calibrate(
-        _ model: LoadedModel, samples: Int, seed: UInt64, pace: Pace
-    ) throws -> (BlobReference?, Digest?, TaskMetrics) {
-        let calibrator = try Calibrator(model.graph)
-        let order = Array(Dataset.shuffledOrder(count: data.training.count, seed: seed).prefix(samples))
-        let size = data.training.evaluationBatch(for: model.graph)
-        let damaged = try visit(data.training, order, batch: size, pace: pace) { batch in
-            try calibrator.add(batch.onlyInput())
-        }
-        return (
-            try store(calibrator.result.serialized()), nil, TaskMetrics(samples: order.count, damaged: damaged)
-        )
-    }
-
     func evaluate(
-        _ model: LoadedModel, samples: Int?, compact: CompactReference?, loss: LossKind?, pace: Pace
+        _ model: LoadedModel, samples: Int?, compact: BlobReference?, loss: LossKind?, pace: Pace
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {
-        let graph = try compact.map { try compactGraph(model, $0) } ?? model.graph
+        let graph = try compact.map { try compactGraph($0) } ?? model.graph
         let executable = try Executable(graph)
         let count = min(samples ?? data.test.count, data.test.count)
         guard count > 0 else { throw TaskFailure("the test shard is empty") }
@@ -84,32 +70,5 @@ extension TaskRunner {
             try body(loaded.batch)
         }
         return damage.damaged
-    }
-
-    /// The compact model, rebuilt from the snapshot and the fleet's histograms; the same bytes as the coordinator's.
-    private func compactGraph(_ model: LoadedModel, _ reference: CompactReference) throws -> Graph {
-        let calibration = try CalibrationSet(
-            parsing: blobs.get(reference.calibration.digest),
-            expecting: model.graph.foldingBatchNormalization().quantizationPoints())
-        let graph = try CompactModel.quantized(
-            graph: model.graph, calibration: calibration,
-            method: CalibrationMethod.named(reference.method, percentile: reference.percentile),
-            opset: Int64(reference.opset))
-        let digest = Digest(hashing: graph.serialized())
-        guard digest == reference.compact.digest else {
-            throw TaskFailure(
-                "this machine builds compact model \(digest.short), the coordinator \(reference.compact.digest.short)")
-        }
-        return graph
-    }
-}
-
-extension Batch {
-    /// For models with one input.
-    fileprivate func onlyInput() throws -> Tensor {
-        guard inputs.names.count == 1, let input = inputs.ordered.first?.tensor else {
-            throw TaskFailure("scores and histograms are made for models with one input, not \(inputs.names.count)")
-        }
-        return input
     }
 }

@@ -23,7 +23,7 @@ extension TaskRunner {
             model.graph, optimizer: OptimizerSettings(recipe), masks: model.snapshot.masks,
             clipping: GradientClipping(recipe), proximal: recipe.proximal,
             corrections: drift?.correction ?? NamedTensors(), precision: Precision(recipe.precision),
-            features: lessons.features)
+            freezesStatistics: recipe.statistics == .frozen, features: lessons.features)
         let batches = BatchPlan(
             count: data.training.count, batch: recipe.batch, epochs: recipe.epochs, seed: offer.seed
         ).batches
@@ -100,7 +100,7 @@ extension TaskRunner {
             control: nil)
     }
 
-    private func encode(
+    func encode(
         _ trained: consuming some TrainedParameters, _ model: LoadedModel, metrics: TaskMetrics, offer: TaskOffer,
         residual: Digest?, control: DriftControl?, projectors: NamedTensors = NamedTensors()
     ) throws -> (BlobReference?, Digest?, TaskMetrics) {

@@ -109,6 +109,8 @@ final class TaskRunner {
         var result: (blob: BlobReference?, residual: Digest?, metrics: TaskMetrics)
         switch offer.work {
         case _ where echoes: result = try echo(model, offer: offer, residual: residual)
+        case .train(let recipe, _, _, _) where recipe.statistics == .reestimated:
+            result = try reestimate(model, recipe, offer: offer, pace: pace)
         case .train(let recipe, let teacher, let control, _):
             result = try train(
                 trainee(model, recipe, member: member, seed: offer.seed), recipe, teacher: teacher, control: control,
@@ -119,8 +121,14 @@ final class TaskRunner {
             result = try score(model, request, decision, offer: offer, pace: pace)
         case .moments(let samples, let selection):
             result = try moments(model, samples: samples, selection, offer: offer, pace: pace)
-        case .calibrate(let samples):
-            result = try calibrate(model, samples: samples, seed: offer.seed, pace: pace)
+        case .calibrate(let samples, let scope):
+            result = try calibrate(model, samples: samples, scope, seed: offer.seed, pace: pace)
+        case .inputMoments(let samples, let scope):
+            result = try inputMoments(model, samples: samples, scope, seed: offer.seed, pace: pace)
+        case .sensitivity(let request):
+            result = try sensitivity(model, request, offer: offer, pace: pace)
+        case .compare(let samples, let scope, let compact):
+            result = try compare(model, samples: samples, scope, compact: compact, seed: offer.seed, pace: pace)
         case .evaluate(let samples, let compact, let loss):
             result = try evaluate(model, samples: samples, compact: compact, loss: loss, pace: pace)
         }

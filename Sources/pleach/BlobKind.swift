@@ -1,4 +1,5 @@
 import Compression
+import Shell
 import Tensors
 import UpdateCodec
 
@@ -10,15 +11,20 @@ enum BlobKind: Sendable {
     case calibration
     /// Second moments of layers.
     case moments
+    /// How far a file's layers are from the float model's.
+    case comparison
+    /// What quantizing did to each layer of a file.
+    case explanation
     /// What leaves a model.
     case structure
-    /// A snapshot or a residual: its metadata say which.
+    /// A snapshot, a residual or sensitivities: its metadata say which.
     case safetensors
     case onnx
 
     /// For whoever brought something else.
     static let known =
-        "updates, deltas, scores, packed graphs, ONNX models, snapshots, residuals (safetensors), calibration sets, second moments and structure changes"
+        "updates, deltas, scores, packed graphs, ONNX models, snapshots, residuals and sensitivities (safetensors), calibration sets, "
+        + "second moments, comparisons, explanations of files and structure changes"
 
     /// Fields that follow the first of an ONNX file, each as it begins: names of the producer, model's version,
     /// documentation, graph, opsets, metadata.
@@ -34,6 +40,10 @@ enum BlobKind: Sendable {
             self = .calibration
         } else if firstBytes.starts(with: MomentSet.magic) {
             self = .moments
+        } else if firstBytes.starts(with: ComparisonSums.magic) {
+            self = .comparison
+        } else if firstBytes.starts(with: FileExplanation.magic) {
+            self = .explanation
         } else if firstBytes.starts(with: Array("{\"blocks\"".utf8)) {
             self = .structure
         } else if firstBytes.count > 8, firstBytes[4..<8].allSatisfy({ $0 == 0 }), firstBytes[8] == UInt8(ascii: "{") {

@@ -148,7 +148,7 @@ private func notFiniteLine(_ name: String, _ count: Int) -> String? {
 }
 
 /// Rows under their heads: the first column on the left, the others on the right.
-private func columns(_ head: [String], _ rows: [[String]]) -> [String] {
+func columns(_ head: [String], _ rows: [[String]]) -> [String] {
     guard !rows.isEmpty else { return [] }
     var table = TextTable(head, numbers: Set(1..<head.count), cellWidth: 400)
     for row in rows { table.add(row) }

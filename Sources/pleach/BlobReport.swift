@@ -2,6 +2,7 @@ import Compression
 import Federation
 import Ledger
 import ModelGraph
+import Shell
 import Tensors
 import UpdateCodec
 import Worker
@@ -79,6 +80,12 @@ extension BlobReport.Content {
         case .moments:
             let bytes = try FileBytes.read(path: path, byteLimit: MomentSet.byteLimit)
             self.init(try MomentDescription(describing: bytes), byteCount: file.byteCount)
+        case .comparison:
+            let bytes = try FileBytes.read(path: path, byteLimit: ComparisonDescription.byteLimit)
+            self.init(try ComparisonDescription(describing: bytes), byteCount: file.byteCount)
+        case .explanation:
+            let bytes = try FileBytes.read(path: path, byteLimit: FileExplanation.byteLimit)
+            self.init(try FileExplanation(parsing: bytes), byteCount: file.byteCount)
         case .structure:
             let bytes = try FileBytes.read(path: path, byteLimit: StructureChange.byteLimit)
             self.init(try StructureChange(parsing: bytes), byteCount: file.byteCount)
@@ -87,6 +94,9 @@ extension BlobReport.Content {
             if Snapshot.isMeant(by: tensors.metadata) {
                 let description = try SnapshotDescription(describing: SnapshotFile(file, path: path))
                 self.init(description, byteCount: file.byteCount)
+            } else if SensitivityBlob.isMeant(by: tensors.metadata) {
+                let bytes = try FileBytes.read(path: path, byteLimit: SensitivityBlob.byteLimit)
+                self.init(try SensitivityBlob.parse(bytes, path: path), byteCount: file.byteCount)
             } else {
                 self.init(try ResidualDescription(describing: tensors), byteCount: file.byteCount)
             }

@@ -13,7 +13,7 @@ struct FactorizeCheck: Codable {
 
     /// - Throws: `EngineError` for a model that does not run; `ModelError` where outputs are not finite.
     init(given: Graph, factorized: Graph, extents: [String: Int]) throws {
-        if case .fixed(let extent)? = given.inputs.first?.dimensions?.first { samples = extent } else { samples = 2 }
+        samples = RandomBatch.rows(for: given)
         let inputs = try RandomBatch.inputs(for: given, rows: samples, extents: extents)
         let expected = try Executable(given).run(inputs)
         let found = try Executable(factorized).run(inputs)

@@ -41,7 +41,9 @@ struct ModelExportCommand: AsyncParsableCommand {
                 throw ValidationError("snapshot \(version) was not kept; kept are \(kept)")
             }
             let value = try Snapshot(parsing: blobs.get(facts.snapshot.digest), path: "snapshot \(version)")
+            // Rounding that training simulates is no part of a model's file.
             let graph = try blobs.graph(facts.graph.digest, parameters: value.parameters)
+                .withoutSimulatedQuantization().graph
             let exported = keepBatchNormalization ? graph : try CompactModel.float32(graph: graph, opset: graph.opset)
             let bytes = exported.serialized()
             try writeFile(bytes, to: out)

@@ -57,9 +57,9 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
             let model = try quantizer.quantize(evidence)
             try model.graph.requireFileSize()
             let bytes = model.graph.serialized()
-            let explanation = try run.explanation(of: model)
+            let comparison = try run.comparison(of: model)
             var report = QuantizeReport(
-                model, quantizer: quantizer, evidence: evidence, explanation: explanation, out: out,
+                model, quantizer: quantizer, evidence: evidence, comparison: comparison, out: out,
                 bytesBefore: graph.serializedByteCount, bytes: bytes.count,
                 samples: run.dataset.map { min($0.count, run.samples) } ?? 0)
             report.remarks = remarks(quantizer, evidence)
@@ -76,7 +76,9 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
     }
 
     private func prepared(_ quantizer: ModelQuantizer, _ graph: Graph) throws -> QuantizationRun {
-        guard method.samples > 0, method.sensitivitySamples > 0, method.comparedSamples > 0 else {
+        let samples = method.samples ?? 1_024
+        let (sensitivity, compared) = (method.sensitivitySamples ?? 256, method.comparedSamples ?? 256)
+        guard samples > 0, sensitivity > 0, compared > 0 else {
             throw ValidationError("--samples, --sensitivity-samples and --compared-samples must be at least 1")
         }
         let needsData =
@@ -87,59 +89,66 @@ struct ModelQuantizeCommand: AsyncParsableCommand {
         }
         let dataset = try data.map { try loadDataset($0, defaultSplit: .train) }
         try dataset?.checkFits(graph)
-        if let dataset, !quantizer.points.isEmpty, min(dataset.count, method.samples) < 128 {
+        if let dataset, !quantizer.points.isEmpty, min(dataset.count, samples) < 128 {
             printWarning(
-                "calibrated on \(min(dataset.count, method.samples)) samples only: ranges may miss what others reach; 128 or more "
+                "calibrated on \(min(dataset.count, samples)) samples only: ranges may miss what others reach; 128 or more "
                     + "are advised")
         }
         return QuantizationRun(
-            quantizer: quantizer, dataset: dataset, samples: method.samples,
-            sensitivitySamples: method.sensitivitySamples, comparedSamples: method.comparedSamples)
+            quantizer: quantizer, dataset: dataset, samples: samples, sensitivitySamples: sensitivity,
+            comparedSamples: compared)
     }
 
     private func parsedSettings() throws -> QuantizationSettings {
         let target: DeploymentTarget = try parseChoice(form.target, "--target")
+        try QuantizationOptionChecks(target: target, form: form, budget: budget, method: method, hasData: data != nil)
+            .run()
         let amount = try budget.amount()
-        var settings = QuantizationSettings(
+        return QuantizationSettings(
             target: target, weights: try method.scheme(for: target, bits: budget.bits, hasBudget: amount != .same),
-            rounding: try parseChoice(method.rounding, "--rounding"), amount: amount,
-            excluded: method.exclude, equalizes: method.equalize, correctsBiases: !method.noBiasCorrection,
-            calibration: try CalibrationMethod.named(method.calibration, percentile: method.percentile),
+            rounding: try method.rounding.map { try parseChoice($0, "--rounding") } ?? .nearest, amount: amount,
+            candidates: budget.candidates.isEmpty ? nil : budget.candidates.sorted(), excluded: method.exclude,
+            equalizes: method.equalize, correctsBiases: !method.noBiasCorrection,
+            calibration: try CalibrationMethod.named(
+                method.calibration ?? "percentile", percentile: method.percentile ?? 99.999),
             hasPowerOfTwoActivations: method.powerOfTwo, opset: form.opset.map(Int64.init), packs: !form.unpacked)
-        if !budget.candidates.isEmpty { settings.candidates = budget.candidates.sorted() }
-        return settings
     }
 
     private func remarks(_ quantizer: ModelQuantizer, _ evidence: QuantizationEvidence) -> [String] {
-        guard !evidence.moments.isEmpty else { return [] }
-        let leftOut = quantizer.momentLayout.leftOut
-        guard !leftOut.isEmpty else { return [] }
-        return ["rounded to the nearest, as their moments are too large: " + leftOut.joined(separator: ", ")]
+        var remarks: [String] = []
+        let leftOut = evidence.moments.isEmpty ? [] : quantizer.momentLayout.leftOut
+        if !leftOut.isEmpty {
+            remarks.append(
+                "rounded to the nearest, as their moments are too large or cannot be measured: "
+                    + leftOut.joined(separator: ", "))
+        }
+        if case .block = quantizer.settings.weights.granularity {
+            let convolutions = quantizer.layers.filter(\.isConvolution).map(\.name)
+            if !convolutions.isEmpty {
+                remarks.append(
+                    "scales a channel instead of a block, as convolutions have no blocks: "
+                        + convolutions.joined(separator: ", "))
+            }
+        }
+        return remarks
     }
 
     /// Loads what is to be written and runs it: it must say what the model in memory says.
     private func verify(_ bytes: [UInt8], against model: QuantizedModel, _ run: QuantizationRun) throws {
-        let read = try Graph.load(bytes, path: out)
         guard let inputs = try inputs(for: model.deployed, run) else {
+            _ = try Graph.load(bytes, path: out)
             return printWarning(
                 "the file was read back but not run, as axes of its input are open: give --extent or --data to have it run"
             )
         }
-        let expected = try Executable(model.graph).run(inputs)
-        let found = try Executable(read).run(inputs)
-        for (name, tensor) in expected.ordered where found[name] != tensor {
-            throw ModelError.invalidRequest(
-                "the file reads back as another model: output '\(name)' differs; nothing was written")
-        }
+        try ExportCheck.verify(bytes, path: out, against: model.graph, inputs: inputs)
     }
 
     /// A sample, or noise of the model's extents; nil where these are open.
     private func inputs(for graph: Graph, _ run: QuantizationRun) throws -> NamedTensors? {
         if let sample = try run.firstBatch() { return sample }
-        var rows = 2
-        if case .fixed(let extent)? = graph.inputs.first?.dimensions?.first { rows = extent }
         do {
-            return try RandomBatch.inputs(for: graph, rows: rows, extents: extents.parsed())
+            return try RandomBatch.inputs(for: graph, extents: extents.parsed())
         } catch EngineError.badBatch {
             return nil
         }

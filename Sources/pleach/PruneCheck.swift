@@ -19,10 +19,8 @@ struct PruneCheck: Codable {
 
     /// - Throws: `EngineError` for a model that does not run, or whose inputs are not known well enough to make some.
     init(masked: Graph, sliced: Graph, extents: [String: Int]) throws {
-        let rows: Int
-        if case .fixed(let extent)? = masked.inputs.first?.dimensions?.first { rows = extent } else { rows = 2 }
-        samples = rows
-        let inputs = try RandomBatch.inputs(for: masked, rows: rows, extents: extents).centred
+        samples = RandomBatch.rows(for: masked)
+        let inputs = try RandomBatch.inputs(for: masked, rows: samples, extents: extents).centred
         // One model at a time: each holds its weights a second time.
         let expected = try Executable(masked).run(inputs)
         let found = try Executable(sliced).run(inputs)

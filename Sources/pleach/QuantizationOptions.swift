@@ -60,11 +60,14 @@ struct QuantizationBudget: ParsableArguments {
 
 /// How `pleach model quantize` gets there.
 struct QuantizationMethod: ParsableArguments {
-    @Option(help: "nearest, adaround or gptq.")
-    var rounding = RoundingMethod.nearest.rawValue
+    @Option(help: "nearest, adaround or gptq. (default: nearest)")
+    var rounding: String?
 
-    @Option(help: "uniform, kmeans, powers-of-two or quantiles; all but uniform have 4 bits unless --bits says 2 to 7.")
-    var levels = "uniform"
+    @Option(
+        help: ArgumentHelp(
+            "uniform, kmeans, powers-of-two or quantiles; all but uniform have 4 bits unless --bits says 2 to 7, and powers of "
+                + "two no more. (default: uniform)"))
+    var levels: String?
 
     @Option(help: "Weights that share a scale: tensor, channel or block. (default: the target's)")
     var per: String?
@@ -87,20 +90,20 @@ struct QuantizationMethod: ParsableArguments {
     @Flag(help: "Leave biases as they are.")
     var noBiasCorrection = false
 
-    @Option(help: "Ranges of activations: minMax, percentile, entropy or mse.")
-    var calibration = "percentile"
+    @Option(help: "Ranges of activations: minMax, percentile, entropy or mse. (default: percentile)")
+    var calibration: String?
 
-    @Option(help: "For percentile: 50 to 100.")
-    var percentile = 99.999
+    @Option(help: "For percentile: 50 to 100. (default: 99.999)")
+    var percentile: Double?
 
-    @Option(help: "Samples to measure on.")
-    var samples = 1024
+    @Option(help: "Samples to measure on. (default: 1024)")
+    var samples: Int?
 
-    @Option(help: "Samples to measure on what each layer's bits cost.")
-    var sensitivitySamples = 256
+    @Option(help: "Samples to measure on what each layer's bits cost. (default: 256)")
+    var sensitivitySamples: Int?
 
-    @Option(help: "Samples to compare the two models on.")
-    var comparedSamples = 256
+    @Option(help: "Samples to compare the two models on. (default: 256)")
+    var comparedSamples: Int?
 
     @Option(parsing: .upToNextOption, help: "Weights or nodes that stay float.")
     var exclude: [String] = []
@@ -112,11 +115,11 @@ struct QuantizationMethod: ParsableArguments {
         scheme.isSymmetric = !asymmetric
         scheme.hasPowerOfTwoScales = powerOfTwo
         switch levels {
-        case "uniform": scheme.levels = .uniform
+        case nil, "uniform": scheme.levels = .uniform
         case "kmeans": scheme.levels = .kMeans
         case "powers-of-two": scheme.levels = .powersOfTwo
         case "quantiles": scheme.levels = .normalQuantiles
-        default: throw unknown("--levels", levels, ["uniform", "kmeans", "powers-of-two", "quantiles"])
+        case let word?: throw unknown("--levels", word, ["uniform", "kmeans", "powers-of-two", "quantiles"])
         }
         // A codebook of eight bits is no smaller than steps of one width, which lose no more.
         if scheme.levels != .uniform, bits == nil { scheme.bits = min(scheme.bits, 4) }

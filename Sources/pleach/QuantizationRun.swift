@@ -42,11 +42,12 @@ struct QuantizationRun {
     }
 
     /// The model and its quantized form side by side; nil without data.
-    func explanation(of model: QuantizedModel) throws -> QuantizationExplanation? {
+    func comparison(of model: QuantizedModel) throws -> ComparisonSums? {
         guard let dataset else { return nil }
-        let explanation = try QuantizationExplanation(model, by: quantizer)
-        _ = try visit(dataset, comparedSamples) { try explanation.add($0) }
-        return explanation
+        let comparison = try LayerComparison(
+            deployed: quantizer.deployed, quantized: model.graph, layers: quantizer.layers)
+        _ = try visit(dataset, comparedSamples) { try comparison.add($0) }
+        return comparison.sums
     }
 
     /// The samples that a pass begins with, as the model takes them; nil without data.
@@ -60,8 +61,7 @@ struct QuantizationRun {
 
     private func visit(_ dataset: Dataset, _ count: Int, _ body: (Tensor) throws -> Void) throws -> DamageReport {
         let order = Array(Dataset.shuffledOrder(count: dataset.count, seed: 0).prefix(count))
-        // Values inside are kept for a whole batch.
-        let batch = min(32, dataset.evaluationBatch(for: quantizer.deployed))
+        let batch = dataset.measuringBatch(for: quantizer.deployed)
         return try dataset.visit(order, batch: batch) { loaded, _ in
             guard let input = loaded.batch.inputs.ordered.first, loaded.batch.inputs.count == 1 else {
                 throw EngineError.badBatch(

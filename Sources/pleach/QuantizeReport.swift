@@ -41,7 +41,7 @@ struct QuantizeReport: Encodable {
 
     init(
         _ model: QuantizedModel, quantizer: ModelQuantizer, evidence: QuantizationEvidence,
-        explanation: QuantizationExplanation?, out: String, bytesBefore: Int, bytes: Int, samples: Int
+        comparison: ComparisonSums?, out: String, bytesBefore: Int, bytes: Int, samples: Int
     ) {
         (self.out, target, self.bytesBefore, self.bytes) = (out, quantizer.settings.target.rawValue, bytesBefore, bytes)
         (opset, self.samples, equalizedPairs) = (Int(model.graph.opset), samples, model.equalized)
@@ -49,10 +49,9 @@ struct QuantizeReport: Encodable {
         if weights > 0 {
             averageBits = model.layers.reduce(0.0) { $0 + Double($1.weights * $1.bits) } / Double(weights)
         }
-        if let explanation, explanation.outputs > 0 {
-            agreement = Double(explanation.agreeing) / Double(explanation.outputs)
-        }
-        layers = explanation?.layers(evidence) ?? []
+        agreement = comparison?.agreement
+        layers = quantizer.explain(model, evidence)
+        if let comparison { layers = layers.compared(with: comparison) }
         let audit = model.graph.fusionAudit(for: quantizer.settings.target)
         floatNodes = audit.floatEntries.map { entry in
             FloatNode(
@@ -101,7 +100,11 @@ struct QuantizeReport: Encodable {
         if let integerShareOfMacs, target != "float32" {
             lines.append("in integer kernels: \(Self.percent(integerShareOfMacs)) of the multiply-accumulates")
         }
-        if equalizedPairs > 0 { lines.append("equalized: \(equalizedPairs) pairs of layers") }
+        if equalizedPairs > 0 {
+            lines.append(
+                "equalized: \(equalizedPairs) pairs of layers; noise and cosine compare with the equalized float model, which "
+                    + "computes the same")
+        }
         if let agreement { lines.append("says the same as the float model: \(Self.percent(agreement)) of samples") }
         lines += remarks.map { escapedForTerminal($0, limit: 4000) }
         let bits = averageBits.map { String(format: ", weights of %.2f bits", $0) } ?? ""

@@ -76,8 +76,8 @@ struct BatchNormalizationFoldTests {
         let pruned = try graph.replacingParameters(weights)
         let calibrator = try Calibrator(pruned)
         try calibrator.add(inputs([4, 3, 32, 32], seed: 25))
-        let compact = try CompactModel.quantized(
-            graph: pruned, calibration: calibrator.result, method: .percentile(99.99), opset: 17)
+        let compact = try ModelQuantizer(pruned, settings: QuantizationSettings(calibration: .percentile(99.99)))
+            .quantize(QuantizationEvidence(calibration: calibrator.result)).graph
         var zeros = 0
         for (_, tensor) in compact.initializers.ordered where tensor.elementType == .int8 {
             if tensor.shape.rank >= 2 { zeros += tensor.elements(as: Int8.self).count { $0 == 0 } }

@@ -11,14 +11,18 @@ private func inputs(_ count: Int) -> Tensor {
     return Tensor(values, shape: (try? Shape([count, 1, 28, 28])) ?? [0])
 }
 
+/// int8 for x86, from histograms alone.
+private func quantized(_ graph: Graph, _ calibration: CalibrationSet) throws -> Graph {
+    try ModelQuantizer(graph, settings: QuantizationSettings(calibration: .minMax, opset: 17))
+        .quantize(QuantizationEvidence(calibration: calibration)).graph
+}
+
 @Test func theCompactModelComputesNearlyTheSameAndIsDeterministic() throws {
     let graph = try ModelBuilder.build(architecture: "cnn", inputShape: nil, classes: nil, width: 4, seed: 3)
     let batch = inputs(16)
     let calibrator = try Calibrator(graph)
     try calibrator.add(batch)
-    func compact() throws -> Graph {
-        try CompactModel.quantized(graph: graph, calibration: calibrator.result, method: .minMax, opset: 17)
-    }
+    func compact() throws -> Graph { try quantized(graph, calibrator.result) }
     let bytes = try compact().serialized()
     #expect(try compact().serialized() == bytes)
     #expect(Double(bytes.count) < 0.35 * Double(graph.serialized().count))
@@ -34,7 +38,7 @@ private func inputs(_ count: Int) -> Tensor {
     let graph = try ModelBuilder.build(architecture: "mlp", inputShape: [4], classes: 2, width: 3, seed: 3)
     let empty = CalibrationSet(names: graph.foldingBatchNormalization().quantizationPoints())
     #expect(throws: CompressionError.self) {
-        try CompactModel.quantized(graph: graph, calibration: empty, method: .minMax, opset: 17)
+        try quantized(graph, empty)
     }
 }
 
@@ -84,7 +88,7 @@ private func inputs(_ count: Int) -> Tensor {
         tensor.withMutableElements(as: Float.self) { $0[0] = .nan }
     }
     #expect {
-        try CompactModel.quantized(graph: graph, calibration: calibrator.result, method: .minMax, opset: 17)
+        try quantized(graph, calibrator.result)
     } throws: { error in
         if case CompressionError.weightsNotFinite = error { true } else { false }
     }

@@ -56,10 +56,11 @@ struct ModelQuantizerTests {
                 model(), settings: QuantizationSettings(weights: WeightScheme(bits: bits, range: .leastSquares)))
             let evidence = try evidence(quantizer)
             let result = try quantizer.quantize(evidence)
-            let explanation = try QuantizationExplanation(result, by: quantizer)
-            try explanation.add(batch(32, seed: 20))
-            #expect(explanation.outputs == 32)
-            let layers = explanation.layers(evidence)
+            let comparison = try LayerComparison(
+                deployed: quantizer.deployed, quantized: result.graph, layers: quantizer.layers)
+            try comparison.add(batch(32, seed: 20))
+            #expect(comparison.sums.outputs == 32)
+            let layers = quantizer.explain(result, evidence).compared(with: comparison.sums)
             #expect(layers.count == quantizer.layers.count)
             #expect(abs(layers.reduce(0) { $0 + $1.shareOfBytes } - 1) < 1e-9)
             #expect(abs(layers.reduce(0) { $0 + ($1.shareOfMacs ?? 0) } - 1) < 1e-9)
@@ -142,6 +143,108 @@ struct ModelQuantizerTests {
         let quantizer = try ModelQuantizer(graph, settings: QuantizationSettings(excluded: ["conv1.weight"]))
         #expect(!quantizer.layers.map(\.name).contains("conv1.weight"))
         #expect(throws: CompressionError.self) { try quantizer.quantize(QuantizationEvidence()) }
+    }
+
+    /// Before anything is measured.
+    @Test func whatATargetCannotHoldIsRefusedAtOnce() throws {
+        let graph = try model()
+        func failure(_ settings: QuantizationSettings, _ graph: Graph) -> String {
+            do {
+                _ = try ModelQuantizer(graph, settings: settings)
+                return ""
+            } catch { return "\(error)" }
+        }
+        func failure(
+            _ target: DeploymentTarget, _ scheme: WeightScheme, opset: Int64? = nil, equalizes: Bool = false
+        ) -> String {
+            failure(
+                QuantizationSettings(target: target, weights: scheme, equalizes: equalizes, opset: opset), graph)
+        }
+        #expect(failure(.x86, WeightScheme(isSymmetric: false)).contains("quantize it symmetrically"))
+        #expect(failure(.arm, WeightScheme(granularity: .block(32))).contains("one scale a channel"))
+        #expect(failure(.tensorrt, WeightScheme(bits: 4, levels: .kMeans)).contains("uniform steps"))
+        #expect(failure(.x86NoVNNI, WeightScheme(bits: 8)).contains("7 bits at most"))
+        #expect(failure(.int4, WeightScheme(bits: 4, levels: .kMeans)).contains("uniform steps"))
+        #expect(failure(.int4, WeightScheme(bits: 4, granularity: .block(8))).contains("power of two"))
+        #expect(failure(.int8Weights, WeightScheme(granularity: .block(32)), opset: 17).contains("opset 21"))
+        #expect(failure(.int4, WeightScheme(for: .int4), opset: 17).contains("raise the opset"))
+        #expect(failure(.float16, WeightScheme(bits: 4)).contains("integer weights"))
+        #expect(failure(.float32, WeightScheme(), equalizes: true).contains("integer weights"))
+        #expect(failure(.x86, WeightScheme(bits: 5, levels: .powersOfTwo)).contains("2 to 4 bits"))
+        #expect(failure(.float16, WeightScheme()).isEmpty && failure(.x86, WeightScheme(for: .x86)).isEmpty)
+        // A file that is quantized already, by the node that shows it.
+        let quantizer = try ModelQuantizer(graph, settings: QuantizationSettings())
+        let file = try quantizer.quantize(quantizer.rehearsalEvidence()).graph
+        #expect(failure(QuantizationSettings(), file).contains("QuantizeLinear"))
+        #expect(failure(QuantizationSettings(target: .float16), file).contains("quantized already"))
+    }
+
+    /// A convolution of volumes becomes integers too, rounded to the nearest.
+    @Test func whatCannotBeMeasuredIsQuantizedAllTheSame() throws {
+        var generator = SeededGenerator(seed: 8)
+        func noise(_ extents: [Int]) throws -> Tensor {
+            let shape = try Shape(extents)
+            return Tensor(
+                (0..<shape.elementCount).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
+        }
+        let graph = Graph(
+            name: "volumes",
+            nodes: [
+                Node(name: "c3", operatorType: "Conv", inputs: ["x", "w3"], outputs: ["h"]),
+                Node(name: "r", operatorType: "Relu", inputs: ["h"], outputs: ["a"]),
+                Node(name: "f", operatorType: "Flatten", inputs: ["a"], outputs: ["v"]),
+                Node(name: "g", operatorType: "Gemm", inputs: ["v", "w", "b"], outputs: ["y"]),
+            ],
+            inputs: [
+                ValueInfo(
+                    name: "x", elementType: .float32,
+                    dimensions: [.symbolic("n"), .fixed(1), .fixed(4), .fixed(4), .fixed(4)])
+            ],
+            outputs: [ValueInfo(name: "y", elementType: .float32, dimensions: nil)],
+            initializers: NamedTensors([
+                ("w3", try noise([2, 1, 3, 3, 3])), ("w", try noise([16, 5])), ("b", try noise([5])),
+            ]))
+        let quantizer = try ModelQuantizer(graph, settings: QuantizationSettings(rounding: .errorFeedback))
+        #expect(quantizer.layers.map(\.name) == ["w3", "w"])
+        #expect(quantizer.momentLayout.leftOut == ["w3"] && quantizer.momentLayout.layers.map(\.name) == ["w"])
+        let result = try quantizer.quantize(quantizer.rehearsalEvidence())
+        #expect(result.layers.map(\.name) == ["w3", "w"] && result.layers[0].rounding == .nearest)
+        #expect(result.graph.initializers["w3.quantized"]?.elementType == .int8)
+    }
+
+    /// What a bias cannot take is not said to be corrected, and rounded with the mean in mind.
+    @Test func onlyBiasesThatExistCorrect() throws {
+        var graph = LowRankFixtures.graph("MatMul", x: [4, 6], weight: QuantizationFixtures.weights([6, 3], seed: 4))
+        let quantizer = try ModelQuantizer(
+            graph, settings: QuantizationSettings(target: .int8Weights, weights: WeightScheme(bits: 3)))
+        let moments = try QuantizationMoments(deployed: quantizer.deployed, layout: quantizer.momentLayout)
+        let inputs = QuantizationFixtures.weights([4, 6], seed: 9)
+        try moments.add(Tensor(inputs.floats.map { $0 + 1 }, shape: [4, 6]))
+        let evidence = QuantizationEvidence(moments: try moments.inputMoments())
+        let bare = try #require(try quantizer.quantize(evidence).layers.first)
+        #expect(!bare.isCorrected)
+        let output = try #require(graph.nodes.last?.outputs.first)
+        graph.nodes.append(Node(name: "sum", operatorType: "Add", inputs: [output, "b"], outputs: ["biased"]))
+        graph.initializers["b"] = Tensor(zeros: [3])
+        graph.outputs = [ValueInfo(name: "biased", elementType: .float32, dimensions: nil)]
+        let biased = try ModelQuantizer(graph, settings: quantizer.settings)
+        #expect(try #require(try biased.quantize(evidence).layers.first).isCorrected)
+    }
+
+    /// Ranges are those of the file, and powers of two where these are asked for.
+    @Test func reportedRangesAreTheFiles() throws {
+        for powers in [false, true] {
+            let quantizer = try ModelQuantizer(
+                model(),
+                settings: QuantizationSettings(
+                    weights: WeightScheme(hasPowerOfTwoScales: powers), hasPowerOfTwoActivations: powers))
+            let result = try quantizer.quantize(evidence(quantizer))
+            for (name, activation) in result.activations {
+                let scale = try result.graph.initializers.require("\(name).scale").floats
+                #expect(scale == [activation.scale], "\(name)")
+                #expect(!powers || activation.scale.significand == 1)
+            }
+        }
     }
 
     @Test(arguments: [[6, 4], [2, 3, 5], [2, 3, 4, 4], [5, 1]]) func divergenceIsThatOfTheDefinition(extents: [Int])

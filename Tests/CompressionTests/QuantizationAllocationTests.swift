@@ -8,29 +8,20 @@ import Testing
         (0..<1 + random.index(below: 5)).map { number in
             let options = (0..<1 + random.index(below: 4)).map { _ in
                 // Coarse costs, so that equal ones occur; some are below 0, as measured ones can be.
-                BitAllocation.Option(bits: 2 + random.index(below: 7), cost: Double(random.index(below: 20)) / 4 - 0.5)
+                BitAllocation.Option(
+                    bits: random.index(below: 5) == 0 ? nil : 2 + random.index(below: 7),
+                    size: random.index(below: 400), cost: Double(random.index(below: 20)) / 4 - 0.5)
             }
-            return BitAllocation.Layer(
-                name: "l\(number)", weights: random.index(below: 60), macs: random.index(below: 500), options: options)
-        }
-    }
-
-    private static func size(_ layer: BitAllocation.Layer, _ bits: Int, _ measure: BitAllocation.Measure) -> Int {
-        switch measure {
-        case .bytes: (layer.weights * bits + 7) / 8
-        case .weightBits: layer.weights * bits
-        case .bitOperations(let activationBits): layer.macs * bits * activationBits
+            return BitAllocation.Layer(name: "l\(number)", weights: random.index(below: 60), options: options)
         }
     }
 
     /// Every choice there is: size and cost.
-    private static func all(
-        _ layers: [BitAllocation.Layer], _ measure: BitAllocation.Measure
-    ) -> [(size: Int, cost: Double)] {
+    private static func all(_ layers: [BitAllocation.Layer]) -> [(size: Int, cost: Double)] {
         var choices: [(size: Int, cost: Double)] = [(0, 0)]
         for layer in layers {
             choices = choices.flatMap { choice in
-                layer.options.map { (choice.size + size(layer, $0.bits, measure), choice.cost + $0.cost) }
+                layer.options.map { (choice.size + $0.size, choice.cost + $0.cost) }
             }
         }
         return choices
@@ -39,22 +30,21 @@ import Testing
     @Test(arguments: 0..<60) func everyBudgetGetsTheBestOfAllChoices(_ seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))
         let layers = Self.someLayers(&random)
-        let measures: [BitAllocation.Measure] = [.bytes, .weightBits, .bitOperations(activationBits: 8)]
-        let measure = measures[seed % 3]
-        let all = Self.all(layers, measure)
-        let found = try BitAllocation(layers, measure: measure)
+        let base = random.index(below: 1000) - 500
+        let all = Self.all(layers).map { (size: $0.size + base, cost: $0.cost) }
+        let found = try BitAllocation(layers, measure: .bytes, base: base)
         #expect(found.isExact)
         let least = all.map(\.size).min() ?? 0
         for budget in Set(all.map(\.size)).sorted() {
             let best = all.filter { $0.size <= budget }.map(\.cost).min() ?? .infinity
             let choice = try found.choice(within: budget)
             #expect(choice.cost == best && choice.size <= budget)
-            // What it says of itself is true.
-            let sizes = zip(layers, choice.bits).map { Self.size($0, $1, measure) }
-            #expect(sizes.reduce(0, +) == choice.size)
-            let isPossible = zip(layers, choice.bits).allSatisfy { layer, bits in
-                layer.options.contains { $0.bits == bits }
+            // What it says of itself can be had: some options of these bits have this size together.
+            let own = zip(layers, choice.bits).map { layer, bits in
+                BitAllocation.Layer(
+                    name: layer.name, weights: layer.weights, options: layer.options.filter { $0.bits == bits })
             }
+            let isPossible = Self.all(own).contains { $0.size + base == choice.size && $0.cost == choice.cost }
             #expect(isPossible)
         }
         let error = #expect(throws: CompressionError.self) { try found.choice(within: least - 1) }
@@ -77,8 +67,11 @@ import Testing
         // Every bit less costs more, so that many choices are worth keeping.
         let layers = (0..<8).map { number in
             let gain = Double(random.uniform()) + 0.1
-            let options = [2, 3, 4, 6, 8].map { BitAllocation.Option(bits: $0, cost: gain / Double(1 << (2 * $0))) }
-            return BitAllocation.Layer(name: "l\(number)", weights: 1 + random.index(below: 100_000), options: options)
+            let weights = 1 + random.index(below: 100_000)
+            let options = [2, 3, 4, 6, 8].map {
+                BitAllocation.Option(bits: $0, size: (weights * $0 + 7) / 8, cost: gain / Double(1 << (2 * $0)))
+            }
+            return BitAllocation.Layer(name: "l\(number)", weights: weights, options: options)
         }
         let exact = try BitAllocation(layers, measure: .bytes)
         let coarse = try BitAllocation(layers, measure: .bytes, stateLimit: 50)
@@ -89,7 +82,7 @@ import Testing
             let budget = least + (most - least) * step / 10
             let (best, found) = (try exact.choice(within: budget), try coarse.choice(within: budget))
             #expect(found.size <= budget && found.cost >= best.cost)
-            let sizes = zip(layers, found.bits).map { Self.size($0, $1, .bytes) }
+            let sizes = zip(layers, found.bits).map { ($0.weights * ($1 ?? 32) + 7) / 8 }
             #expect(sizes.reduce(0, +) == found.size)
         }
         // It even ends where a grid cannot be coarse enough.
@@ -98,11 +91,13 @@ import Testing
     }
 
     @Test func bitsOnAverageAreCounted() throws {
-        let options = [2, 4, 8].map { BitAllocation.Option(bits: $0, cost: 1 / Double($0)) }
-        let layers = [
-            BitAllocation.Layer(name: "a", weights: 100, options: options),
-            BitAllocation.Layer(name: "b", weights: 300, options: options),
-        ]
+        let layers = [("a", 100), ("b", 300)].map { name, weights in
+            BitAllocation.Layer(
+                name: name, weights: weights,
+                options: [2, 4, 8].map {
+                    BitAllocation.Option(bits: $0, size: weights * $0, cost: 1 / Double($0))
+                })
+        }
         let found = try BitAllocation(layers, measure: .weightBits)
         let choice = try found.choice(averageBits: 4)
         #expect(choice.averageBits <= 4 && choice.bits == [4, 4])
@@ -112,18 +107,33 @@ import Testing
         #expect(throws: CompressionError.self) { try found.choice(averageBits: .nan) }
     }
 
+    @Test func timesAreNamedInMilliseconds() throws {
+        let options = [
+            BitAllocation.Option(bits: nil, size: 700_001, cost: 0), BitAllocation.Option(bits: 8, size: 0, cost: 1),
+        ]
+        let layer = BitAllocation.Layer(name: "a", weights: 10, options: options)
+        let found = try BitAllocation([layer], measure: .nanoseconds, base: 1_500_001)
+        #expect(try found.choice(within: 2_200_002).bits == [nil])
+        #expect(try found.choice(within: 2_200_002).averageBits == 32)
+        #expect(try found.choice(within: 2_200_001).bits == [8])
+        let error = #expect(throws: CompressionError.self) { try found.choice(within: 1_500_000) }
+        // What is named can be met.
+        #expect("\(try #require(error))".contains("1.501 ms a sample"))
+    }
+
     @Test func whatCannotBeCountedIsRefused() {
-        func refused(_ layer: BitAllocation.Layer, _ measure: BitAllocation.Measure = .bytes) -> Bool {
-            (try? BitAllocation([layer], measure: measure)) == nil
+        func refused(_ layer: BitAllocation.Layer, base: Int = 0) -> Bool {
+            (try? BitAllocation([layer], measure: .bytes, base: base)) == nil
         }
-        let option = BitAllocation.Option(bits: 4, cost: 1)
+        let option = BitAllocation.Option(bits: 4, size: 1, cost: 1)
         #expect(!refused(.init(name: "a", weights: 1, options: [option])))
         #expect(refused(.init(name: "a", weights: 1, options: [])))
         #expect(refused(.init(name: "a", weights: -1, options: [option])))
-        #expect(refused(.init(name: "a", weights: .max, options: [option])))
-        #expect(refused(.init(name: "a", weights: 1, options: [.init(bits: 0, cost: 1)])))
-        #expect(refused(.init(name: "a", weights: 1, options: [.init(bits: 4, cost: .nan)])))
-        #expect(refused(.init(name: "a", weights: 1, macs: 1, options: [option]), .bitOperations(activationBits: 0)))
+        #expect(refused(.init(name: "a", weights: 1, options: [.init(bits: 4, size: .max, cost: 1)])))
+        #expect(refused(.init(name: "a", weights: 1, options: [.init(bits: 4, size: -1, cost: 1)])))
+        #expect(refused(.init(name: "a", weights: 1, options: [.init(bits: 0, size: 1, cost: 1)])))
+        #expect(refused(.init(name: "a", weights: 1, options: [.init(bits: 4, size: 1, cost: .nan)])))
+        #expect(refused(.init(name: "a", weights: 1, options: [option]), base: .min))
     }
 
     @Test func nothingTakesNothing() throws {

@@ -58,6 +58,36 @@ import Testing
         #expect(shared.equalizingLayers().pairs.map(\.first) == ["w1"])
     }
 
+    /// A product takes the last axis of images, which is no axis of channels, as wide as it may be.
+    @Test func productsOfImagesAreNoPartners() throws {
+        var random = SeededGenerator(seed: 77)
+        func tensor(_ extents: [Int]) throws -> Tensor { try LowRankFixtures.tensor(extents, &random) }
+        var graph = Graph(
+            name: "images",
+            nodes: [
+                Node(name: "c", operatorType: "Conv", inputs: ["x", "w1"], outputs: ["h"]),
+                Node(name: "r", operatorType: "Relu", inputs: ["h"], outputs: ["a"]),
+                Node(name: "m", operatorType: "MatMul", inputs: ["a", "w2"], outputs: ["y"]),
+            ],
+            inputs: [
+                ValueInfo(
+                    name: "x", elementType: .float32, dimensions: [.symbolic("n"), .fixed(3), .fixed(5), .fixed(4)])
+            ],
+            outputs: [ValueInfo(name: "y", elementType: .float32, dimensions: nil)],
+            initializers: NamedTensors([("w1", try tensor([4, 3, 1, 1])), ("w2", try tensor([4, 6]))]))
+        let x = NamedTensors([("x", try tensor([2, 3, 5, 4]))])
+        let (same, pairs) = graph.equalizingLayers()
+        #expect(pairs.isEmpty && same == graph)
+        #expect(try LowRankFixtures.difference(graph, same, x) == 0)
+        // Flattened, its rows are the channels' pixels.
+        graph.nodes.insert(Node(name: "f", operatorType: "Flatten", inputs: ["a"], outputs: ["v"]), at: 2)
+        graph.nodes[3].inputs[0] = "v"
+        graph.initializers["w2"] = try tensor([80, 6])
+        let (equal, found) = graph.equalizingLayers()
+        #expect(found.map(\.channels) == [4])
+        #expect(try LowRankFixtures.difference(graph, equal, x) < 1e-5)
+    }
+
     /// Of a whole network, with dead channels.
     @Test(arguments: ["cnn", "resnet20", "mlp", "mobilenetv2"]) func wholeNetworksComputeTheSame(_ name: String) throws
     {

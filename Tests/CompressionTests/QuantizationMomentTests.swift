@@ -45,9 +45,42 @@ import Testing
 
     @Test func layersAreMatrices() throws {
         let found = try Self.graph().quantizableLayers()
-        #expect(found.unmeasured.isEmpty && found.layers.map(\.name) == ["w1", "w2", "w3"])
-        #expect(found.layers.map(\.groups) == [1, 4, 1] && found.layers.map(\.rows) == [4, 1, 5])
-        #expect(found.layers.map(\.columns) == [27, 6, 4])
+        #expect(found.allSatisfy(\.isMeasurable) && found.map(\.name) == ["w1", "w2", "w3"])
+        #expect(found.map(\.groups) == [1, 4, 1] && found.map(\.rows) == [4, 1, 5])
+        #expect(found.map(\.columns) == [27, 6, 4])
+    }
+
+    /// What reads a weight otherwise than by multiplying, or scaled, is none of the layer's nodes.
+    @Test func refusedReadersAreNoUses() throws {
+        var graph = try Self.graph()
+        graph.nodes.append(
+            Node(
+                name: "scaled", operatorType: "Gemm", inputs: ["v", "w3", "b3"], outputs: ["z"],
+                attributes: ["transB": .int(1), "alpha": .float(2)]))
+        graph.nodes.append(
+            Node(name: "constant", operatorType: "Conv", inputs: ["still", "w1"], outputs: ["k"]))
+        graph.initializers["still"] = Tensor(zeros: [1, 3, 4, 4])
+        let found = graph.quantizableLayers()
+        #expect(found.map(\.name) == ["w1", "w2", "w3"] && found.allSatisfy(\.isMeasurable))
+        #expect(found.map(\.nodes) == [[0], [2], [6]] && found.map(\.inputs) == [["x"], ["a1"], ["v"]])
+    }
+
+    /// Volumes, and convolutions of one weight that look at their inputs in unlike ways.
+    @Test func whatCannotBeMeasuredIsALayerAllTheSame() throws {
+        var graph = try Self.graph()
+        graph.nodes.append(
+            Node(
+                name: "again", operatorType: "Conv", inputs: ["x", "w1"], outputs: ["u"],
+                attributes: ["dilations": .ints([2, 2])]))
+        graph.inputs.append(ValueInfo(name: "volume", elementType: .float32, dimensions: nil))
+        graph.nodes.append(Node(name: "c3", operatorType: "Conv", inputs: ["volume", "w4"], outputs: ["v3"]))
+        graph.initializers["w4"] = Tensor(zeros: [2, 3, 2, 2, 2])
+        let found = graph.quantizableLayers()
+        #expect(
+            found.map(\.name) == ["w1", "w2", "w3", "w4"] && found.map(\.isMeasurable) == [false, true, true, false])
+        #expect(found[3].rows == 2 && found[3].columns == 24 && found[0].weights == 108)
+        let layout = QuantizationMomentLayout(graph)
+        #expect(layout.layers.map(\.name) == ["w2", "w3"] && layout.leftOut == ["w1", "w4"])
     }
 
     /// A layer's outputs have the variance w H w and the mean w E[x] + b: so H and E[x] are of what it multiplies.
@@ -78,7 +111,7 @@ import Testing
                 let (group, row) = (output / layer.rows, output % layer.rows)
                 let w = (0..<layer.columns).map { Double(weights[layer.element(group, row, $0)]) }
                 let predicted = zip(w, found.mean(group: group)).reduce(Double(bias?[output] ?? 0)) { $0 + $1.0 * $1.1 }
-                let matrix = found.centred(group: group)
+                let matrix = found.matrix(group: group, isCentred: true)
                 var spread = 0.0
                 for i in w.indices { for j in w.indices { spread += w[i] * matrix[i, j] * w[j] } }
                 #expect(abs(predicted - mean) < 1e-4 * (1 + abs(mean)), "\(layer.name) \(output)")
@@ -110,7 +143,9 @@ import Testing
         whole.add(try set(0..<6), weight: 6)
         for (a, b) in zip(layout.inputMoments(fold), layout.inputMoments(whole)) {
             for group in 0..<a.groups {
-                let (first, second) = (a.centred(group: group), b.centred(group: group))
+                let (first, second) = (
+                    a.matrix(group: group, isCentred: true), b.matrix(group: group, isCentred: true)
+                )
                 let scale = (0..<a.columns).reduce(1e-6) { max($0, second[$1, $1]) }
                 for (x, y) in zip(first.values, second.values) { #expect(abs(x - y) < 1e-4 * scale) }
             }

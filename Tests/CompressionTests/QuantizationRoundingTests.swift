@@ -18,7 +18,8 @@ struct RoundingFixture {
         throws
     {
         layer = QuantizableLayer(
-            name: "w", axis: axis, groups: groups, rows: rows, columns: columns, nodes: [0], inputs: ["x"], extents: nil
+            name: "w", axis: axis, groups: groups, rows: rows, columns: columns, nodes: [0], inputs: ["x"],
+            reading: .rows
         )
         weight = QuantizationFixtures.weights(
             try Shape(axis == 1 ? [columns, rows] : [groups * rows, columns]), masked: masked, seed: seed)
@@ -47,9 +48,10 @@ struct RoundingFixture {
         try WeightQuantizer.quantize(weight, axis: layer.axis, scheme: scheme, name: "w")
     }
 
-    func round(_ scheme: WeightScheme, _ method: RoundingMethod) throws -> RoundedWeight {
+    func round(_ scheme: WeightScheme, _ method: RoundingMethod, biasTakesMean: Bool = true) throws -> RoundedWeight {
         try Rounding.round(
-            weight, nearest: nearest(scheme), layer: layer, moments: moments, method: method, effort: 300)
+            weight, nearest: nearest(scheme), layer: layer, moments: moments, method: method,
+            biasTakesMean: biasTakesMean, effort: 300)
     }
 
     /// The outputs' errors, sample by sample: their variance summed over the outputs, and each output's mean.
@@ -119,6 +121,40 @@ struct RoundingFixture {
         }
     }
 
+    /// Where no bias takes the mean's part of the error, it counts as well: the mean square is what shrinks.
+    @Test(arguments: methods) func withoutABiasTheMeanCounts(_ method: RoundingMethod) throws {
+        for seed in 0..<3 as Range<UInt64> {
+            let it = try RoundingFixture(rows: 6, columns: 30, mean: 10, seed: seed + 40)
+            func meanSquare(_ found: RoundedWeight) -> Double {
+                let errors = it.errors(found.weight)
+                return errors.variance + errors.means.reduce(0) { $0 + $1 * $1 }
+            }
+            let scheme = WeightScheme(bits: 3)
+            let (centred, plain) = (try it.round(scheme, method), try it.round(scheme, method, biasTakesMean: false))
+            #expect(meanSquare(plain) < 0.5 * meanSquare(centred))
+            #expect(abs(meanSquare(plain) - plain.loss) < 1e-3 * plain.nearestLoss)
+        }
+    }
+
+    /// Iterations are fewer for large layers and for many of them, and never none.
+    @Test func effortIsLimitedOverAllLayers() throws {
+        let layer = try RoundingFixture(rows: 8, columns: 40, seed: 1).layer
+        let large = QuantizableLayer(
+            name: "large", axis: 0, groups: 1, rows: 3072, columns: 3072, nodes: [0], inputs: ["x"], reading: .rows)
+        #expect(AdaptiveCodes.effort(for: []) == Rounding.mostEffort)
+        #expect(AdaptiveCodes.effort(for: [layer]) == Rounding.mostEffort)
+        #expect(AdaptiveCodes.iterations(layer, effort: 1000) == 1000)
+        #expect(AdaptiveCodes.iterations(large, effort: 1000) == 200)
+        func products(_ count: Int) -> Double {
+            let effort = AdaptiveCodes.effort(for: Array(repeating: large, count: count))
+            return Double(count) * Double(large.weights) * 3072
+                * Double(AdaptiveCodes.iterations(large, effort: effort))
+        }
+        #expect(products(2) == 2 * 3072 * 3072 * 3072 * 200)
+        #expect(products(24) <= 3e13 && products(24) > 2e13)
+        #expect(AdaptiveCodes.effort(for: Array(repeating: large, count: 10_000)) == 20)
+    }
+
     /// AdaRound takes one of the two codes around a weight.
     @Test func learnedCodesAreNeighbours() throws {
         let it = try RoundingFixture(rows: 4, columns: 20, seed: 3)
@@ -135,9 +171,10 @@ struct RoundingFixture {
     @Test func errorFeedbackAgreesWithSolvingAnew() throws {
         let it = try RoundingFixture(rows: 3, columns: 10, seed: 5)
         let scheme = WeightScheme(bits: 4)
-        let problem = RoundingProblem(it.weight, try it.nearest(scheme), layer: it.layer, moments: it.moments)
+        let problem = RoundingProblem(
+            it.weight, try it.nearest(scheme), layer: it.layer, moments: it.moments, biasTakesMean: true)
         let found = try #require(try ErrorFeedback(problem).codes())
-        var h = it.moments.centred(group: 0)
+        var h = it.moments.matrix(group: 0, isCentred: true)
         let diagonal = (0..<10).map { h[$0, $0] }
         for place in 0..<10 { h[place, place] += 0.01 * diagonal.reduce(0, +) / 10 }
         let order = diagonal.indices.sorted { (-diagonal[$0], $0) < (-diagonal[$1], $1) }
@@ -202,7 +239,7 @@ struct RoundingFixture {
     /// Biases that exist, that are shared, and that are not there yet.
     @Test func biasesAreFoundOrMade() throws {
         let graph = try QuantizationMomentTests.graph()
-        let layers = graph.quantizableLayers().layers
+        let layers = graph.quantizableLayers()
         let shifts = layers.map { layer in
             (layer: layer, shift: (0..<layer.groups * layer.rows).map { Float($0) + 1 })
         }
@@ -220,8 +257,9 @@ struct RoundingFixture {
             }
         }
         let bare = LowRankFixtures.graph("MatMul", x: [2, 4], weight: QuantizationFixtures.weights([4, 3]))
-        let layer = try #require(bare.quantizableLayers().layers.first)
+        let layer = try #require(bare.quantizableLayers().first)
         let unchanged = bare.addingToBiases([(layer, [1, 2, 3])])
         #expect(unchanged.leftOut == ["w"] && unchanged.graph == bare)
+        #expect(bare.layersTakingBiases([layer]).isEmpty && graph.layersTakingBiases(layers).count == layers.count)
     }
 }

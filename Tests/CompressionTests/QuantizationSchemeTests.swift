@@ -30,7 +30,8 @@ enum QuantizationFixtures {
         for granularity in [WeightScheme.Granularity.tensor, .channel, .block(4)] {
             for range in [WeightScheme.Range.minMax, .leastSquares] {
                 for isPower in [false, true] {
-                    for levels in [WeightScheme.Levels.uniform, .kMeans, .powersOfTwo, .normalQuantiles] {
+                    for levels in [WeightScheme.Levels.uniform, .kMeans, .powersOfTwo, .normalQuantiles]
+                    where bits <= levels.mostBits {
                         found.append(
                             WeightScheme(
                                 bits: bits, granularity: granularity, hasPowerOfTwoScales: isPower, levels: levels,
@@ -69,6 +70,7 @@ enum QuantizationFixtures {
         if let codebook = found.codebook {
             #expect(codebook.count <= 1 << scheme.bits && codebook.contains(0) && codebook == codebook.sorted())
             #expect(Set(codebook).count == codebook.count)
+            #expect(codebook.allSatisfy { $0 == $0.rounded() && abs($0) <= 127 }, "levels are the integers of the file")
             #expect(codes.allSatisfy { Int(UInt8(bitPattern: $0)) < codebook.count })
         } else {
             #expect(scheme.levels == .uniform && codes.allSatisfy { scheme.codes.contains(Int($0)) })
@@ -90,7 +92,7 @@ enum QuantizationFixtures {
         }
     }
 
-    @Test(arguments: [2, 3, 4, 8]) func everySchemeKeepsItsPromises(_ bits: Int) throws {
+    @Test(arguments: [2, 3, 4, 7, 8]) func everySchemeKeepsItsPromises(_ bits: Int) throws {
         let convolution = QuantizationFixtures.weights([3, 6, 2, 1], masked: true, seed: UInt64(bits))
         let matrix = QuantizationFixtures.weights([10, 3], laplace: true, masked: true, seed: UInt64(bits) + 10)
         for scheme in QuantizationFixtures.schemes(bits: bits) {
@@ -124,7 +126,7 @@ enum QuantizationFixtures {
             Tensor([1, 1, 1, 1, -3, -3, -3, -3] as [Float], shape: [2, 4]),
         ]
         for tensor in tensors {
-            for bits in [2, 4, 8] {
+            for bits in [2, 4, 7, 8] {
                 for scheme in QuantizationFixtures.schemes(bits: bits) {
                     let found = try WeightQuantizer.quantize(tensor, axis: 0, scheme: scheme, name: "w")
                     #expect(found.scales.allSatisfy { $0.isFinite && $0 >= .leastNormalMagnitude })
@@ -186,6 +188,29 @@ enum QuantizationFixtures {
         for (a, b) in zip(found, published) { #expect(abs(a - b) < 1e-4) }
     }
 
+    /// What the fit has chosen is what the file says, for every target's largest code.
+    @Test(arguments: [WeightScheme.Levels.kMeans, .powersOfTwo, .normalQuantiles], [63, 127])
+    func codebooksAreFittedAsTheyAreWritten(_ levels: WeightScheme.Levels, _ largestCode: Int) throws {
+        let tensor = QuantizationFixtures.weights([12, 80], laplace: true, seed: 21)
+        for bits in 2...levels.mostBits {
+            for isPower in [false, true] {
+                let scheme = WeightScheme(
+                    bits: bits, hasPowerOfTwoScales: isPower, levels: levels, range: .leastSquares,
+                    largestCode: largestCode)
+                let found = try WeightQuantizer.quantize(tensor, axis: 0, scheme: scheme, name: "w")
+                let written = IntegerLevels(try #require(found.codebook), largestCode: largestCode)
+                #expect(written.step == 1 && written.codes.map(Float.init) == found.codebook)
+                #expect(!isPower || found.scales.allSatisfy { $0.significand == 1 })
+                guard levels == .kMeans, !isPower else { continue }
+                let uniform = try WeightQuantizer.quantize(
+                    tensor, axis: 0, scheme: WeightScheme(bits: bits, range: .leastSquares), name: "w")
+                let (own, steps) = (found.dequantized(), uniform.dequantized())
+                let error = QuantizationFixtures.squaredError(tensor, own)
+                #expect(error <= QuantizationFixtures.squaredError(tensor, steps) * (1 + 1e-6), "\(bits) bits")
+            }
+        }
+    }
+
     @Test func powersOfTwoAreExact() {
         #expect(LevelSet.powersOfTwo(bits: 3).levels == [-1, -0.5, -0.25, 0, 0.25, 0.5, 1])
         #expect(UniformFit.powerOfTwo(atLeast: 0.3) == 0.5 && UniformFit.powerOfTwo(atLeast: 0.5) == 0.5)
@@ -199,7 +224,9 @@ enum QuantizationFixtures {
         }
         for scheme in [
             WeightScheme(bits: 1), WeightScheme(bits: 9), WeightScheme(bits: 4, granularity: .block(0)),
-            WeightScheme(bits: 4, isSymmetric: false, levels: .kMeans),
+            WeightScheme(bits: 4, isSymmetric: false, levels: .kMeans), WeightScheme(bits: 8, levels: .kMeans),
+            WeightScheme(bits: 8, levels: .normalQuantiles), WeightScheme(bits: 5, levels: .powersOfTwo),
+            WeightScheme(bits: 4, levels: .kMeans, largestCode: 128),
         ] {
             #expect(throws: CompressionError.self) { try scheme.validate() }
         }

@@ -13,6 +13,19 @@ import Testing
         #expect(data.evaluationBatch(for: graph) == 256)
     }
 
+    /// Where values inside are kept, all of them count.
+    @Test func largeValuesInsideAreMeasuredInFewer() throws {
+        let data = try loadDataset("synthetic:digits?samples=50")
+        for width in [2, 256] {
+            let graph = try ModelBuilder.build(
+                architecture: "cnn", inputShape: [1, 28, 28], classes: 10, width: width, seed: 1)
+            let shapes = try graph.inferShapes(batch: 1)
+            let elements = graph.nodes.flatMap(\.outputs).reduce(1) { $0 + (shapes[$1]?.elementCount ?? 0) }
+            #expect(data.measuringBatch(for: graph) == min(32, (1 << 23) / elements))
+            #expect((data.measuringBatch(for: graph) < 32) == (width > 2))
+        }
+    }
+
     @Test func largeOutputsComeInFewer() throws {
         try withDataFolder { folder in
             let ids = Tensor((0..<4096).map { Int64($0 % 4) }, shape: [4096])

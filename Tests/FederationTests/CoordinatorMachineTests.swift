@@ -70,7 +70,7 @@ struct CoordinatorMachineTests {
         _ = machine.receive(.started, at: 0)
         let welcome = Self.essential(
             machine.receive(.received(.hello(Self.hello), session: Self.one, worker: "a"), at: 1))
-        #expect(welcome == [.send(.welcome(version: 5, run: "r", heartbeatSeconds: 5, acceptedRounds: 0), Self.one)])
+        #expect(welcome == [.send(.welcome(version: 6, run: "r", heartbeatSeconds: 5, acceptedRounds: 0), Self.one)])
         let offer = Self.essential(machine.receive(.received(.ready(held: []), session: Self.one, worker: "a"), at: 1))
         guard case .send(.task(let task), Self.one)? = offer.first else {
             return #expect(Bool(false), "no task offered")
@@ -94,7 +94,7 @@ struct CoordinatorMachineTests {
         hello.maximumVersion = 12
         let actions = Self.essential(machine.receive(.received(.hello(hello), session: Self.one, worker: "a"), at: 1))
         guard case .send(.refusal(.version, let reason), _)? = actions.first else { return #expect(Bool(false)) }
-        #expect(reason.contains("9 to 12") && reason.contains("5 to 5"))
+        #expect(reason.contains("9 to 12") && reason.contains("6 to 6"))
     }
 
     @Test func dataThatDoesNotFitTheModelIsRefused() {

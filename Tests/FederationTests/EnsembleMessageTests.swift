@@ -58,7 +58,7 @@ struct EnsembleMessageTests {
                 patienceSeconds: 10, at: 0)
             _ = machine.receive(.connected, at: 0)
             _ = machine.receive(
-                .received(.welcome(version: 5, run: "r", heartbeatSeconds: 5, acceptedRounds: 1)), at: 0)
+                .received(.welcome(version: 6, run: "r", heartbeatSeconds: 5, acceptedRounds: 1)), at: 0)
             return machine
         }
         var accepted = machine()
@@ -68,10 +68,10 @@ struct EnsembleMessageTests {
         _ = refused.receive(.received(.verdict(round: 2, accepted: false, reason: "no")), at: 1)
         #expect(refused.memory.member == before)
         // The verdict was lost on the way; the ledger knows.
-        _ = refused.receive(.received(.welcome(version: 5, run: "r", heartbeatSeconds: 5, acceptedRounds: 3)), at: 2)
+        _ = refused.receive(.received(.welcome(version: 6, run: "r", heartbeatSeconds: 5, acceptedRounds: 3)), at: 2)
         #expect(refused.memory.member == after)
         var other = machine()
-        _ = other.receive(.received(.welcome(version: 5, run: "s", heartbeatSeconds: 5, acceptedRounds: 0)), at: 2)
+        _ = other.receive(.received(.welcome(version: 6, run: "s", heartbeatSeconds: 5, acceptedRounds: 0)), at: 2)
         #expect(other.memory.member == nil)
     }
 }

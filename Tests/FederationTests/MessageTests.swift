@@ -80,18 +80,13 @@ private let offers: [TaskWork] = [
     .score(
         ScoreRequest(samples: 1, batch: 1), MaskDecision(rules: MaskRules(granularity: .channel), amount: .bytes(9))),
     .moments(samples: 9, FactorizableSelection(method: .tucker, only: ["fc1.weight"], excluded: ["conv1", "é"])),
-    .calibrate(samples: 7), .evaluate(samples: nil, compact: nil),
-    .evaluate(
-        samples: 5,
-        compact: CompactReference(
-            calibration: BlobReference(digest: digest(5), byteCount: 1),
-            compact: BlobReference(digest: digest(6), byteCount: 2),
-            method: "mse", percentile: 99, opset: 17)),
+    .calibrate(samples: 7, QuantizationScope()), .evaluate(samples: nil, compact: nil),
+    .evaluate(samples: 5, compact: blob(6)),
 ]
 
 private let coordinatorMessages: [CoordinatorMessage] =
     [
-        .welcome(version: 5, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
+        .welcome(version: 6, run: "r", heartbeatSeconds: 5, acceptedRounds: 3), .refusal(.data, reason: "no"),
         .wait(reason: "later"), .verdict(round: 2, accepted: false, reason: "NaN"),
         .withdrawal(round: 1, reason: "late"),
         .finished(succeeded: true, reason: ""),
@@ -163,7 +158,8 @@ func workerMessagesSurviveTheWire(message: WorkerMessage) throws {
         { $0.momentum = 1 }, { $0.weightDecay = .infinity }, { $0.decay = 2 }, { $0.loss = 7 },
         { $0.labelSmoothing = 1 },
         { $0.labelSmoothing = .nan }, { $0.clipNorm = -1 }, { $0.clipValue = .infinity }, { $0.precision = 2 },
-        { $0.proximal = -1 }, { $0.proximal = .nan }, { $0.correction = 2 }, { $0.control.reach = 0 },
+        { $0.proximal = -1 }, { $0.proximal = .nan }, { $0.correction = 2 }, { $0.statistics = 3 },
+        { $0.control.reach = 0 },
         { $0.control.reach = .nan }, { $0.control.reach = 1e300 }, { $0.width = 0.5 },
         { $0.width = -0.5 }, { $0.width = .nan }, { $0.width = 1.5 },
         {

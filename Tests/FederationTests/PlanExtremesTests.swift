@@ -55,7 +55,7 @@ struct PlanExtremesTests {
                 #expect(try CoordinatorMessage(decoding: CoordinatorMessage.task(offer).encoded()) == .task(offer))
                 Self.finish(step, &history)
             }
-            #expect(steps == 22)
+            #expect(steps == 24)
             let welcome = CoordinatorMessage.welcome(
                 version: 3, run: "r", heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: 0)
             #expect(try CoordinatorMessage(decoding: welcome.encoded()) == welcome)
@@ -91,6 +91,38 @@ struct PlanExtremesTests {
                 Self.finish(step, &history)
             }
             #expect(decisions > 0)
+        }
+    }
+
+    @Test(arguments: [
+        ("bits: 2, rounding: gptq, percentile: 100, maximumDrop: 1e-300", "x86", 2 + 4 + 1),
+        ("averageBits: 2, sensitivitySamples: 1000000000, maximumDrop: 100, equalize: true", "int4", 2 + 1 + 1),
+        ("bytes: 4GiB, candidates: [2, 7], powerOfTwo: true, range: minMax, maximumDrop: 1", "x86-no-vnni", 3 + 3 + 1),
+        ("bitOperations: 1e18, levels: kmeans, comparedSamples: 1000000000, calibration: entropy", "arm", 3 + 1 + 1),
+        ("milliseconds: 1e-300, scales: tensor, comparedSamples: 0, correctBiases: false", "dynamic", 1 + 1),
+        (
+            "symmetric: false, scales: block, block: 65536, rounding: adaround, maximumDrop: 1", "int8-weights",
+            1 + 4 + 1
+        ),
+        ("rounds: 3, frozenStatistics: 0, reestimate: true, epochs: 1000, batch: 65536", "tensorrt", 1 + 3 + 1 + 1 + 1),
+        ("reestimate: true, epochs: 1e-300, averageBits: 8", "int8-weights", 1 + 1 + 1 + 1),
+    ])
+    func everyQuantizationSurvivesItsEncoding(quantize: String, target: String, rounds: Int) throws {
+        let names = (0..<256).map { "\"\($0)\(String(repeating: "é", count: 510))\"" }.joined(separator: ", ")
+        for exclude in ["", ", exclude: [\(names)]"] {
+            let text =
+                "model: {file: m.onnx}\nstages:\n  - evaluate\n  - quantize: {\(quantize)\(exclude)}\n"
+                + "export: {target: \(target), opset: 25}\n"
+            let plan = try Plan.parse(text, path: "p", environment: [:])
+            var history = RunHistory(plan: plan, records: Self.opening)
+            var offers = 0
+            while let step = Self.nextRound(&history), offers < 100 {
+                offers += 1
+                let offer = CoordinatorMachine(history: history).offer(step, round: 1, worker: "w", held: [])
+                #expect(try CoordinatorMessage(decoding: CoordinatorMessage.task(offer).encoded()) == .task(offer))
+                Self.finish(step, &history)
+            }
+            #expect(offers == 1 + rounds)
         }
     }
 
@@ -135,10 +167,19 @@ struct PlanExtremesTests {
         next.snapshot.digest = Digest.numbered(next.version)
         let isNew =
             switch step {
-            case .evaluate, .nest: false
+            case .evaluate, .nest, .calibrate, .inputMoments, .sensitivity, .compare, .quantize: false
             default: true
             }
         var outcome = StepOutcome()
+        switch step {
+        case .evaluate: outcome.accuracy = history.compact == nil ? 0.5 : 0.25
+        case .sensitivity: outcome.evidence = QuantizationEvidenceBlobs(sensitivities: base.graph)
+        case .quantize(let decision):
+            outcome.compact = base.graph
+            outcome.quantization = QuantizationFacts(
+                target: "x86", layers: 2, canRetreat: decision.retreats < 2, explanation: base.graph)
+        default: break
+        }
         if case .nest(let shares) = step {
             outcome.widths = shares.map { ModelWidth(share: $0, change: base.graph) }
         }

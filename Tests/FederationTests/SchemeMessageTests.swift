@@ -10,7 +10,7 @@ private func offer(_ scheme: WireScheme) -> TaskOffer {
     return TaskOffer(
         round: 1, leaseSeconds: 30, seed: 2,
         snapshot: SnapshotReference(version: 0, snapshot: blob, graph: blob, maskEpoch: 0),
-        scheme: scheme, acceptedRounds: 0, work: .calibrate(samples: 1))
+        scheme: scheme, acceptedRounds: 0, work: .calibrate(samples: 1, QuantizationScope()))
 }
 
 /// A scheme on its way to a worker.

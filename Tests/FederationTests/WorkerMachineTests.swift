@@ -21,7 +21,7 @@ struct WorkerMachineTests {
     }
 
     static func welcome(_ acceptedRounds: Int = 0) -> WorkerEvent {
-        .received(.welcome(version: 5, run: "r", heartbeatSeconds: 5, acceptedRounds: acceptedRounds))
+        .received(.welcome(version: 6, run: "r", heartbeatSeconds: 5, acceptedRounds: acceptedRounds))
     }
 
     static func essential(_ actions: [WorkerAction]) -> [WorkerAction] {

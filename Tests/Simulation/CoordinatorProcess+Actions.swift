@@ -101,8 +101,8 @@ extension SimulatedWorld {
         }
         checkReplay(isAtRest: true)
         if !mirror.isFinished { violate("the run is said to have finished, and the ledger does not know") }
-        if mirror.roundsClosed != plan.roundsPlanned {
-            violate("the run finished after \(mirror.roundsClosed) of \(plan.roundsPlanned) rounds")
+        if mirror.roundsClosed != scenario.rounds {
+            violate("the run finished after \(mirror.roundsClosed) of \(scenario.rounds) rounds")
         }
         outcome.finished = true
         isOver = true
@@ -193,6 +193,10 @@ extension SimulatedWorld {
                 maskEpoch: base.maskEpoch + 1, sparsity: 0.5, moments: base.moments, decision: decision)
         case .transform(.factorize, let base, _):
             return factorized(SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isFresh: true), base)
+        case .transform(.simulate(let decision), let base, _):
+            read(decision.evidence)
+            return factorized(SimulatedNumerics.snapshot(after: base.snapshot.digest.content, isFresh: true), base)
+        case .transform(.quantize(let decision), let base, let source): return quantize(decision, base, source)
         case .transform(.nest(let shares), let base, _):
             let widths = SimulatedNumerics.widths(shares, of: base)
             for width in widths { coordinator.disk.put(width.change.digest) }
@@ -219,16 +223,13 @@ extension SimulatedWorld {
                 return publish(
                     next, base, maskEpoch: base.maskEpoch + 1, sparsity: 0.5, moments: base.moments, decision: decision)
             case .moments: return factorized(next, base)
-            case .calibration(let method, let percentile):
-                let calibration = SimulatedNumerics.reference(SimulatedNumerics.calibration(sum), 20_000)
-                let compact = SimulatedNumerics.reference(SimulatedNumerics.compact(sum), 250_000)
-                coordinator.disk.put(calibration.digest)
-                coordinator.disk.put(compact.digest)
-                let reference = CompactReference(
-                    calibration: calibration, compact: compact, method: method.rawValue, percentile: percentile,
-                    opset: plan.export.opset)
-                return ComputedStep(outcome: StepOutcome(sparsity: base.sparsity, compact: reference))
-            case .metrics: return ComputedStep(outcome: StepOutcome(accuracy: 0.5, sparsity: base.sparsity))
+            case .calibration: return measured(base) { QuantizationEvidenceBlobs(calibration: $0) }
+            case .inputMoments: return measured(base) { QuantizationEvidenceBlobs(moments: $0) }
+            case .sensitivity: return measured(base) { QuantizationEvidenceBlobs(sensitivities: $0) }
+            case .comparison(_, let explanation): return compared(explanation, base)
+            case .metrics:
+                let accuracy = SimulatedNumerics.accuracy(of: coordinator.machine.history.quantization)
+                return ComputedStep(outcome: StepOutcome(accuracy: accuracy, sparsity: base.sparsity))
             case .logits: preconditionFailure("no plan of the simulator has an ensemble")
             }
         }

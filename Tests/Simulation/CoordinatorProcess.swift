@@ -61,8 +61,7 @@ struct CoordinatorProcess {
             if let delta = facts.delta { shared.insert(delta.blob.digest) }
         }
         if let compact = history.compact {
-            shared.insert(compact.calibration.digest)
-            shared.insert(compact.compact.digest)
+            shared.insert(compact.digest)
         }
     }
 }

@@ -182,7 +182,8 @@ extension StagePlan {
         case .distill(let plan): plan.server
         case .prune(let plan): plan.server
         case .factorize(let plan): plan.server
-        case .quantize, .evaluate: nil
+        case .quantize(let plan): plan.server
+        case .evaluate: nil
         }
     }
 }

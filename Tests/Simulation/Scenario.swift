@@ -62,6 +62,13 @@ public struct SimulationScenario: Sendable {
                 rounds: layers.integer(0...2))
             plan.stages.insert(.factorize(stage), at: layers.integer(0...plan.stages.count))
         }
+        var files = SeededGenerator(seed: seed, labels: "quantize")
+        // What follows would train on, which no plan asks for.
+        if let index = plan.stages.firstIndex(where: { $0.kind == "quantize" }) {
+            plan.stages.removeSubrange(index...)
+            plan.stages.append(.quantize(Self.quantize(&files, hasWidths: plan.fleet.hasWidths)))
+            if files.chance(0.3) { plan.stages.append(.evaluate(EvaluatePlan())) }
+        }
     }
 
     /// The same plan and fleet, and nothing goes wrong.
@@ -77,7 +84,30 @@ public struct SimulationScenario: Sendable {
     /// deadline, a lease that runs out, and a run that gives up once and is started again.
     var boundSeconds: Double {
         let fleet = plan.fleet
-        return 300 + Double(plan.roundsPlanned) * (fleet.deadlineSeconds + fleet.waitSeconds + 2 * fleet.leaseSeconds)
+        return 300 + Double(rounds) * (fleet.deadlineSeconds + fleet.waitSeconds + 2 * fleet.leaseSeconds)
+    }
+
+    /// With those that the guard of a file's accuracy adds: sensitivities if there are none, and each attempt's evaluation.
+    var rounds: Int {
+        plan.stages.reduce(plan.roundsPlanned) { rounds, stage in
+            guard case .quantize(let plan) = stage, plan.maximumDrop != nil else { return rounds }
+            return rounds + SimulatedNumerics.retreats + (plan.bitsOfBudget.isEmpty ? 1 : 0)
+        }
+    }
+
+    private static func quantize(_ random: inout SeededGenerator, hasWidths: Bool) -> QuantizePlan {
+        let targets = ExportTarget.allCases.filter(\.hasIntegerWeights)
+        var plan = QuantizePlan(
+            rules: QuantizeRules(
+                scope: QuantizationScope(target: random.pick(targets)),
+                amount: random.chance(0.4) ? .averageBits(4) : .same, correctsBiases: random.chance(0.7)),
+            comparedSamples: random.chance(0.7) ? 256 : 0, maximumDrop: random.chance(0.4) ? 1 : nil)
+        if !hasWidths, random.chance(0.4) {
+            (plan.rounds, plan.reestimates) = (random.integer(0...3), random.chance(0.5))
+            // Statistics that are measured anew do not pass through the server's optimizer, which the mirror does not know.
+            if !plan.reestimates, random.chance(0.3) { plan.server.kind = .momentum }
+        }
+        return plan
     }
 
     private static func fleetSize(_ random: inout SeededGenerator) -> Int {

@@ -80,8 +80,19 @@ enum SimulatedNumerics {
         mixed(content, moments.first.digest.content)
     }
 
-    static func calibration(_ sum: UInt64) -> UInt64 { mixed(sum, 15) }
-    static func compact(_ sum: UInt64) -> UInt64 { mixed(sum, 16) }
+    /// What a sum of shares says of the model, of whatever kind.
+    static func evidence(_ sum: UInt64) -> BlobReference { reference(mixed(sum, 15), 20_000) }
+
+    /// Everything that decides a file.
+    static func compact(_ decision: QuantizeDecision, of snapshot: UInt64) -> UInt64 {
+        mixed(snapshot, UInt64(decision.retreats), decision.evidence.digests.reduce(16) { mixed($0, $1.content) })
+    }
+
+    /// After so many retreats nothing is left to give up.
+    static let retreats = 2
+
+    /// Of a file that can still give up something, and of everything else.
+    static func accuracy(of file: QuantizationFacts?) -> Double { file?.canRetreat == true ? 0.3 : 0.5 }
 
     /// The result of a task: by the protocol's third promise it depends on the offer, the shard and the residual only.
     static func result(_ offer: TaskOffer, shard: UInt64, residual: UInt64) -> (content: UInt64, truth: ResultTruth) {
@@ -103,6 +114,9 @@ enum SimulatedNumerics {
         case .score: work = 2
         case .moments: work = 5
         case .calibrate: work = 3
+        case .inputMoments: work = 6
+        case .sensitivity: work = 7
+        case .compare(_, _, let compact): work = mixed(8, compact.digest.content)
         case .evaluate: work = 4
         case .logits: work = 5
         }

@@ -82,6 +82,7 @@ extension RunHistory {
         if roundsClosed != other.roundsClosed || acceptedRounds != other.acceptedRounds { return "list of rounds" }
         if summaries != other.summaries || traffic != other.traffic || seconds != other.seconds { return "summary" }
         if compact != other.compact || accuracy != other.accuracy { return "compact model" }
+        if quantization != other.quantization || evidence != other.evidence { return "quantization" }
         return export != other.export || isFinished != other.isFinished ? "end" : nil
     }
 }

@@ -83,7 +83,7 @@ struct FederationRunTests {
             #expect(json["digest"] as? String == name)
             kinds.insert(try #require(json["kind"] as? String))
         }
-        #expect(kinds.isSuperset(of: ["delta", "graph", "model", "snapshot", "residual", "calibration"]), "\(kinds)")
+        #expect(kinds.isSuperset(of: ["delta", "graph", "model", "snapshot", "residual", "explanation"]), "\(kinds)")
     }
 
     @Test func aKilledCoordinatorAndAKilledWorkerChangeNothing() async throws {

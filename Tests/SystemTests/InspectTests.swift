@@ -56,6 +56,36 @@ struct InspectTests {
             Sample(
                 kind: "calibration", bytes: Array("PLCAL1\n\0".utf8) + [1, 1, 0x78, 0],
                 phrase: "calibration set of 1 tensors", keys: ["tensors"]),
+        ] + quantizationSamples
+    }
+
+    /// What is measured for a quantized file and said of it.
+    private static var quantizationSamples: [Sample] {
+        var comparison = Array("PLCMP1\n\0".utf8)
+        func append(_ value: some FixedWidthInteger) {
+            withUnsafeBytes(of: value.littleEndian) { comparison.append(contentsOf: $0) }
+        }
+        for count in [3, 4] as [UInt64] { append(count) }
+        for count in [1, 1] as [UInt32] { append(count) }
+        comparison.append(UInt8(ascii: "w"))
+        for sum in [100, 1, 100, 101] as [Double] { append(sum.bitPattern) }
+        let sensitivities = Safetensors.serialize(
+            NamedTensors([("sensitivities", Tensor([0.5, 0.125] as [Float], shape: [1, 2]))]),
+            metadata: ["format": "pleach sensitivities", "layers": "[\"w\"]", "bits": "4,8"])
+        let explanation = """
+            {"agreement":null,"facts":{"canRetreat":false,"floatNodes":[],"givenUp":["w: float32"],"layers":0,"remarks":[],\
+            "target":"x86"},"front":[],"layers":[]}
+            """
+        return [
+            Sample(
+                kind: "comparison", bytes: comparison, phrase: "3 of 4 outputs agree",
+                keys: ["layers", "outputs", "agreeing"]),
+            Sample(
+                kind: "sensitivities", bytes: sensitivities, phrase: "what each of 1 layers costs",
+                keys: ["layers", "bits"]),
+            Sample(
+                kind: "explanation", bytes: Array(explanation.utf8), phrase: "given up: w: float32",
+                keys: ["agreement", "facts", "layers"]),
         ]
     }
 

@@ -128,7 +128,7 @@ public struct MomentSet: Sendable, Equatable {
 /// Adds up sets of several workers, each with its weight. The same sets in the same order give the same bytes. Memory: 8 bytes
 /// a number.
 public struct MomentFold: Sendable {
-    private let layout: MomentLayout
+    let layout: MomentLayout
     private var sums: [[Double]]
     private var total = 0.0
 

@@ -28,7 +28,7 @@ extension Graph {
             guard let rank = initializers[name]?.shape.rank else { continue }
             moved[name] = (name, Array(0..<rank))
         }
-        for node in nodes where node.domain.isEmpty {
+        for node in nodes where node.domain.isEmpty || node.isFakeQuantization {
             for (position, input) in node.inputs.enumerated() {
                 guard let source = moved[input], layouts[source.weight] == nil else { continue }
                 let rank = source.axes.count
@@ -37,7 +37,7 @@ extension Graph {
                     let order = node.ints("perm")?.map { Int(clamping: $0) } ?? (0..<rank).reversed()
                     guard order.sorted() == Array(0..<rank), let output = node.outputs.first else { continue }
                     moved[output] = (source.weight, order.map { source.axes[$0] })
-                case "Cast", "Identity", "QuantizeLinear", "DequantizeLinear":
+                case "Cast", "Identity", "QuantizeLinear", "DequantizeLinear", SimulatedQuantization.operatorType:
                     if position == 0, let output = node.outputs.first { moved[output] = source }
                 default:
                     guard let axes = node.weightAxes(position, rank: rank) else { continue }

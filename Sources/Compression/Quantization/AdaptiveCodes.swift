@@ -6,9 +6,12 @@ import Engine
 /// Deviations: H is that of the original network, not of one whose earlier layers are quantized; Adam's steps grow as iterations
 /// become fewer; and single weights are moved afterwards while that makes the loss smaller.
 struct AdaptiveCodes {
-    /// Products of one layer over all iterations, above which iterations are saved.
+    /// Products of one layer over all iterations, above which iterations are saved: a ResNet-18 takes about a minute.
     private static let mostProducts = 4e11
     private static let leastIterations = 200
+    /// The same of all layers together, some minutes, and what is never saved.
+    private static let mostProductsOfAll = 3e13
+    private static let fewestIterations = 20
     private static let sweeps = 8
 
     private let problem: RoundingProblem
@@ -17,6 +20,25 @@ struct AdaptiveCodes {
 
     init(_ problem: RoundingProblem, nearest: [Int8], effort: Int) {
         (self.problem, self.nearest, self.effort) = (problem, nearest, effort)
+    }
+
+    private static func products(_ layer: QuantizableLayer) -> Double { Double(layer.weights) * Double(layer.columns) }
+
+    /// Of a layer that as many iterations are meant for as `effort`.
+    static func iterations(_ layer: QuantizableLayer, effort: Int) -> Int {
+        let fitting = Int(min(Double(effort), mostProducts / max(1, products(layer))))
+        return max(fitting, min(effort, leastIterations))
+    }
+
+    /// The most effort with which all layers together end in time.
+    static func effort(for layers: [QuantizableLayer]) -> Int {
+        var (least, most) = (fewestIterations, Rounding.mostEffort)
+        while least < most {
+            let middle = (least + most + 1) / 2
+            let products = layers.reduce(0) { $0 + Self.products($1) * Double(iterations($1, effort: middle)) }
+            if products <= mostProductsOfAll { least = middle } else { most = middle - 1 }
+        }
+        return least
     }
 
     func codes() throws(EngineError) -> [Int8] {
@@ -51,8 +73,7 @@ struct AdaptiveCodes {
         let unit = (span.reduce(0) { $0 + $1 * $1 } / Double(max(1, movable))).squareRoot()
         guard movable > 0, unit.isNormal, diagonal.isNormal else { return nil }
         var rounding = AdaptiveRounding()
-        let products = Double(layer.weights) * Double(layer.columns)
-        rounding.iterations = min(effort, max(Int(Self.mostProducts / products), min(effort, Self.leastIterations)))
+        rounding.iterations = Self.iterations(layer, effort: effort)
         rounding.learningRate = 10 / Double(max(1, rounding.iterations))
         return try rounding.places(
             groups: layer.groups, rows: layer.rows, columns: layer.columns,

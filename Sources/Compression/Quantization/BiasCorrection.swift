@@ -31,6 +31,16 @@ public enum BiasCorrection {
 }
 
 extension Graph {
+    /// The layers of which every node has a place for a bias: only there can biases take back what rounding adds to the means of
+    /// outputs.
+    public func layersTakingBiases(_ layers: [QuantizableLayer]) -> Set<String> {
+        let readers = ValueReaders(self)
+        let taking = layers.filter { layer in
+            layer.nodes.allSatisfy { readers.biasPlace(of: $0, in: self, outputs: layer.groups * layer.rows) != nil }
+        }
+        return Set(taking.map(\.name))
+    }
+
     /// The deployed graph with something added to the outputs of layers: to their biases, to new ones where they have none, or to
     /// the constant of the Add behind a MatMul.
     /// - Parameter shifts: for each output of a layer, by the layer.
@@ -41,7 +51,7 @@ extension Graph {
         var graph = self
         var leftOut: [String] = []
         let readers = ValueReaders(self)
-        var taken = Set(inputs.map(\.name) + initializers.names + nodes.flatMap { $0.inputs + $0.outputs })
+        var taken = valueNames
         for (layer, shift) in shifts {
             for index in layer.nodes {
                 guard let place = readers.biasPlace(of: index, in: self, outputs: shift.count) else {
@@ -54,13 +64,7 @@ extension Graph {
                 var name = place.bias ?? "\(layer.name).bias"
                 if place.bias == nil || readers.count(name) > 1 {
                     // What others read too, and what exists, keeps its name.
-                    let base = place.bias.map { "\($0).corrected" } ?? name
-                    var number = 1
-                    name = base
-                    while !taken.insert(name).inserted {
-                        number += 1
-                        name = "\(base).\(number)"
-                    }
+                    name = Graph.uniqueName(place.bias.map { "\($0).corrected" } ?? name, taken: &taken)
                 }
                 guard let shape = old?.shape ?? (try? Shape([shift.count])) else { continue }
                 graph.initializers[name] = Tensor(values, shape: shape)

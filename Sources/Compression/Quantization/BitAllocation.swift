@@ -7,34 +7,37 @@ import Tensors
 /// Where more than `stateLimit` choices are left, what layers take beyond their smallest is rounded up to a grid: answers are
 /// still within the budget, but may cost more than the best, and `isExact` says so.
 public struct BitAllocation: Sendable, Equatable {
-    /// What is limited.
+    /// What is limited: the unit of sizes.
     public enum Measure: Sendable, Equatable {
-        /// Of the weights' codes, each layer in whole bytes.
+        /// Of the weights as a file holds them.
         case bytes
         /// Bits of the codes of all weights.
         case weightBits
         /// Multiply-accumulates x bits of weights x bits of activations (BOPs; Baskin et al. 2021, "UNIQ", section 4).
-        case bitOperations(activationBits: Int)
+        case bitOperations
+        case nanoseconds
     }
 
     public struct Layer: Sendable, Equatable {
         public let name: String
         public let weights: Int
-        /// Multiply-accumulates of one sample.
-        public let macs: Int
-        /// The bits to choose from, with what each costs: any measure that adds up, such as a loss's increase.
         public let options: [Option]
 
-        public init(name: String, weights: Int, macs: Int = 0, options: [Option]) {
-            (self.name, self.weights, self.macs, self.options) = (name, weights, macs, options)
+        public init(name: String, weights: Int, options: [Option]) {
+            (self.name, self.weights, self.options) = (name, weights, options)
         }
     }
 
+    /// What a layer can become.
     public struct Option: Sendable, Equatable {
-        public let bits: Int
+        /// nil where it stays float32.
+        public let bits: Int?
+        /// In the measure's unit.
+        public let size: Int
+        /// Any measure that adds up, such as a loss's increase.
         public let cost: Double
 
-        public init(bits: Int, cost: Double) { (self.bits, self.cost) = (bits, cost) }
+        public init(bits: Int?, size: Int, cost: Double) { (self.bits, self.size, self.cost) = (bits, size, cost) }
     }
 
     public struct Point: Sendable, Equatable {
@@ -44,12 +47,12 @@ public struct BitAllocation: Sendable, Equatable {
     }
 
     public struct Choice: Sendable, Equatable {
-        /// In the layers' order.
-        public let bits: [Int]
+        /// In the layers' order; nil where a layer stays float32.
+        public let bits: [Int?]
         /// In the measure's unit.
         public let size: Int
         public let cost: Double
-        /// Bits of a weight, on average; 0 where there are no weights.
+        /// Bits of a weight, on average, 32 where it stays float32; 0 where there are no weights.
         public let averageBits: Double
     }
 
@@ -63,56 +66,47 @@ public struct BitAllocation: Sendable, Equatable {
     public let isExact: Bool
     private let program: AllocationProgram
 
-    /// - Parameter stateLimit: choices that are kept, at least 2.
+    /// - Parameters:
+    ///   - base: what is taken whatever is chosen; sizes of points and choices hold it.
+    ///   - stateLimit: choices that are kept, at least 2.
     /// - Throws: `CompressionError.valueOutOfRange` for a layer without options, bits that are not 1 to 32, sizes that are negative
     ///   or cannot be counted, and costs that are not finite.
     public init(
-        _ layers: [Layer], measure: Measure, stateLimit: Int = BitAllocation.stateLimit
+        _ layers: [Layer], measure: Measure, base: Int = 0, stateLimit: Int = BitAllocation.stateLimit
     ) throws(CompressionError) {
         precondition(stateLimit >= 2, "\(stateLimit) choices cannot be chosen from")
-        var sizes: [[Int]] = []
-        var total = 0
+        var total = base.magnitude > .max / 8 ? Int.max : Int(base.magnitude)
         for layer in layers {
-            let found = try Self.sizes(of: layer, measure)
-            sizes.append(found)
-            // A whole eighth below the limit, as whole bytes divide what may have stopped there.
-            let largest = found.max() ?? 0
+            try Self.check(layer)
+            // A whole eighth below the limit, so that whoever divides what stopped there is caught too.
+            let largest = layer.options.reduce(0) { max($0, $1.size) }
             total = saturatingSum([total, largest >= .max / 8 ? .max : largest])
         }
         guard total < .max else {
             throw .valueOutOfRange("the layers' sizes cannot be counted: they have too many weights")
         }
         let program = AllocationProgram(
-            sizes: sizes, costs: layers.map { $0.options.map(\.cost) }, stateLimit: stateLimit)
+            sizes: layers.map { $0.options.map(\.size) }, costs: layers.map { $0.options.map(\.cost) },
+            stateLimit: stateLimit)
         (self.layers, self.measure, self.program) = (layers, measure, program)
-        front = program.front.map { Point(size: $0.size, cost: $0.cost) }
+        front = program.front.map { Point(size: base + $0.size, cost: $0.cost) }
         isExact = program.isExact
     }
 
-    private static func sizes(of layer: Layer, _ measure: Measure) throws(CompressionError) -> [Int] {
+    private static func check(_ layer: Layer) throws(CompressionError) {
         func refused(_ reason: String) -> CompressionError { .valueOutOfRange("layer '\(layer.name)' \(reason)") }
         guard (1...64).contains(layer.options.count) else { throw refused("needs 1 to 64 bit widths to choose from") }
-        guard layer.weights >= 0, layer.macs >= 0 else { throw refused("has a negative size") }
-        var result: [Int] = []
+        guard layer.weights >= 0 else { throw refused("has a negative size") }
         for option in layer.options {
-            let bits = option.bits
-            guard (1...32).contains(bits) else { throw refused("cannot have \(bits) bits: 1 to 32 are possible") }
-            guard option.cost.isFinite else {
-                throw refused("has the cost \(option.cost) at \(bits) bits: measure it again")
+            let bits = option.bits.map { "\($0) bits" } ?? "float32"
+            guard option.bits.map({ (1...32).contains($0) }) ?? true else {
+                throw refused("cannot have \(bits): 1 to 32 are possible")
             }
-            switch measure {
-            case .bytes:
-                let total = saturatingProduct([layer.weights, bits])
-                result.append(total / 8 + (total.isMultiple(of: 8) ? 0 : 1))
-            case .weightBits: result.append(saturatingProduct([layer.weights, bits]))
-            case .bitOperations(let activationBits):
-                guard (1...32).contains(activationBits) else {
-                    throw refused("cannot read activations of \(activationBits) bits: 1 to 32 are possible")
-                }
-                result.append(saturatingProduct([layer.macs, bits, activationBits]))
+            guard option.size >= 0 else { throw refused("has a negative size at \(bits)") }
+            guard option.cost.isFinite else {
+                throw refused("has the cost \(option.cost) at \(bits): measure it again")
             }
         }
-        return result
     }
 
     /// The least cost within a budget in the measure's unit; of equals, the smallest.
@@ -147,7 +141,7 @@ public struct BitAllocation: Sendable, Equatable {
         let options = program.options(at: index)
         let bits = zip(layers, options).map { $0.options[$1].bits }
         let weights = layers.reduce(0.0) { $0 + Double($1.weights) }
-        let total = zip(layers, bits).reduce(0.0) { $0 + Double($1.0.weights) * Double($1.1) }
+        let total = zip(layers, bits).reduce(0.0) { $0 + Double($1.0.weights) * Double($1.1 ?? 32) }
         return Choice(
             bits: bits, size: front[index].size, cost: front[index].cost,
             averageBits: weights > 0 ? total / weights : 0)
@@ -158,6 +152,8 @@ public struct BitAllocation: Sendable, Equatable {
         case .bytes: "\(size) bytes of weights"
         case .weightBits: "\(size) bits of weights"
         case .bitOperations: "\(size) bit operations"
+        // Rounded up to a microsecond, so that what is named can be met.
+        case .nanoseconds: "\(Double(size / 1000 + (size % 1000 > 0 ? 1 : 0)) / 1000) ms a sample"
         }
     }
 }

@@ -23,6 +23,8 @@ struct ChannelPairs {
     private func pair(from node: Node) -> ChannelPair? {
         guard let (first, channels) = outputs(of: node), let bias = bias(of: node, channels) else { return nil }
         var value = node.outputs[0]
+        // A product takes the last axis: of images that is the channels' only once they are flattened.
+        var areChannelsLast = node.operatorType != "Conv"
         var isFlattened = false
         // Graphs have no cycles, so each step is at another node.
         while let reader = readers.only(value), reader.input == 0 {
@@ -31,11 +33,11 @@ struct ChannelPairs {
             if Self.homogeneous.contains(next.operatorType) {
                 value = next.outputs[0]
             } else if next.operatorType == "Flatten", next.int("axis") ?? 1 == 1 {
-                (value, isFlattened) = (next.outputs[0], true)
+                (value, isFlattened, areChannelsLast) = (next.outputs[0], true, true)
             } else {
-                guard let second = inputs(of: next, channels, isFlattened), second.weight != first.weight else {
-                    return nil
-                }
+                guard areChannelsLast || next.operatorType == "Conv",
+                    let second = inputs(of: next, channels, isFlattened), second.weight != first.weight
+                else { return nil }
                 return ChannelPair(first: first, bias: bias.name, second: second, channels: channels)
             }
         }

@@ -28,10 +28,10 @@ public struct InputMoments: Sendable, Equatable {
     /// E[x²]: what an error of a weight costs. Precondition: the group is one.
     public func meanSquare(group: Int) -> [Float] { (0..<columns).map { triangles[group][start($0)] } }
 
-    /// E[x xᵀ] − E[x] E[x]ᵀ, for whoever corrects biases: the mean's part of an error is theirs. No diagonal is below 0.
+    /// E[x xᵀ], or where the bias takes the mean's part of an error, E[x xᵀ] − E[x] E[x]ᵀ. No diagonal is below 0.
     /// Precondition: the group is one.
-    public func centred(group: Int) -> Matrix {
-        let mean = mean(group: group)
+    public func matrix(group: Int, isCentred: Bool) -> Matrix {
+        let mean = isCentred ? mean(group: group) : [Double](repeating: 0, count: columns)
         let triangle = triangles[group]
         var values = [Double](repeating: 0, count: columns * columns)
         values.withUnsafeMutableBufferPointer { values in

@@ -18,8 +18,23 @@ public struct QuantizableLayer: Sendable, Equatable {
     let nodes: [Int]
     /// The values that they read.
     let inputs: [String]
-    /// Of a convolution; heights are 1 where it has one spatial axis.
-    let extents: ConvolutionExtents?
+    let reading: Reading
+
+    /// How the nodes look at what they multiply.
+    enum Reading: Sendable, Equatable {
+        case rows
+        /// Of convolutions; heights are 1 where they have one spatial axis.
+        case patches(ConvolutionExtents)
+        /// Of convolutions that cannot be measured: more than two spatial axes, attributes out of bounds, or two that look at their
+        /// inputs in unlike ways.
+        case unknown
+    }
+
+    /// Whether second moments say what it multiplies; else it can only be rounded to the nearest.
+    public var isMeasurable: Bool { reading != .unknown }
+
+    /// Whether convolutions multiply by it.
+    public var isConvolution: Bool { reading != .rows }
 
     /// Elements of the weight.
     public var weights: Int { groups * rows * columns }
@@ -37,55 +52,36 @@ public struct QuantizableLayer: Sendable, Equatable {
     }
 }
 
-/// The weights of a deployed graph that can be held in integers.
-public struct QuantizableLayers: Sendable, Equatable {
-    /// In the order of use, as `Graph.quantizableWeights`.
-    public var layers: [QuantizableLayer] = []
-    /// Those whose inputs cannot be measured (more than two spatial axes, or attributes out of bounds), by weight.
-    public var unmeasured: [String] = []
-}
-
 extension Graph {
-    /// The weights that `quantizableWeights` lists, as matrices. Call on a BN-folded graph.
-    public func quantizableLayers(for target: DeploymentTarget = .x86) -> QuantizableLayers {
-        var uses: [String: [Int]] = [:]
-        for (index, node) in nodes.enumerated() where node.domain.isEmpty && node.inputs.count >= 2 {
-            guard ["Conv", "Gemm", "MatMul"].contains(node.operatorType) else { continue }
-            uses[node.inputs[1], default: []].append(index)
-        }
-        var found = QuantizableLayers()
-        for (name, axis) in quantizableWeights(for: target) {
-            guard let shape = initializers[name]?.shape, let users = uses[name] else { continue }
-            if let layer = layer(name, axis, shape, users) {
-                found.layers.append(layer)
-            } else {
-                found.unmeasured.append(name)
+    /// The weights that `quantizableWeights` lists, as matrices and in that order, but for those without elements. Call on a
+    /// BN-folded graph.
+    public func quantizableLayers(for target: DeploymentTarget = .x86) -> [QuantizableLayer] {
+        let readers = quantizableReaders(for: target)
+        return quantizableWeights(for: target).compactMap { name, axis in
+            guard let shape = initializers[name]?.shape, shape.elementCount > 0, let users = readers[name] else {
+                return nil
             }
+            return layer(name, axis, shape, users)
         }
-        return found
     }
 
-    private func layer(_ name: String, _ axis: Int, _ shape: Shape, _ users: [Int]) -> QuantizableLayer? {
-        let kinds = users.map { nodes[$0].operatorType == "Conv" }
+    private func layer(_ name: String, _ axis: Int, _ shape: Shape, _ users: [Int]) -> QuantizableLayer {
         let inputs = users.map { nodes[$0].inputs[0] }
-        guard shape.elementCount > 0, inputs.allSatisfy({ initializers[$0] == nil }) else { return nil }
-        guard kinds.contains(true) else {
-            guard shape.rank == 2 else { return nil }
+        func layer(groups: Int, _ reading: QuantizableLayer.Reading) -> QuantizableLayer {
+            let rows = shape[axis] / groups
             return QuantizableLayer(
-                name: name, axis: axis, groups: 1, rows: shape[axis], columns: shape[1 - axis], nodes: users,
-                inputs: inputs, extents: nil)
+                name: name, axis: axis, groups: groups, rows: rows, columns: shape.elementCount / shape[axis],
+                nodes: users, inputs: inputs, reading: reading)
         }
+        guard let first = users.first, nodes[first].operatorType == "Conv" else { return layer(groups: 1, .rows) }
         // Several convolutions share a weight's moments only where they look at patches in the same way.
-        guard axis == 0, let first = users.first, let extents = extents(of: nodes[first], shape),
+        let groups = Int(exactly: nodes[first].int("group") ?? 1) ?? 0
+        guard groups > 0, shape[0].isMultiple(of: groups), let extents = extents(of: nodes[first], shape),
             users.allSatisfy({
                 self.extents(of: nodes[$0], shape) == extents && nodes[$0].int("group") == nodes[first].int("group")
             })
-        else { return nil }
-        let groups = Int(exactly: nodes[first].int("group") ?? 1) ?? 0
-        guard groups > 0, shape[0].isMultiple(of: groups) else { return nil }
-        return QuantizableLayer(
-            name: name, axis: axis, groups: groups, rows: shape[0] / groups,
-            columns: shape.dimensions[1...].reduce(1, *), nodes: users, inputs: inputs, extents: extents)
+        else { return layer(groups: 1, .unknown) }
+        return layer(groups: groups, .patches(extents))
     }
 
     /// How a convolution of one or two spatial axes looks at its input, or nil where it says something impossible.
@@ -118,8 +114,8 @@ extension QuantizableLayer {
     /// - Throws: `EngineError.badBatch` where a value does not fit the layer.
     func patches(of tensor: Tensor) throws -> (images: Tensor, window: PatchWindow) {
         let extentsOfValue = tensor.shape.dimensions
-        guard let extents else {
-            guard let width = extentsOfValue.last, width == columns, tensor.elementCount > 0 else {
+        guard case .patches(let extents) = reading else {
+            guard reading == .rows, let width = extentsOfValue.last, width == columns, tensor.elementCount > 0 else {
                 throw misfit(tensor)
             }
             return (try tensor.reshaped(to: try Shape([tensor.elementCount / width, width, 1, 1])), PatchWindow())

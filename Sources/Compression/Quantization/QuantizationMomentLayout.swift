@@ -21,13 +21,13 @@ public struct QuantizationMomentLayout: Sendable, Equatable {
     ///   - target: which weights can be quantized depends on it.
     ///   - names: the weights to measure; nil for all that can be quantized.
     public init(_ deployed: Graph, for target: DeploymentTarget = .x86, weights names: Set<String>? = nil) {
-        let found = deployed.quantizableLayers(for: target)
-        let wanted = found.layers.filter { names?.contains($0.name) ?? true }
+        let found = deployed.quantizableLayers(for: target).filter { names?.contains($0.name) ?? true }
+        let wanted = found.filter(\.isMeasurable)
         let taken = MomentLayout.fitting(wanted.map { (size: $0.momentSize, count: $0.groups) })
         layers = zip(wanted, taken).filter(\.1).map(\.0)
         leftOut =
             zip(wanted, taken).filter { !$0.1 }.map(\.0.name)
-            + found.unmeasured.filter { names?.contains($0) ?? true }
+            + found.filter { !$0.isMeasurable }.map(\.name)
         var (entries, starts) = ([MomentLayout.Entry](), [Int]())
         for layer in layers {
             starts.append(entries.count)

@@ -11,13 +11,14 @@ public enum RoundingMethod: String, Sendable, CaseIterable {
     case errorFeedback = "gptq"
 }
 
-/// A layer's codes and what they cost: tr(D H Dᵀ), the variance of the outputs' error summed over the outputs.
+/// A layer's codes and what they cost: tr(D H Dᵀ), the outputs' error summed over the outputs (`RoundingProblem`): its mean square,
+/// or its variance where the bias takes the mean.
 public struct RoundedWeight: Sendable, Equatable {
     public let weight: QuantizedWeight
     public let loss: Double
     /// Of rounding to the nearest.
     public let nearestLoss: Double
-    /// tr(W H Wᵀ): the variance of the outputs themselves.
+    /// tr(W H Wᵀ): the same of the outputs themselves.
     public let energy: Double
     /// What was used: nearest, where another way was no better.
     public let method: RoundingMethod
@@ -25,17 +26,21 @@ public struct RoundedWeight: Sendable, Equatable {
 
 /// Chooses codes by what a layer makes of its inputs. Scales, levels and zeros stay. Deterministic on one machine.
 public enum Rounding {
+    /// AdaRound's iterations for a layer by itself.
+    public static let mostEffort = 1_000
+
     /// - Parameters:
     ///   - tensor: the float32 weight.
     ///   - nearest: the same as `WeightQuantizer` quantized it.
     ///   - layer: the weight's. Precondition: it, the moments and both weights belong together.
-    ///   - effort: AdaRound's iterations for a small layer; large ones get fewer, so that a ResNet-18 takes about a minute.
+    ///   - biasTakesMean: whether a bias takes back what rounding adds to the means of the outputs (`BiasCorrection`).
+    ///   - effort: AdaRound's iterations for a small layer (`AdaptiveCodes.effort(for:)`).
     /// - Throws: `EngineError.runtime`, `.notFinite`.
     public static func round(
         _ tensor: Tensor, nearest: QuantizedWeight, layer: QuantizableLayer, moments: InputMoments,
-        method: RoundingMethod, effort: Int = 1000
+        method: RoundingMethod, biasTakesMean: Bool, effort: Int = mostEffort
     ) throws(EngineError) -> RoundedWeight {
-        let problem = RoundingProblem(tensor, nearest, layer: layer, moments: moments)
+        let problem = RoundingProblem(tensor, nearest, layer: layer, moments: moments, biasTakesMean: biasTakesMean)
         let start = layer.matrix(nearest.values.elements(as: Int8.self))
         let nearestLoss = try problem.loss(start)
         let codes: [Int8]?

@@ -3,8 +3,8 @@ import ModelGraph
 import Tensors
 
 /// A layer's weights as matrices, what they may become, and what that costs: Σ over groups of tr(D H Dᵀ), D being the difference
-/// from the weights and H = E[x xᵀ] − E[x] E[x]ᵀ. It is the variance of the outputs' error, summed over the outputs; the error's
-/// mean is left to the bias.
+/// from the weights and H = E[x xᵀ]: the mean square of the outputs' error, summed over the outputs. Where the bias takes back the
+/// error's mean, H = E[x xᵀ] − E[x] E[x]ᵀ, which leaves its variance.
 struct RoundingProblem {
     let layer: QuantizableLayer
     let grid: WeightGrid
@@ -14,7 +14,10 @@ struct RoundingProblem {
     let moments: [Matrix]
 
     /// Precondition: weight, grid and moments are the layer's.
-    init(_ weight: Tensor, _ quantized: QuantizedWeight, layer: QuantizableLayer, moments: InputMoments) {
+    init(
+        _ weight: Tensor, _ quantized: QuantizedWeight, layer: QuantizableLayer, moments: InputMoments,
+        biasTakesMean: Bool
+    ) {
         precondition(
             weight.elementCount == layer.weights && quantized.values.shape == weight.shape
                 && moments.columns == layer.columns && moments.groups == layer.groups,
@@ -22,7 +25,7 @@ struct RoundingProblem {
         self.layer = layer
         grid = WeightGrid(quantized)
         weights = layer.matrix(weight.floats).map(Double.init)
-        self.moments = (0..<layer.groups).map { moments.centred(group: $0) }
+        self.moments = (0..<layer.groups).map { moments.matrix(group: $0, isCentred: biasTakesMean) }
     }
 
     /// Weights of a group.

@@ -2,24 +2,6 @@ import Engine
 import ModelGraph
 import Tensors
 
-/// What rounding each layer alone costs, at several numbers of bits: what mixed precision is allocated by (METHODS "Mixed precision
-/// per layer").
-public struct SensitivityTable: Sendable, Equatable {
-    /// The weights' names.
-    public let layers: [String]
-    /// Ascending.
-    public let bits: [Int]
-    /// By layer, then by bits: mean divergence of the outputs from the float model's (`OutputDivergence`).
-    public var costs: [[Double]]
-
-    /// Precondition: a cost for each layer and number of bits.
-    public init(layers: [String], bits: [Int], costs: [[Double]]) {
-        precondition(
-            costs.count == layers.count && costs.allSatisfy { $0.count == bits.count }, "costs of another table")
-        (self.layers, self.bits, self.costs) = (layers, bits, costs)
-    }
-}
-
 /// On a worker: runs the deployed form of a graph with one layer's weight rounded at a time. A batch takes a pass for each layer
 /// and number of bits; memory is one more copy of the weights for each number of bits. Owned by one thread.
 public final class SensitivityMeter {
@@ -89,9 +71,4 @@ extension WeightScheme {
         scheme.granularity = .channel
         return scheme
     }
-}
-
-extension QuantizableLayer {
-    /// Whether convolutions multiply by it.
-    public var isConvolution: Bool { extents != nil }
 }

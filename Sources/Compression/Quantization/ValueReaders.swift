@@ -3,16 +3,12 @@ import Tensors
 
 /// Who reads a graph's values.
 struct ValueReaders {
-    private var readers: [String: [(node: Int, input: Int)]] = [:]
+    private let readers: [String: [(node: Int, input: Int)]]
     private let outputs: Set<String>
 
     init(_ graph: Graph) {
         outputs = Set(graph.outputs.map(\.name))
-        for (index, node) in graph.nodes.enumerated() {
-            for (position, input) in node.inputs.enumerated() where !input.isEmpty {
-                readers[input, default: []].append((index, position))
-            }
-        }
+        readers = graph.consumers
     }
 
     /// The graph's outputs count as readers.

@@ -49,7 +49,7 @@ public enum WeightQuantizer {
             guard tensor.shape.rank >= 2 else {
                 throw .valueOutOfRange("'\(name)' of shape \(tensor.shape) has no inputs to lay blocks along")
             }
-            let found = QuantizedWeight.Blocks(axis: axis == 0 ? 1 : axis - 1, size: size)
+            let found = Self.blocks(of: size, channelAxis: axis)
             (layout, blocks) = (ScaleLayout(shape: tensor.shape, blocks: found), found)
         }
         var runs = WeightRuns(weights, importance?.floats, layout)
@@ -64,6 +64,11 @@ public enum WeightQuantizer {
             values: Tensor(elements: quantized.codes, elementType: .int8, shape: tensor.shape),
             scales: repeated(quantized.scales), axis: axis, bits: scheme.bits,
             zeroPoints: quantized.zeroPoints.map(repeated), blocks: blocks, codebook: quantized.codebook)
+    }
+
+    /// Blocks along the inputs.
+    static func blocks(of size: Int, channelAxis axis: Int) -> QuantizedWeight.Blocks {
+        QuantizedWeight.Blocks(axis: axis == 0 ? 1 : axis - 1, size: size)
     }
 }
 

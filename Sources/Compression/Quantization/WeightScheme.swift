@@ -40,11 +40,15 @@ public struct WeightScheme: Sendable, Equatable {
     public var hasPowerOfTwoScales: Bool
     public var levels: Levels
     public var range: Range
+    /// The largest magnitude that levels of a codebook may have as the integers that the target's kernels multiply
+    /// (`DeploymentTarget.largestWeightCode`).
+    public var largestCode: Int
 
     public init(
         bits: Int = 8, isSymmetric: Bool = true, granularity: Granularity = .channel, hasPowerOfTwoScales: Bool = false,
-        levels: Levels = .uniform, range: Range = .minMax
+        levels: Levels = .uniform, range: Range = .minMax, largestCode: Int = 127
     ) {
+        self.largestCode = largestCode
         (self.bits, self.isSymmetric, self.granularity) = (bits, isSymmetric, granularity)
         (self.hasPowerOfTwoScales, self.levels, self.range) = (hasPowerOfTwoScales, levels, range)
     }
@@ -57,6 +61,15 @@ public struct WeightScheme: Sendable, Equatable {
         if case .block(let size) = granularity, !(1...65_536).contains(size) {
             throw .valueOutOfRange("blocks of \(size) weights are out of range: they must have 1 to 65536")
         }
+        guard bits <= levels.mostBits else {
+            throw .valueOutOfRange(
+                levels == .powersOfTwo
+                    ? "powers of two have 2 to 4 bits, not \(bits): int8 holds no smaller shares of the largest"
+                    : "a codebook of \(bits) bits cannot be stored: give weights 2 to 7")
+        }
+        guard (1...127).contains(largestCode) else {
+            throw .valueOutOfRange("levels up to \(largestCode) are no int8: give 1 to 127")
+        }
         guard isSymmetric || levels == .uniform else {
             throw .valueOutOfRange("a codebook has no zero points: make the scheme symmetric, or its levels uniform")
         }
@@ -66,5 +79,16 @@ public struct WeightScheme: Sendable, Equatable {
     var codes: ClosedRange<Int> {
         let half = 1 << (bits - 1)
         return isSymmetric ? -(half - 1)...(half - 1) : -half...(half - 1)
+    }
+}
+
+extension WeightScheme.Levels {
+    /// The most bits whose levels int8 can hold: of powers of two it has 1 to 64 and their negatives.
+    public var mostBits: Int {
+        switch self {
+        case .uniform: 8
+        case .kMeans, .normalQuantiles: 7
+        case .powersOfTwo: 4
+        }
     }
 }

@@ -10,6 +10,19 @@ extension Dataset {
         return min(256, max(1, (1 << 24) / max(1, inputElements, outputElements(of: graph))))
     }
 
+    /// How many samples are run at once where values inside are looked at, and so kept for the whole batch: at most 32, and
+    /// fewer where all values of a sample are so large that 2^23 elements, 32 MiB, hold no 32 of them.
+    public func measuringBatch(for graph: Graph) -> Int {
+        let most = min(32, evaluationBatch(for: graph))
+        guard let shapes = try? graph.inferShapes(batch: 1, extents: openExtents(of: graph)) else { return most }
+        var elements = 1
+        for name in graph.nodes.flatMap(\.outputs) {
+            let (sum, overflows) = elements.addingReportingOverflow(shapes[name]?.elementCount ?? 0)
+            elements = overflows ? .max : sum
+        }
+        return min(most, max(1, (1 << 23) / elements))
+    }
+
     /// Elements of one sample's first output; where shapes cannot be inferred, one for each class or token and place.
     private func outputElements(of graph: Graph) -> Int {
         guard let output = graph.outputs.first else { return 1 }

@@ -81,7 +81,10 @@ extension CoordinatorMachine {
             // A dense float32 update is about as large as the snapshot; histograms have their own bound.
             var limit = min(plan.limits.blobBytes, 2 * base.snapshot.byteCount + (8 << 20))
             // Moments grow with the squares of layers' extents, up to a bound of their own.
-            if case .moments = step { limit = min(plan.limits.blobBytes, MessageLimits.momentsBytes) }
+            switch step {
+            case .moments, .inputMoments: limit = min(plan.limits.blobBytes, MessageLimits.momentsBytes)
+            default: break
+            }
             if case .logits(let request) = step {
                 limit = min(plan.limits.blobBytes, 6 * request.samples * request.classes + (1 << 20))
             }

@@ -68,7 +68,8 @@ extension Step {
         switch self {
         case .evaluate: false
         case .train(let recipe, _, _): recipe.ensemble == nil || studentParameters == 0
-        case .score, .moments, .calibrate, .logits, .decideMask, .factorize, .rewind, .nest: true
+        case .score, .moments, .calibrate, .inputMoments, .sensitivity, .compare, .logits: true
+        case .decideMask, .factorize, .simulate, .quantize, .rewind, .nest: true
         }
     }
 
@@ -76,7 +77,8 @@ extension Step {
     var measuresTests: Bool {
         switch self {
         case .evaluate, .logits: true
-        case .train, .score, .moments, .calibrate, .decideMask, .factorize, .rewind, .nest: false
+        case .train, .score, .moments, .calibrate, .inputMoments, .sensitivity, .compare: false
+        case .decideMask, .factorize, .simulate, .quantize, .rewind, .nest: false
         }
     }
 }

@@ -74,6 +74,21 @@ extension CoordinatorMachine {
         return event
     }
 
+    func layersQuantized(_ facts: QuantizationFacts, retreats: Int) -> LogEvent {
+        let isQuantized = facts.layers > 0 && facts.remarks.isEmpty
+        var event = LogEvent(
+            "layers.quantized", level: isQuantized ? .info : .warning,
+            ["target": .string(facts.target), "layers": .int(facts.layers), "retreats": .int(retreats)])
+        if let bits = facts.averageBits { event.fields.append(("averageBits", .double(bits))) }
+        if let share = facts.integerShare { event.fields.append(("integerShare", .double(share))) }
+        for (key, names) in [
+            ("givenUp", facts.givenUp), ("floatNodes", facts.floatNodes), ("remarks", facts.remarks),
+        ] where !names.isEmpty {
+            event.fields.append((key, .strings(names)))
+        }
+        return event
+    }
+
     /// Why the open round is not over yet: the answer to "why are we waiting?".
     func waiting(_ round: OpenRound, openedAt: Double, at now: Double) -> LogEvent {
         LogEvent(

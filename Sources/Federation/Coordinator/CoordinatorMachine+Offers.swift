@@ -22,10 +22,16 @@ extension CoordinatorMachine {
                 width: width(of: worker))
         case .score(let request, let decision): return .score(request, decision)
         case .moments(let samples, let rules): return .moments(samples: samples, rules.selection)
-        case .calibrate(let samples, _, _): return .calibrate(samples: samples)
+        case .calibrate(let samples, let scope): return .calibrate(samples: samples, scope)
+        case .inputMoments(let samples, let scope): return .inputMoments(samples: samples, scope)
+        case .sensitivity(let request): return .sensitivity(request)
+        case .compare(let samples, let scope, _):
+            guard let compact = history.compact else { preconditionFailure("a comparison without a compact file") }
+            return .compare(samples: samples, scope, compact: compact)
         case .evaluate(let samples): return .evaluate(samples: samples, compact: history.compact, loss: lossInUse)
         case .logits(let request): return .logits(request)
-        case .decideMask, .factorize, .rewind, .nest: preconditionFailure("\(step) needs no worker")
+        case .decideMask, .factorize, .simulate, .quantize, .rewind, .nest:
+            preconditionFailure("\(step) needs no worker")
         }
     }
 
@@ -43,7 +49,9 @@ extension CoordinatorMachine {
             case .train(let plan): plan.recipe.loss
             case .prune(let plan): plan.recipe.loss
             case .factorize(let plan): plan.recipe.loss
-            case .distill, .quantize, .evaluate: nil
+            // A stage that trains nothing says nothing of a loss.
+            case .quantize(let plan): plan.recipe.loss
+            case .distill, .evaluate: nil
             }
         }.first
     }

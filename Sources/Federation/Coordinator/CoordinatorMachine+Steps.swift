@@ -69,8 +69,13 @@ extension CoordinatorMachine {
 
     /// The snapshot that a step reads besides the current one.
     private func source(of step: Step) -> StepSource? {
-        guard case .rewind(let stage) = step else { return nil }
-        let version = stage.map { history.stageSnapshots[$0] } ?? 0
+        let version: Int
+        switch step {
+        case .rewind(let stage): version = stage.map { history.stageSnapshots[$0] } ?? 0
+        // What is left when all else is given up.
+        case .quantize(let decision) where decision.isSimulated: version = history.stageSnapshots.last ?? 0
+        default: return nil
+        }
         let changes = history.snapshots[(version + 1)...].compactMap(\.delta).filter { $0.kind == .structure }
         return StepSource(snapshot: history.snapshots[version], changes: changes.map(\.blob))
     }
@@ -164,6 +169,9 @@ extension CoordinatorMachine {
             actions.append(.log(snapshotPublished(snapshot)))
         }
         if let facts = computed.outcome.factorization { actions.append(.log(layersFactorized(facts))) }
+        if case .quantize(let decision) = step, let facts = computed.outcome.quantization {
+            actions.append(.log(layersQuantized(facts, retreats: decision.retreats)))
+        }
         return actions + advance(at: now)
     }
 }

@@ -105,7 +105,12 @@ public struct CoordinatorMachine: Sendable {
 
     /// Whether the step takes contributions that were made for an older snapshot.
     func isAsynchronous(_ step: Step) -> Bool {
-        if case .train = step { plan.fleet.rounds == .asynchronous } else { false }
+        // Statistics that are measured anew are no steps that others' could be added to.
+        if case .train(let recipe, _, _) = step, recipe.statistics != .reestimated {
+            plan.fleet.rounds == .asynchronous
+        } else {
+            false
+        }
     }
 
     /// Contributions that complete the open round.

@@ -108,7 +108,12 @@ public struct RunHistory: Sendable {
     public private(set) var acceptedRounds: [String: Int] = [:]
     /// nil when the current snapshot comes from something else.
     public private(set) var control: ControlRound?
-    public private(set) var compact: CompactReference?
+    /// The compact file, once there is one.
+    public private(set) var compact: BlobReference?
+    /// What the compact file is.
+    public private(set) var quantization: QuantizationFacts?
+    /// What the fleet has measured for the file that the stage in progress writes.
+    public private(set) var evidence = QuantizationEvidenceBlobs()
     public private(set) var accuracy: Double?
     public private(set) var traffic = StepTraffic()
     public private(set) var seconds = 0.0
@@ -122,8 +127,8 @@ public struct RunHistory: Sendable {
     public private(set) var publicSet: PublicSetFacts?
     /// What the ensemble of the stage in progress said last.
     public private(set) var consensus: Consensus?
-    /// The one before, which nobody needs any more.
-    private(set) var retiredConsensus: Digest?
+    /// Blobs that the last finished step, or the stage that ended with it, replaced: nobody needs them any more.
+    private(set) var retired: [Digest] = []
     private var stage: (any Stage)?
     /// The stage's step that waits for narrower models.
     private var postponed: Step?
@@ -170,6 +175,8 @@ public struct RunHistory: Sendable {
             summaries[stageIndex].finished = true
             stageSnapshots.append(snapshots.count - 1)
             stageIndex += 1
+            retired += evidence.digests
+            evidence = QuantizationEvidenceBlobs()
             beginStage()
         case .exported(let facts):
             export = facts
@@ -187,12 +194,12 @@ public struct RunHistory: Sendable {
             return
         }
         let stagePlan = plan.stages[stageIndex]
-        let bytes = compact?.compact.byteCount ?? model?.bytes ?? 0
+        let bytes = compact?.byteCount ?? model?.bytes ?? 0
         summaries.append(
             StageSummary(
                 kind: stagePlan.kind, accuracyBefore: accuracy, sparsity: snapshot.sparsity, bytesBefore: bytes,
                 bytesAfter: bytes))
-        stage = stagePlan.makeStage(sparsity: snapshot.sparsity, size: snapshot.size)
+        stage = stagePlan.makeStage(sparsity: snapshot.sparsity, size: snapshot.size, accuracy: accuracy)
         begin(stage?.next())
     }
 
@@ -225,16 +232,17 @@ public struct RunHistory: Sendable {
     private mutating func finishStep(
         isRound: Bool, _ outcome: StepOutcome, snapshot: SnapshotFacts?, traffic: StepTraffic, seconds: Double
     ) {
+        retired = []
         summarizeRound(outcome, traffic: traffic, seconds: seconds)
         if let snapshot {
             control = controlRound()
             note(snapshot, after: snapshots.last)
             snapshots.append(snapshot)
         }
-        if let compact = outcome.compact { self.compact = compact }
+        noteCompact(outcome)
         var outcome = outcome
         noteConsensus(&outcome)
-        if let accuracy = outcome.accuracy { self.accuracy = accuracy }
+        noteAccuracy(outcome.accuracy)
         summaries[stageIndex].take(outcome, traffic: traffic, seconds: seconds, isRound: isRound)
         self.traffic = self.traffic + traffic
         self.seconds += seconds
@@ -262,17 +270,42 @@ public struct RunHistory: Sendable {
 
     /// Takes over what the members of an ensemble said. Their accuracy is not that of the run's model.
     private mutating func noteConsensus(_ outcome: inout StepOutcome) {
-        retiredConsensus = nil
         switch step {
         case .logits?:
-            retiredConsensus = consensus?.blob.digest
+            retired += consensus.map { [$0.blob.digest] } ?? []
             consensus = outcome.consensus.map { Consensus(blob: $0, contributions: openRound?.accepted ?? []) }
             outcome.accuracy = nil
         case .evaluate?:
-            retiredConsensus = consensus?.blob.digest
+            retired += consensus.map { [$0.blob.digest] } ?? []
             consensus = nil
         default: break
         }
+    }
+
+    /// Takes over what was measured for the compact file, and what it became.
+    private mutating func noteCompact(_ outcome: StepOutcome) {
+        if let found = outcome.evidence {
+            let before = evidence.digests
+            evidence = evidence.adding(found)
+            retired += before.filter { !evidence.digests.contains($0) }
+        }
+        if let compact = outcome.compact {
+            retired += self.compact.map { [$0.digest] } ?? []
+            self.compact = compact
+        }
+        if let facts = outcome.quantization {
+            retired += quantization?.explanation.map { [$0.digest] } ?? []
+            quantization = facts
+        }
+    }
+
+    /// An evaluation before anything has changed the model says what the stage begins with.
+    private mutating func noteAccuracy(_ measured: Double?) {
+        guard let measured else { return }
+        accuracy = measured
+        let isUntouched = snapshots.count - 1 == stageSnapshots.last ?? 0 && compact == nil
+        guard isUntouched, case .evaluate? = step, summaries[stageIndex].kind != "evaluate" else { return }
+        summaries[stageIndex].accuracyBefore = summaries[stageIndex].accuracyBefore ?? measured
     }
 
     private mutating func summarizeRound(_ outcome: StepOutcome, traffic: StepTraffic, seconds: Double) {
@@ -315,7 +348,7 @@ extension StageSummary {
         self.seconds += seconds
         if let accuracy = outcome.accuracy { accuracyAfter = accuracy }
         if let loss = outcome.loss { self.loss = loss }
-        if let compact = outcome.compact { bytesAfter = compact.compact.byteCount }
+        if let compact = outcome.compact { bytesAfter = compact.byteCount }
         sparsity = outcome.sparsity
     }
 }

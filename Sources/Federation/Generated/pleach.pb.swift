@@ -798,6 +798,13 @@ nonisolated struct Pleach_V1_TrainWork: @unchecked Sendable {
   /// Clears the value of `teaching`. Subsequent reads from it will return its default value.
   mutating func clearTeaching() {_uniqueStorage()._teaching = nil}
 
+  /// Of batch norms: 0 learned as usual, 1 the running ones are used and stay, 2 no step is taken and a pass over at most `epochs`
+  /// measures them anew.
+  var statistics: UInt32 {
+    get {_storage._statistics}
+    set {_uniqueStorage()._statistics = newValue}
+  }
+
   var ensemble: Pleach_V1_Ensemble {
     get {_storage._ensemble ?? Pleach_V1_Ensemble()}
     set {_uniqueStorage()._ensemble = newValue}
@@ -980,6 +987,27 @@ nonisolated struct Pleach_V1_MaskDecision: Sendable {
   init() {}
 }
 
+/// What decides which graph is measured for a quantized file, and which values and weights of it (session.md).
+nonisolated struct Pleach_V1_QuantizationScope: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// A word of `export.target` (plan.md), of those with integer weights.
+  var target: String = String()
+
+  /// Whether channels of neighbouring layers are brought to one range first.
+  var equalizes: Bool = false
+
+  /// Weights or nodes that stay float.
+  var excluded: [String] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Histograms of values, over samples of the shard.
 nonisolated struct Pleach_V1_CalibrateWork: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -987,9 +1015,138 @@ nonisolated struct Pleach_V1_CalibrateWork: Sendable {
 
   var samples: UInt64 = 0
 
+  var scope: Pleach_V1_QuantizationScope {
+    get {_scope ?? Pleach_V1_QuantizationScope()}
+    set {_scope = newValue}
+  }
+  /// Returns true if `scope` has been explicitly set.
+  var hasScope: Bool {self._scope != nil}
+  /// Clears the value of `scope`. Subsequent reads from it will return its default value.
+  mutating func clearScope() {self._scope = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _scope: Pleach_V1_QuantizationScope? = nil
+}
+
+/// Second moments of what quantized layers multiply, over samples of the shard.
+nonisolated struct Pleach_V1_InputMomentsWork: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var samples: UInt64 = 0
+
+  var scope: Pleach_V1_QuantizationScope {
+    get {_scope ?? Pleach_V1_QuantizationScope()}
+    set {_scope = newValue}
+  }
+  /// Returns true if `scope` has been explicitly set.
+  var hasScope: Bool {self._scope != nil}
+  /// Clears the value of `scope`. Subsequent reads from it will return its default value.
+  mutating func clearScope() {self._scope = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _scope: Pleach_V1_QuantizationScope? = nil
+}
+
+/// How weights become integers.
+nonisolated struct Pleach_V1_WeightRules: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 2 to 8; 0 is what suits target and levels.
+  var bits: UInt32 = 0
+
+  /// 0 uniform, 1 k-means, 2 powers of two, 3 quantiles.
+  var levels: UInt32 = 0
+
+  /// Which weights share a scale: 0 as suits the target, 1 a tensor's, 2 a channel's, 3 `block` inputs of one output.
+  var sharing: UInt32 = 0
+
+  var block: UInt32 = 0
+
+  /// 0 as suits the bits, 1 from least to largest, 2 least squares.
+  var range: UInt32 = 0
+
+  var symmetric: Bool = false
+
+  var powerOfTwoScales: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// What each layer's bits cost, over samples of the shard.
+nonisolated struct Pleach_V1_SensitivityWork: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var samples: UInt64 = 0
+
+  var scope: Pleach_V1_QuantizationScope {
+    get {_scope ?? Pleach_V1_QuantizationScope()}
+    set {_scope = newValue}
+  }
+  /// Returns true if `scope` has been explicitly set.
+  var hasScope: Bool {self._scope != nil}
+  /// Clears the value of `scope`. Subsequent reads from it will return its default value.
+  mutating func clearScope() {self._scope = nil}
+
+  var weights: Pleach_V1_WeightRules {
+    get {_weights ?? Pleach_V1_WeightRules()}
+    set {_weights = newValue}
+  }
+  /// Returns true if `weights` has been explicitly set.
+  var hasWeights: Bool {self._weights != nil}
+  /// Clears the value of `weights`. Subsequent reads from it will return its default value.
+  mutating func clearWeights() {self._weights = nil}
+
+  /// Ascending.
+  var bits: [UInt32] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _scope: Pleach_V1_QuantizationScope? = nil
+  fileprivate var _weights: Pleach_V1_WeightRules? = nil
+}
+
+/// How layers' outputs differ between the model and its quantized file, over samples of the shard.
+nonisolated struct Pleach_V1_CompareWork: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var samples: UInt64 = 0
+
+  var scope: Pleach_V1_QuantizationScope {
+    get {_scope ?? Pleach_V1_QuantizationScope()}
+    set {_scope = newValue}
+  }
+  /// Returns true if `scope` has been explicitly set.
+  var hasScope: Bool {self._scope != nil}
+  /// Clears the value of `scope`. Subsequent reads from it will return its default value.
+  mutating func clearScope() {self._scope = nil}
+
+  var compact: Data = Data()
+
+  var compactByteCount: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _scope: Pleach_V1_QuantizationScope? = nil
 }
 
 /// Second moments of what layers read or compute, over samples of the shard (session.md).
@@ -1021,21 +1178,10 @@ nonisolated struct Pleach_V1_EvaluateWork: Sendable {
   /// 0 is all.
   var samples: UInt64 = 0
 
-  /// When set, the quantized model is evaluated: built by the worker from the snapshot and this calibration blob, and
-  /// used only if its bytes have the digest `compact`; else `compact` is fetched.
-  var calibration: Data = Data()
-
-  var calibrationByteCount: UInt64 = 0
-
+  /// When set, this ONNX file is evaluated instead of the snapshot.
   var compact: Data = Data()
 
   var compactByteCount: UInt64 = 0
-
-  var method: String = String()
-
-  var percentile: Double = 0
-
-  var opset: UInt32 = 0
 
   /// As in TrainWork.
   var loss: UInt32 = 0
@@ -1171,6 +1317,30 @@ nonisolated struct Pleach_V1_TaskOffer: @unchecked Sendable {
     set {_uniqueStorage()._work = .moments(newValue)}
   }
 
+  var inputMoments: Pleach_V1_InputMomentsWork {
+    get {
+      if case .inputMoments(let v)? = _storage._work {return v}
+      return Pleach_V1_InputMomentsWork()
+    }
+    set {_uniqueStorage()._work = .inputMoments(newValue)}
+  }
+
+  var sensitivity: Pleach_V1_SensitivityWork {
+    get {
+      if case .sensitivity(let v)? = _storage._work {return v}
+      return Pleach_V1_SensitivityWork()
+    }
+    set {_uniqueStorage()._work = .sensitivity(newValue)}
+  }
+
+  var compare: Pleach_V1_CompareWork {
+    get {
+      if case .compare(let v)? = _storage._work {return v}
+      return Pleach_V1_CompareWork()
+    }
+    set {_uniqueStorage()._work = .compare(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Work: Equatable, Sendable {
@@ -1180,6 +1350,9 @@ nonisolated struct Pleach_V1_TaskOffer: @unchecked Sendable {
     case evaluate(Pleach_V1_EvaluateWork)
     case logits(Pleach_V1_LogitsWork)
     case moments(Pleach_V1_MomentsWork)
+    case inputMoments(Pleach_V1_InputMomentsWork)
+    case sensitivity(Pleach_V1_SensitivityWork)
+    case compare(Pleach_V1_CompareWork)
 
   }
 
@@ -2491,7 +2664,7 @@ nonisolated extension Pleach_V1_Control: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TrainWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{2}\u{2}schedule\0\u{1}warmup\0\u{3}step_every\0\u{3}step_factor\0\u{1}start\0\u{1}end\0\u{1}nesterov\0\u{1}decay\0\u{1}loss\0\u{3}label_smoothing\0\u{3}clip_norm\0\u{3}clip_value\0\u{1}accumulate\0\u{1}precision\0\u{1}proximal\0\u{1}correction\0\u{1}control\0\u{1}width\0\u{1}change\0\u{3}change_byte_count\0\u{1}teaching\0\u{2}\u{8}ensemble\0\u{c}\u{7}\u{1}")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epochs\0\u{1}batch\0\u{1}optimizer\0\u{3}learning_rate\0\u{1}momentum\0\u{3}weight_decay\0\u{2}\u{2}schedule\0\u{1}warmup\0\u{3}step_every\0\u{3}step_factor\0\u{1}start\0\u{1}end\0\u{1}nesterov\0\u{1}decay\0\u{1}loss\0\u{3}label_smoothing\0\u{3}clip_norm\0\u{3}clip_value\0\u{1}accumulate\0\u{1}precision\0\u{1}proximal\0\u{1}correction\0\u{1}control\0\u{1}width\0\u{1}change\0\u{3}change_byte_count\0\u{1}teaching\0\u{1}statistics\0\u{2}\u{7}ensemble\0\u{c}\u{7}\u{1}")
 
   fileprivate class _StorageClass {
     var _epochs: Double = 0
@@ -2521,6 +2694,7 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
     var _change: Data = Data()
     var _changeByteCount: UInt64 = 0
     var _teaching: Pleach_V1_Teaching? = nil
+    var _statistics: UInt32 = 0
     var _ensemble: Pleach_V1_Ensemble? = nil
 
       // This property is used as the initial default value for new instances of the type.
@@ -2559,6 +2733,7 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       _change = source._change
       _changeByteCount = source._changeByteCount
       _teaching = source._teaching
+      _statistics = source._statistics
       _ensemble = source._ensemble
     }
   }
@@ -2605,6 +2780,7 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         case 26: try { try decoder.decodeSingularBytesField(value: &_storage._change) }()
         case 27: try { try decoder.decodeSingularUInt64Field(value: &_storage._changeByteCount) }()
         case 28: try { try decoder.decodeSingularMessageField(value: &_storage._teaching) }()
+        case 29: try { try decoder.decodeSingularUInt32Field(value: &_storage._statistics) }()
         case 36: try { try decoder.decodeSingularMessageField(value: &_storage._ensemble) }()
         default: break
         }
@@ -2699,6 +2875,9 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
       try { if let v = _storage._teaching {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
       } }()
+      if _storage._statistics != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._statistics, fieldNumber: 29)
+      }
       try { if let v = _storage._ensemble {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
       } }()
@@ -2738,6 +2917,7 @@ nonisolated extension Pleach_V1_TrainWork: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._change != rhs_storage._change {return false}
         if _storage._changeByteCount != rhs_storage._changeByteCount {return false}
         if _storage._teaching != rhs_storage._teaching {return false}
+        if _storage._statistics != rhs_storage._statistics {return false}
         if _storage._ensemble != rhs_storage._ensemble {return false}
         return true
       }
@@ -3063,9 +3243,49 @@ nonisolated extension Pleach_V1_MaskDecision.Milliseconds: SwiftProtobuf.Message
   }
 }
 
+nonisolated extension Pleach_V1_QuantizationScope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".QuantizationScope"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}target\0\u{1}equalizes\0\u{1}excluded\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.equalizes) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.excluded) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 1)
+    }
+    if self.equalizes != false {
+      try visitor.visitSingularBoolField(value: self.equalizes, fieldNumber: 2)
+    }
+    if !self.excluded.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.excluded, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_QuantizationScope, rhs: Pleach_V1_QuantizationScope) -> Bool {
+    if lhs.target != rhs.target {return false}
+    if lhs.equalizes != rhs.equalizes {return false}
+    if lhs.excluded != rhs.excluded {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Pleach_V1_CalibrateWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CalibrateWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}scope\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3074,20 +3294,226 @@ nonisolated extension Pleach_V1_CalibrateWork: SwiftProtobuf.Message, SwiftProto
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._scope) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.samples != 0 {
       try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
     }
+    try { if let v = self._scope {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Pleach_V1_CalibrateWork, rhs: Pleach_V1_CalibrateWork) -> Bool {
     if lhs.samples != rhs.samples {return false}
+    if lhs._scope != rhs._scope {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_InputMomentsWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".InputMomentsWork"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}scope\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._scope) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.samples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
+    }
+    try { if let v = self._scope {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_InputMomentsWork, rhs: Pleach_V1_InputMomentsWork) -> Bool {
+    if lhs.samples != rhs.samples {return false}
+    if lhs._scope != rhs._scope {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_WeightRules: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".WeightRules"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}bits\0\u{1}levels\0\u{1}sharing\0\u{1}block\0\u{1}range\0\u{1}symmetric\0\u{3}power_of_two_scales\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.bits) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.levels) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.sharing) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.block) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.range) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.symmetric) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.powerOfTwoScales) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.bits != 0 {
+      try visitor.visitSingularUInt32Field(value: self.bits, fieldNumber: 1)
+    }
+    if self.levels != 0 {
+      try visitor.visitSingularUInt32Field(value: self.levels, fieldNumber: 2)
+    }
+    if self.sharing != 0 {
+      try visitor.visitSingularUInt32Field(value: self.sharing, fieldNumber: 3)
+    }
+    if self.block != 0 {
+      try visitor.visitSingularUInt32Field(value: self.block, fieldNumber: 4)
+    }
+    if self.range != 0 {
+      try visitor.visitSingularUInt32Field(value: self.range, fieldNumber: 5)
+    }
+    if self.symmetric != false {
+      try visitor.visitSingularBoolField(value: self.symmetric, fieldNumber: 6)
+    }
+    if self.powerOfTwoScales != false {
+      try visitor.visitSingularBoolField(value: self.powerOfTwoScales, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_WeightRules, rhs: Pleach_V1_WeightRules) -> Bool {
+    if lhs.bits != rhs.bits {return false}
+    if lhs.levels != rhs.levels {return false}
+    if lhs.sharing != rhs.sharing {return false}
+    if lhs.block != rhs.block {return false}
+    if lhs.range != rhs.range {return false}
+    if lhs.symmetric != rhs.symmetric {return false}
+    if lhs.powerOfTwoScales != rhs.powerOfTwoScales {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_SensitivityWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SensitivityWork"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}scope\0\u{1}weights\0\u{1}bits\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._scope) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._weights) }()
+      case 4: try { try decoder.decodeRepeatedUInt32Field(value: &self.bits) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.samples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
+    }
+    try { if let v = self._scope {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._weights {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if !self.bits.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.bits, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_SensitivityWork, rhs: Pleach_V1_SensitivityWork) -> Bool {
+    if lhs.samples != rhs.samples {return false}
+    if lhs._scope != rhs._scope {return false}
+    if lhs._weights != rhs._weights {return false}
+    if lhs.bits != rhs.bits {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pleach_V1_CompareWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CompareWork"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}scope\0\u{1}compact\0\u{3}compact_byte_count\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._scope) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.compact) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.compactByteCount) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.samples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
+    }
+    try { if let v = self._scope {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.compact.isEmpty {
+      try visitor.visitSingularBytesField(value: self.compact, fieldNumber: 3)
+    }
+    if self.compactByteCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.compactByteCount, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Pleach_V1_CompareWork, rhs: Pleach_V1_CompareWork) -> Bool {
+    if lhs.samples != rhs.samples {return false}
+    if lhs._scope != rhs._scope {return false}
+    if lhs.compact != rhs.compact {return false}
+    if lhs.compactByteCount != rhs.compactByteCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3140,7 +3566,7 @@ nonisolated extension Pleach_V1_MomentsWork: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".EvaluateWork"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{1}calibration\0\u{3}calibration_byte_count\0\u{1}compact\0\u{3}compact_byte_count\0\u{1}method\0\u{1}percentile\0\u{1}opset\0\u{1}loss\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}samples\0\u{2}\u{3}compact\0\u{3}compact_byte_count\0\u{2}\u{4}loss\0\u{c}\u{2}\u{1}\u{c}\u{3}\u{1}\u{c}\u{6}\u{1}\u{c}\u{7}\u{1}\u{c}\u{8}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3149,13 +3575,8 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.calibration) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.calibrationByteCount) }()
       case 4: try { try decoder.decodeSingularBytesField(value: &self.compact) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.compactByteCount) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.method) }()
-      case 7: try { try decoder.decodeSingularDoubleField(value: &self.percentile) }()
-      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.opset) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.loss) }()
       default: break
       }
@@ -3166,26 +3587,11 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
     if self.samples != 0 {
       try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 1)
     }
-    if !self.calibration.isEmpty {
-      try visitor.visitSingularBytesField(value: self.calibration, fieldNumber: 2)
-    }
-    if self.calibrationByteCount != 0 {
-      try visitor.visitSingularUInt64Field(value: self.calibrationByteCount, fieldNumber: 3)
-    }
     if !self.compact.isEmpty {
       try visitor.visitSingularBytesField(value: self.compact, fieldNumber: 4)
     }
     if self.compactByteCount != 0 {
       try visitor.visitSingularUInt64Field(value: self.compactByteCount, fieldNumber: 5)
-    }
-    if !self.method.isEmpty {
-      try visitor.visitSingularStringField(value: self.method, fieldNumber: 6)
-    }
-    if self.percentile.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.percentile, fieldNumber: 7)
-    }
-    if self.opset != 0 {
-      try visitor.visitSingularUInt32Field(value: self.opset, fieldNumber: 8)
     }
     if self.loss != 0 {
       try visitor.visitSingularUInt32Field(value: self.loss, fieldNumber: 9)
@@ -3195,13 +3601,8 @@ nonisolated extension Pleach_V1_EvaluateWork: SwiftProtobuf.Message, SwiftProtob
 
   static func ==(lhs: Pleach_V1_EvaluateWork, rhs: Pleach_V1_EvaluateWork) -> Bool {
     if lhs.samples != rhs.samples {return false}
-    if lhs.calibration != rhs.calibration {return false}
-    if lhs.calibrationByteCount != rhs.calibrationByteCount {return false}
     if lhs.compact != rhs.compact {return false}
     if lhs.compactByteCount != rhs.compactByteCount {return false}
-    if lhs.method != rhs.method {return false}
-    if lhs.percentile != rhs.percentile {return false}
-    if lhs.opset != rhs.opset {return false}
     if lhs.loss != rhs.loss {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -3250,7 +3651,7 @@ nonisolated extension Pleach_V1_LogitsWork: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TaskOffer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{3}lease_seconds\0\u{1}seed\0\u{1}snapshot\0\u{1}scheme\0\u{3}accepted_rounds\0\u{1}retain\0\u{1}changes\0\u{2}\u{2}train\0\u{1}score\0\u{1}calibrate\0\u{1}evaluate\0\u{1}logits\0\u{1}moments\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{3}lease_seconds\0\u{1}seed\0\u{1}snapshot\0\u{1}scheme\0\u{3}accepted_rounds\0\u{1}retain\0\u{1}changes\0\u{2}\u{2}train\0\u{1}score\0\u{1}calibrate\0\u{1}evaluate\0\u{1}logits\0\u{1}moments\0\u{3}input_moments\0\u{1}sensitivity\0\u{1}compare\0")
 
   fileprivate class _StorageClass {
     var _round: UInt64 = 0
@@ -3385,6 +3786,45 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
             _storage._work = .moments(v)
           }
         }()
+        case 16: try {
+          var v: Pleach_V1_InputMomentsWork?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .inputMoments(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .inputMoments(v)
+          }
+        }()
+        case 17: try {
+          var v: Pleach_V1_SensitivityWork?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .sensitivity(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .sensitivity(v)
+          }
+        }()
+        case 18: try {
+          var v: Pleach_V1_CompareWork?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .compare(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .compare(v)
+          }
+        }()
         default: break
         }
       }
@@ -3445,6 +3885,18 @@ nonisolated extension Pleach_V1_TaskOffer: SwiftProtobuf.Message, SwiftProtobuf.
       case .moments?: try {
         guard case .moments(let v)? = _storage._work else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .inputMoments?: try {
+        guard case .inputMoments(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .sensitivity?: try {
+        guard case .sensitivity(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .compare?: try {
+        guard case .compare(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
       }()
       case nil: break
       }

@@ -8,7 +8,8 @@ extension FactorizableSelection {
     }
 }
 
-private func names(_ values: [String], _ field: String) throws(MessageError) -> [String] {
+/// Weights or nodes.
+func names(_ values: [String], _ field: String) throws(MessageError) -> [String] {
     guard values.count <= MessageLimits.excludedNames else { throw MessageError("\(field) is too long") }
     var names: [String] = []
     for value in values { names.append(try text(value, field)) }

@@ -99,7 +99,8 @@ extension TrainingRecipe {
             precision: try known(body.precision, "train.precision"),
             proximal: try finite(body.proximal, 0...1e6, "train.proximal"),
             correction: try known(body.correction, "train.correction"),
-            ensemble: body.hasEnsemble ? try EnsembleLesson(body.ensemble) : nil)
+            ensemble: body.hasEnsemble ? try EnsembleLesson(body.ensemble) : nil,
+            statistics: try known(body.statistics, "train.statistics"))
     }
 }
 

@@ -259,11 +259,22 @@ extension TaskOffer {
             work = .moments(samples: samples, try FactorizableSelection(moments))
         case .logits(let logits): work = .logits(try LogitsRequest(logits))
         case .calibrate(let calibrate):
-            work = .calibrate(samples: try count(calibrate.samples, "calibrate.samples"))
+            let samples = try count(calibrate.samples, "calibrate.samples")
+            work = .calibrate(samples: samples, try QuantizationScope(calibrate.scope))
+        case .inputMoments(let moments):
+            let samples = try count(moments.samples, "input_moments.samples")
+            work = .inputMoments(samples: samples, try QuantizationScope(moments.scope))
+        case .sensitivity(let sensitivity): work = .sensitivity(try SensitivityRequest(sensitivity))
+        case .compare(let compare):
+            work = .compare(
+                samples: try count(compare.samples, "compare.samples"), try QuantizationScope(compare.scope),
+                compact: try blob(compare.compact, compare.compactByteCount, "compare.compact"))
         case .evaluate(let evaluate):
             let samples = try count(evaluate.samples, "evaluate.samples")
             work = .evaluate(
-                samples: samples == 0 ? nil : samples, compact: try CompactReference(optional: evaluate),
+                samples: samples == 0 ? nil : samples,
+                compact: evaluate.compact.isEmpty
+                    ? nil : try blob(evaluate.compact, evaluate.compactByteCount, "evaluate.compact"),
                 loss: evaluate.loss == 0 ? nil : try known(evaluate.loss, "evaluate.loss"))
         case nil:
             throw MessageError("task of a kind this version does not know")
@@ -281,17 +292,5 @@ extension TaskOffer {
             snapshot: try SnapshotReference(body.snapshot), scheme: try WireScheme(body.scheme),
             acceptedRounds: try count(body.acceptedRounds, "task.accepted_rounds"), retain: retain, changes: changes,
             work: work)
-    }
-}
-
-extension CompactReference {
-    fileprivate init?(optional body: Pleach_V1_EvaluateWork) throws(MessageError) {
-        if body.compact.isEmpty { return nil }
-        self.init(
-            calibration: try blob(body.calibration, body.calibrationByteCount, "evaluate.calibration"),
-            compact: try blob(body.compact, body.compactByteCount, "evaluate.compact"),
-            method: try text(body.method, "evaluate.method"),
-            percentile: try finite(body.percentile, 0...100, "evaluate.percentile"),
-            opset: try count(UInt64(body.opset), "evaluate.opset"))
     }
 }

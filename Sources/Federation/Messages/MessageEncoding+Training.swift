@@ -24,6 +24,7 @@ extension TrainingRecipe {
         message.precision = UInt32(precision.rawValue)
         message.proximal = proximal
         message.correction = UInt32(correction.rawValue)
+        message.statistics = UInt32(statistics.rawValue)
         if let ensemble { message.ensemble = ensemble.message }
         return message
     }

@@ -149,19 +149,24 @@ extension TaskOffer {
             message.moments.only = selection.only
             message.moments.excluded = selection.excluded
         case .logits(let request): message.logits = request.message
-        case .calibrate(let samples):
+        case .calibrate(let samples, let scope):
             message.calibrate.samples = UInt64(samples)
+            message.calibrate.scope = scope.message
+        case .inputMoments(let samples, let scope):
+            message.inputMoments.samples = UInt64(samples)
+            message.inputMoments.scope = scope.message
+        case .sensitivity(let request): message.sensitivity = request.message
+        case .compare(let samples, let scope, let compact):
+            message.compare.samples = UInt64(samples)
+            message.compare.scope = scope.message
+            message.compare.compact = compact.digest.data
+            message.compare.compactByteCount = UInt64(compact.byteCount)
         case .evaluate(let samples, let compact, let loss):
             message.evaluate.loss = UInt32(loss?.rawValue ?? 0)
             message.evaluate.samples = UInt64(samples ?? 0)
             guard let compact else { break }
-            message.evaluate.calibration = compact.calibration.digest.data
-            message.evaluate.calibrationByteCount = UInt64(compact.calibration.byteCount)
-            message.evaluate.compact = compact.compact.digest.data
-            message.evaluate.compactByteCount = UInt64(compact.compact.byteCount)
-            message.evaluate.method = compact.method
-            message.evaluate.percentile = compact.percentile
-            message.evaluate.opset = UInt32(compact.opset)
+            message.evaluate.compact = compact.digest.data
+            message.evaluate.compactByteCount = UInt64(compact.byteCount)
         }
         return message
     }

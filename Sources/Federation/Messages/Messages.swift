@@ -1,5 +1,5 @@
 /// Versions of the session protocol that this build speaks.
-public let supportedProtocolVersions: ClosedRange<UInt32> = 5...5
+public let supportedProtocolVersions: ClosedRange<UInt32> = 6...6
 
 /// What a worker tells of itself when a session begins.
 public struct Hello: Sendable, Equatable {

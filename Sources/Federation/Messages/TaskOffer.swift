@@ -61,24 +61,6 @@ public struct ControlReference: Sendable, Equatable {
     }
 }
 
-/// What is evaluated when the model is already quantized.
-public struct CompactReference: Sendable, Equatable, Codable {
-    /// Histograms of the whole fleet, from which anyone rebuilds the same compact model.
-    public var calibration: BlobReference
-    public var compact: BlobReference
-    public var method: String
-    public var percentile: Double
-    public var opset: Int
-
-    public init(calibration: BlobReference, compact: BlobReference, method: String, percentile: Double, opset: Int) {
-        self.calibration = calibration
-        self.compact = compact
-        self.method = method
-        self.percentile = percentile
-        self.opset = opset
-    }
-}
-
 /// The work of one task, with everything that decides its result.
 public enum TaskWork: Sendable, Equatable {
     /// `control` is nil where no correction is asked for or the round before is none to compare with; `width` where the whole
@@ -87,9 +69,14 @@ public enum TaskWork: Sendable, Equatable {
         TrainingRecipe, teacher: TeacherReference?, control: ControlReference? = nil, width: ModelWidth? = nil)
     case score(ScoreRequest, MaskDecision)
     case moments(samples: Int, FactorizableSelection)
-    case calibrate(samples: Int)
-    /// nil samples is all of the worker's test shard; a nil loss is as the data are.
-    case evaluate(samples: Int?, compact: CompactReference?, loss: LossKind? = nil)
+    case calibrate(samples: Int, QuantizationScope)
+    case inputMoments(samples: Int, QuantizationScope)
+    case sensitivity(SensitivityRequest)
+    /// `compact` is the file that the float model is compared with.
+    case compare(samples: Int, QuantizationScope, compact: BlobReference)
+    /// nil samples is all of the worker's test shard; `compact` is the file to evaluate instead of the model, where there is one;
+    /// a nil loss is as the data are.
+    case evaluate(samples: Int?, compact: BlobReference?, loss: LossKind? = nil)
     case logits(LogitsRequest)
 
     /// The word in messages, logs and reports.
@@ -99,6 +86,9 @@ public enum TaskWork: Sendable, Equatable {
         case .score: "score"
         case .moments: "moments"
         case .calibrate: "calibrate"
+        case .inputMoments: "moments"
+        case .sensitivity: "sensitivity"
+        case .compare: "compare"
         case .evaluate: "evaluate"
         case .logits: "logits"
         }
@@ -117,8 +107,8 @@ public enum TaskWork: Sendable, Equatable {
         switch self {
         case .train(let recipe, let teacher, _, let width):
             (teacher?.models ?? []) + [width?.change, recipe.ensemble?.consensus].compactMap(\.self)
-        case .evaluate(_, let compact?, _): [compact.calibration]
-        case .score, .moments, .calibrate, .evaluate(_, nil, _), .logits: []
+        case .compare(_, _, let compact), .evaluate(_, let compact?, _): [compact]
+        case .score, .moments, .calibrate, .inputMoments, .sensitivity, .evaluate(_, nil, _), .logits: []
         }
     }
 

@@ -35,7 +35,7 @@ extension Plan {
             wire: try reader.wire(in: top),
             limits: try reader.limits(in: top),
             stages: stages,
-            export: try reader.export(in: top, stages: stages))
+            export: try reader.export(in: top, isQuantized: stages.contains { $0.kind == "quantize" }))
     }
 }
 
@@ -135,21 +135,5 @@ struct PlanReader {
             throw section.error(key, "'\(key)' in \(section.place) is empty once its variables are replaced")
         }
         return result
-    }
-
-    func export(in top: PlanSection, stages: [StagePlan]) throws(PlanError) -> ExportPlan {
-        let section =
-            try top.section("export", place: "export", keys: PlanKeys.export)
-            ?? .absent(path: path, place: "export", line: top.line, keys: PlanKeys.export)
-        let isQuantized = stages.contains { $0.kind == "quantize" }
-        let target = try section.choice(
-            "target", Choices(ExportTarget.self, toCome: PlanWordsToCome.targets),
-            default: isQuantized ? .x86 : .float32)
-        guard target != .x86 || isQuantized else {
-            throw section.error("target", "target 'x86' is int8: add a 'quantize' stage or write target: float32")
-        }
-        return ExportPlan(
-            target: target, opset: try section.integer("opset", 13...21, default: 17),
-            measure: try section.boolean("measure", default: true))
     }
 }

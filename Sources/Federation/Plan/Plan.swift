@@ -193,7 +193,8 @@ extension StagePlan {
         case .prune(let plan): plan.teacher
         case .factorize(let plan): plan.teacher
         case .train(let plan): plan.teacher
-        case .quantize, .evaluate: nil
+        case .quantize(let plan): plan.teacher
+        case .evaluate: nil
         }
     }
 }
@@ -243,46 +244,10 @@ public enum CalibrationMethodKind: String, Sendable, Equatable, CaseIterable {
     case mse
 }
 
-/// `quantize`: int8 weights per channel, uint8 activations from histograms summed over the fleet.
-public struct QuantizePlan: Sendable, Equatable {
-    public var method: CalibrationMethodKind
-    /// For `percentile`, 50 to 100.
-    public var percentile: Double
-    /// Samples each worker runs.
-    public var samples: Int
-
-    public init(method: CalibrationMethodKind = .percentile, percentile: Double = 99.999, samples: Int = 1024) {
-        self.method = method
-        self.percentile = percentile
-        self.samples = samples
-    }
-}
-
 /// `evaluate`: the fleet measures the current snapshot on its test shards.
 public struct EvaluatePlan: Sendable, Equatable {
     /// At most this many samples per worker; nil is all.
     public var samples: Int?
 
     public init(samples: Int? = nil) { self.samples = samples }
-}
-
-public enum ExportTarget: String, Sendable, Equatable, CaseIterable {
-    /// uint8 activations, int8 per-channel weights, QDQ.
-    case x86
-    /// Plain float32, BatchNormalization folded.
-    case float32
-}
-
-public struct ExportPlan: Sendable, Equatable {
-    public var target: ExportTarget
-    /// ONNX opset of `compact.onnx`, 13 to 21.
-    public var opset: Int
-    /// Whether the models at the ends of stages are timed in ONNX Runtime.
-    public var measure: Bool
-
-    public init(target: ExportTarget = .x86, opset: Int = 17, measure: Bool = true) {
-        self.target = target
-        self.opset = opset
-        self.measure = measure
-    }
 }

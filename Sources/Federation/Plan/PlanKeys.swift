@@ -21,7 +21,7 @@ enum PlanKeys {
         "message", "blob", "chunks", "totalChunks", "peers", "connectionsPerKey", "messagesPerSecond", "attempts",
         "log", "logFiles",
     ]
-    static let export = ["target", "opset", "measure"]
+    static let export = ["target", "opset", "measure", "strict"]
 
     private static let training = [
         "epochs", "batch", "accumulate", "optimizer", "learningRate", "momentum", "nesterov", "weightDecay", "decay",
@@ -49,7 +49,17 @@ enum PlanKeys {
     static let rankBudget = ["parameters", "macs"]
     static let pruneBudget = ["weights", "macs", "bytes", "milliseconds"]
     static let server = ["optimizer", "learningRate", "momentum", "beta2", "epsilon"]
-    static let quantize = ["calibration", "percentile", "samples"]
+    /// Of `quantize`, each of which says how many bits weights have.
+    static let bitAmounts = ["bits", "averageBits", "bytes", "bitOperations", "milliseconds"]
+    /// Of `quantize`, what only makes sense where something is trained.
+    static let quantizeTraining =
+        ["teacher"] + teaching + training + supervision + ["schedule"] + schedule + ["server"]
+    static let quantize =
+        bitAmounts + [
+            "candidates", "levels", "scales", "block", "range", "symmetric", "powerOfTwo", "rounding", "correctBiases",
+            "equalize", "exclude", "packed", "calibration", "percentile", "samples", "sensitivitySamples",
+            "comparedSamples", "maximumDrop", "rounds", "frozenStatistics", "reestimate",
+        ] + quantizeTraining
     static let evaluate = ["samples"]
     static let teacher = ["stage", "file", "own", "weight", "resize"]
     static let feature = ["weight", "pairs"]
@@ -77,5 +87,5 @@ enum PlanWords {
 /// Words of the design that this version does not know yet: refused as such rather than as typing errors.
 enum PlanWordsToCome {
     static let stages = ["search"]
-    static let targets = ["arm", "tensorrt", "openvino", "coreml"]
+    static let targets = ["openvino", "coreml"]
 }

@@ -10,17 +10,21 @@ extension PlanReader {
             throw top.mismatch("stages", "a list of 1 to 1000 stages", entry)
         }
         var stages: [StagePlan] = []
+        var changes = 0
         for node in list {
             let section = try stageSection(node, line: node.mark?.line ?? entry.line)
-            let stage = try self.stage(section.kind, section.body, number: stages.count + 1)
+            let stage = try self.stage(section.kind, section.body, number: stages.count + 1, in: top)
             try checkOrder(of: stage, after: stages, section.body)
             stages.append(stage)
-            let changes = stages.reduce(0) { $0 + $1.changesPlanned }
+            changes += stage.changesPlanned
             guard changes <= MessageLimits.changes else {
-                throw section.body.error(
-                    "steps",
-                    "up to stage \(stages.count) the plan takes \(changes) steps that remove structure or put weights back, more "
-                        + "than \(MessageLimits.changes): lower 'steps'")
+                // Only `prune` has steps; others are a change of their own.
+                let isPrune = section.kind == "prune"
+                throw PlanError(
+                    path: path, line: (isPrune ? section.body["steps"]?.line : nil) ?? section.body.line,
+                    message:
+                        "up to stage \(stages.count) the plan takes \(changes) steps that change the structure or put weights back, "
+                        + "more than \(MessageLimits.changes): lower 'steps'\(isPrune ? "" : " of 'prune' before it")")
             }
         }
         return stages
@@ -70,13 +74,15 @@ extension PlanReader {
         return "unknown stage '\(kind.clipped)'; \(PlanSection.mend(kind, in: kinds, listing: "available"))"
     }
 
-    private func stage(_ kind: String, _ section: PlanSection, number: Int) throws(PlanError) -> StagePlan {
+    private func stage(
+        _ kind: String, _ section: PlanSection, number: Int, in top: PlanSection
+    ) throws(PlanError) -> StagePlan {
         switch kind {
         case "train": .train(try train(in: section, number: number))
         case "distill": .distill(try distill(in: section, number: number))
         case "prune": .prune(try prune(in: section, number: number))
         case "factorize": .factorize(try factorize(in: section, number: number))
-        case "quantize": .quantize(try quantize(in: section))
+        case "quantize": .quantize(try quantize(in: section, number: number, try export(in: top, isQuantized: true)))
         case "evaluate": .evaluate(EvaluatePlan(samples: try section.integer("samples", 1...1_000_000_000)))
         default: preconditionFailure("stage '\(kind)' has keys but no reader")
         }
@@ -147,34 +153,26 @@ extension PlanReader {
             rounds: try rounds(in: section), recipe: recipe, server: server,
             teacher: try distillTeacher(in: section, number: number, isOptional: ensemble != nil), ensemble: ensemble)
     }
-
-    private func quantize(in section: PlanSection) throws(PlanError) -> QuantizePlan {
-        let method = try section.choice("calibration", Choices(CalibrationMethodKind.self), default: .percentile)
-        guard method == .percentile || !section.has("percentile") else {
-            throw section.error("percentile", "'percentile' in stage 'quantize' needs calibration: percentile")
-        }
-        return QuantizePlan(
-            method: method,
-            percentile: try section.number("percentile", .from(50, upTo: 100), default: 99.999),
-            samples: try section.integer("samples", 1...1_000_000_000, default: 1024))
-    }
 }
 
 extension Plan {
     /// Rounds the whole run takes when nothing is repeated: what progress is measured against.
-    public var roundsPlanned: Int { stages.reduce(0) { $0 + $1.roundsPlanned } }
+    public var roundsPlanned: Int {
+        // A first stage that needs to know the accuracy before it measures it.
+        stages.reduce(stages.first?.kind == "quantize" ? 1 : 0) { $0 + $1.roundsPlanned }
+    }
 }
 
 extension StagePlan {
     /// Times that workers must adapt what they keep of their weights.
     fileprivate var changesPlanned: Int {
         if case .factorize = self { return 1 }
+        if case .quantize(let plan) = self { return plan.isSimulated ? 1 : 0 }
         guard case .prune(let plan) = self else { return 0 }
         return plan.steps * ((plan.rules.granularity.isStructural ? 1 : 0) + (plan.schedule == .lottery ? 1 : 0))
     }
 
-    /// Training rounds, one more per step that asks for scores, one per calibration, and the evaluation that ends each
-    /// stage.
+    /// Training rounds, one more per step that asks workers for something else, and the evaluation that ends each stage.
     public var roundsPlanned: Int {
         switch self {
         case .train(let plan): plan.rounds + 1
@@ -182,7 +180,7 @@ extension StagePlan {
         case .prune(let plan):
             plan.steps * plan.roundsPerStep + (1...plan.steps).count(where: plan.asksForScores) + 1
         case .factorize(let plan): plan.rounds + (plan.samples > 0 ? 1 : 0) + 1
-        case .quantize: 2
+        case .quantize(let plan): plan.roundsPlanned
         case .evaluate: 1
         }
     }

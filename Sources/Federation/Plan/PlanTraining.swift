@@ -101,6 +101,7 @@ extension PlanReader {
     /// What only the whole plan shows.
     func check(_ stages: [StagePlan], _ fleet: FleetRules, in top: PlanSection) throws(PlanError) {
         try checkFeatures(of: stages, fleet, in: top)
+        try checkQuantizing(stages, fleet, in: top)
         guard fleet.teachers.isEmpty || stages.contains(where: \.needsOwnTeacher) else {
             throw top.error("fleet", "'teachers' in fleet needs a stage with teacher: {own: true}")
         }
@@ -125,7 +126,8 @@ extension StagePlan {
         case .distill(let plan): plan.recipe.correction != .none
         case .prune(let plan): plan.recipe.correction != .none
         case .factorize(let plan): plan.recipe.correction != .none
-        case .quantize, .evaluate: false
+        case .quantize(let plan): plan.recipe.correction != .none
+        case .evaluate: false
         }
     }
 }

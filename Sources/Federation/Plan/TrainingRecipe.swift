@@ -31,6 +31,8 @@ public struct TrainingRecipe: Sendable, Equatable {
     public var correction: CorrectionKind
     /// Of a stage with an ensemble: how to learn from what the fleet says of the public set.
     public var ensemble: EnsembleLesson?
+    /// What becomes of batch norms' running statistics.
+    public var statistics: StatisticsMode
 
     public init(
         epochs: Double = 1, batch: Int = 64, accumulate: Int = 1, optimizer: OptimizerKind = .sgd,
@@ -38,7 +40,7 @@ public struct TrainingRecipe: Sendable, Equatable {
         momentum: Double = 0.9, nesterov: Bool = false, weightDecay: Double = 0, decay: DecayScope = .all,
         loss: LossKind? = nil, labelSmoothing: Double = 0, clipNorm: Double? = nil, clipValue: Double? = nil,
         precision: PrecisionKind = .float32, proximal: Double = 0, correction: CorrectionKind = .none,
-        ensemble: EnsembleLesson? = nil
+        ensemble: EnsembleLesson? = nil, statistics: StatisticsMode = .learned
     ) {
         self.epochs = epochs
         self.batch = batch
@@ -59,6 +61,7 @@ public struct TrainingRecipe: Sendable, Equatable {
         self.proximal = proximal
         self.correction = correction
         self.ensemble = ensemble
+        self.statistics = statistics
     }
 }
 
@@ -70,6 +73,16 @@ public enum OptimizerKind: UInt8, Sendable, Equatable, CaseIterable {
     case adamw = 1
     /// You et al. 2020.
     case lamb = 2
+}
+
+/// What becomes of the running statistics of batch norms.
+public enum StatisticsMode: UInt8, Sendable, Equatable, CaseIterable {
+    /// Batches normalise by their own and leave a trace in the running ones.
+    case learned = 0
+    /// Batches normalise by the running ones, which stay.
+    case frozen = 1
+    /// No step is taken: a pass over at most `epochs` of the shard measures them anew.
+    case reestimated = 2
 }
 
 /// Which parameters weight decay shrinks.

@@ -10,8 +10,14 @@ public enum FoldRule: Sendable, Equatable {
     case scores(MaskDecision)
     /// Mean of second moments of layers' data; decides a factorization.
     case moments(FactorizeRules)
-    /// Exact sum of activation histograms; yields the compact model.
-    case calibration(method: CalibrationMethodKind, percentile: Double)
+    /// Exact sum of histograms of values.
+    case calibration(QuantizationScope)
+    /// Mean of second moments of what quantized layers multiply.
+    case inputMoments(QuantizationScope)
+    /// Mean of what each layer's bits cost.
+    case sensitivity(SensitivityRequest)
+    /// Sums of how layers' outputs differ between the float model and its file; they go into the explanation.
+    case comparison(QuantizationScope, explanation: BlobReference)
     /// Sums of loss and correct predictions.
     case metrics
     /// Weighted mean of what workers' models say of the public set.
@@ -24,7 +30,14 @@ public enum Step: Sendable, Equatable {
     case score(ScoreRequest, MaskDecision)
     /// Second moments over so many samples a worker, and the factorization that they decide.
     case moments(samples: Int, FactorizeRules)
-    case calibrate(samples: Int, method: CalibrationMethodKind, percentile: Double)
+    /// Histograms of values over so many samples a worker.
+    case calibrate(samples: Int, QuantizationScope)
+    /// Second moments of what quantized layers multiply, over so many samples a worker.
+    case inputMoments(samples: Int, QuantizationScope)
+    /// What each layer's bits cost.
+    case sensitivity(SensitivityRequest)
+    /// How layers' outputs differ between the float model and the compact file.
+    case compare(samples: Int, QuantizationScope, explanation: BlobReference)
     case evaluate(samples: Int?)
     /// What each worker's model says of the public set. A stage leaves the numbers to `RunHistory`.
     case logits(LogitsRequest)
@@ -32,6 +45,10 @@ public enum Step: Sendable, Equatable {
     case decideMask(MaskDecision)
     /// Done by the coordinator alone: a factorization from the weights themselves.
     case factorize(FactorizeRules)
+    /// Done by the coordinator alone: a training graph that rounds as the file will.
+    case simulate(QuantizeDecision)
+    /// Done by the coordinator alone: the compact file.
+    case quantize(QuantizeDecision)
     /// Done by the coordinator alone: survivors take the values they had at the end of that stage (nil: when the run began).
     case rewind(toStage: Int?)
     /// Done by the coordinator alone: which channels each width below 1 has, for the training rounds that follow. No stage
@@ -45,9 +62,12 @@ public enum Step: Sendable, Equatable {
         case .score: "score"
         case .moments: "moments"
         case .calibrate: "calibrate"
+        case .inputMoments: "moments"
+        case .sensitivity: "sensitivity"
+        case .compare: "compare"
         case .evaluate: "evaluate"
         case .logits: "logits"
-        case .decideMask, .factorize, .rewind, .nest: nil
+        case .decideMask, .factorize, .simulate, .quantize, .rewind, .nest: nil
         }
     }
 
@@ -56,11 +76,14 @@ public enum Step: Sendable, Equatable {
         switch self {
         case .train(_, _, let server): .average(server)
         case .score(_, let decision): .scores(decision)
-        case .calibrate(_, let method, let percentile): .calibration(method: method, percentile: percentile)
+        case .calibrate(_, let scope): .calibration(scope)
+        case .inputMoments(_, let scope): .inputMoments(scope)
+        case .sensitivity(let request): .sensitivity(request)
+        case .compare(_, let scope, let explanation): .comparison(scope, explanation: explanation)
         case .moments(_, let rules): .moments(rules)
         case .evaluate: .metrics
         case .logits(let request): .logits(request)
-        case .decideMask, .factorize, .rewind, .nest: nil
+        case .decideMask, .factorize, .simulate, .quantize, .rewind, .nest: nil
         }
     }
 
@@ -68,7 +91,8 @@ public enum Step: Sendable, Equatable {
     public var decision: MaskDecision? {
         switch self {
         case .score(_, let decision), .decideMask(let decision): decision
-        case .train, .moments, .calibrate, .evaluate, .logits, .factorize, .rewind, .nest: nil
+        case .train, .moments, .calibrate, .inputMoments, .sensitivity, .compare, .evaluate, .logits: nil
+        case .factorize, .simulate, .quantize, .rewind, .nest: nil
         }
     }
 }
@@ -86,7 +110,8 @@ extension StagePlan {
     /// - Parameters:
     ///   - sparsity: how sparse the model is already.
     ///   - size: how large it is.
-    public func makeStage(sparsity: Double, size: ModelSize) -> any Stage {
+    ///   - accuracy: what it was measured to have, if it was.
+    public func makeStage(sparsity: Double, size: ModelSize, accuracy: Double? = nil) -> any Stage {
         switch self {
         case .train(let plan):
             TrainStage(rounds: plan.rounds, recipe: plan.recipe, teacher: plan.teacher, server: plan.server)
@@ -97,7 +122,7 @@ extension StagePlan {
                 teacher: plan.teacher, server: plan.server)
         case .prune(let plan): PruneStage(plan, initialSparsity: sparsity, initialSize: size)
         case .factorize(let plan): FactorizeStage(plan)
-        case .quantize(let plan): QuantizeStage(plan)
+        case .quantize(let plan): QuantizeStage(plan, accuracy: accuracy)
         case .evaluate(let plan): EvaluateStage(plan)
         }
     }
@@ -127,24 +152,6 @@ public struct TrainStage: Stage {
                 server: ServerStep(optimizer: server, continues: finished > 0))
         }
         return finished == rounds ? .evaluate(samples: nil) : nil
-    }
-
-    public mutating func stepFinished(_ outcome: StepOutcome) { finished += 1 }
-}
-
-/// `quantize`: one calibration round, then an evaluation of the compact model.
-public struct QuantizeStage: Stage {
-    private let plan: QuantizePlan
-    private var finished = 0
-
-    public init(_ plan: QuantizePlan) { self.plan = plan }
-
-    public mutating func next() -> Step? {
-        switch finished {
-        case 0: .calibrate(samples: plan.samples, method: plan.method, percentile: plan.percentile)
-        case 1: .evaluate(samples: nil)
-        default: nil
-        }
     }
 
     public mutating func stepFinished(_ outcome: StepOutcome) { finished += 1 }

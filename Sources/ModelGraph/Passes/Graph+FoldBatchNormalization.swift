@@ -1,11 +1,27 @@
 import Tensors
 
+/// What became of a weight in a graph for inference.
+public struct FoldedWeight: Sendable, Equatable {
+    /// The weight's name in the graph that is trained.
+    public let source: String
+    /// Whether rows have become columns.
+    public let isTransposed: Bool
+    /// The axis of the output channels in the graph for inference, and what folding multiplied each of them by; nil where no
+    /// normalization was folded in.
+    public let axis: Int?
+    public let factors: [Double]?
+}
+
 extension Graph {
     /// The graph for inference: Dropout and Identity removed, transposed weights stored transposed, spatial means as pools,
     /// and each BatchNormalization folded into the Conv or Gemm before it when nothing else reads that node's output. Scaling is per output channel, so pruned zeros stay zero.
     /// Structure depends on structure only, never on values: a skeleton folds to the same nodes and names.
-    public func foldingBatchNormalization() -> Graph {
-        var graph = removingPassThrough().foldingTransposedWeights()
+    public func foldingBatchNormalization() -> Graph { foldingWithOrigins().graph }
+
+    /// The graph for inference, and where those of its weights come from that are not the graph's own as they are.
+    public func foldingWithOrigins() -> (graph: Graph, origins: [String: FoldedWeight]) {
+        // What training simulates is for whoever writes the file; the weights are what it rounded them to.
+        var (graph, origins) = withoutSimulatedQuantization().graph.removingPassThrough().foldingTransposedWeights()
         let consumers = graph.consumers
         let outputs = graph.outputNames
         let producers = graph.producers
@@ -18,13 +34,18 @@ extension Graph {
             else { continue }
             let layer = graph.nodes[source]
             guard let channelAxis = graph.foldableAxis(of: layer, channels: affine.scale.count) else { continue }
+            let before = layer.inputs[1]
             graph.fold(affine, into: source, channelAxis: channelAxis, norm: norm, consumers: consumers, taken: &taken)
+            let own = origins[before]
+            origins[graph.nodes[source].inputs[1]] = FoldedWeight(
+                source: own?.source ?? before, isTransposed: own?.isTransposed ?? false, axis: channelAxis,
+                factors: affine.scale)
             graph.nodes[source].outputs[0] = norm.outputs[0]
             folded.insert(index)
         }
         graph.nodes = graph.nodes.indices.filter { !folded.contains($0) }.map { graph.nodes[$0] }
         graph.dropUnusedInitializers()
-        return graph.poolingSpatialMeans()
+        return (graph.poolingSpatialMeans(), origins)
     }
 
     private struct Affine {

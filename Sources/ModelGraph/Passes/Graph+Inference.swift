@@ -42,8 +42,9 @@ extension Graph {
 
     /// Stores matrices that only pass through a Transpose in the order in which they are used: PyTorch exports a Linear on
     /// three axes as MatMul with a transposed weight.
-    func foldingTransposedWeights() -> Graph {
+    func foldingTransposedWeights() -> (graph: Graph, origins: [String: FoldedWeight]) {
         var graph = self
+        var origins: [String: FoldedWeight] = [:]
         let outputs = outputNames
         graph.nodes = nodes.filter { node in
             guard node.operatorType == "Transpose", node.domain.isEmpty, node.inputs.count == 1,
@@ -57,10 +58,12 @@ extension Graph {
             }
             guard let shape = try? Shape([columns, rows]) else { return true }
             graph.initializers[node.outputs[0]] = Tensor(transposed, shape: shape)
+            origins[node.outputs[0]] = FoldedWeight(
+                source: node.inputs[0], isTransposed: true, axis: nil, factors: nil)
             return false
         }
         graph.orderConstantsLast()
         graph.dropUnusedInitializers()
-        return graph
+        return (graph, origins)
     }
 }

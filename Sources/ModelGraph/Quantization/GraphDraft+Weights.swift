@@ -2,9 +2,6 @@ import Tensors
 
 // How a weight's integers come into a graph.
 extension GraphDraft {
-    /// Bytes that packing must save to be worth its nodes.
-    static let leastSaving = 1_024
-
     /// Adds the weight's int8 codes and returns the value's name: an initializer, or what constant nodes unpack from one.
     /// Runtimes compute those nodes once, when they load the file and before they look for patterns to fuse, so that the
     /// integer kernels get the same int8 initializer either way.
@@ -12,13 +9,11 @@ extension GraphDraft {
         let codes = weight.codes.elements(as: Int8.self)
         let isSigned = weight.levels == nil
         let offset = isSigned ? 1 << (weight.bits - 1) : 0
-        if packs, (2...7).contains(weight.bits) {
+        if packs, WeightStorage.isPacked(count: codes.count, bits: weight.bits) {
             let packed = PackedCodes(codes.map { UInt8(truncatingIfNeeded: Int($0) + offset) }, bits: weight.bits)
-            if codes.count - packed.byteCount >= Self.leastSaving {
-                let integers = unpack(packed, count: codes.count, shape: weight.codes.shape, offset: offset, name: name)
-                guard let levels = weight.levels else { return integers }
-                return lookUp(integers, levels, name: name)
-            }
+            let integers = unpack(packed, count: codes.count, shape: weight.codes.shape, offset: offset, name: name)
+            guard let levels = weight.levels else { return integers }
+            return lookUp(integers, levels, name: name)
         }
         guard let levels = weight.levels else { return add(weight.codes, named: "\(name).quantized") }
         let expanded = codes.map { levels[Int($0)] }

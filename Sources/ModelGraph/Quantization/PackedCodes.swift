@@ -30,7 +30,7 @@ struct PackedCodes: Equatable {
     /// Packs codes that lie in 0..<2^bits. Precondition: 2 to 7 bits.
     init(_ codes: [UInt8], bits: Int) {
         precondition((2...7).contains(bits), "planes of \(bits) bits")
-        let padded = (codes.count + 7) / 8 * 8
+        let padded = Self.paddedCount(codes.count)
         paddedCount = padded
         planes = Self.layout(bits: bits).map { width, shift in
             let perByte = 8 / width
@@ -44,6 +44,11 @@ struct PackedCodes: Equatable {
     }
 
     var byteCount: Int { planes.reduce(0) { $0 + $1.bytes.count } }
+
+    private static func paddedCount(_ count: Int) -> Int { (count + 7) / 8 * 8 }
+
+    /// Of so many codes. Precondition: 2 to 7 bits.
+    static func byteCount(of count: Int, bits: Int) -> Int { paddedCount(count) / 8 * bits }
 
     /// What a byte of a plane unpacks to: int8 [256, codes a byte], in place, plus `offset`.
     static func table(bits: Int, shift: Int, offset: Int) -> Tensor {

@@ -31,7 +31,8 @@ extension QDQRewriter {
             var scales = parts.scales
             for (channel, value) in parts.bias.floats.enumerated() {
                 let least = 2 * Double(value.magnitude) / 4_294_967_295 / parts.inputScale
-                guard least.isFinite, Float(least).isFinite else {
+                // Half of float32's range, as a power of two may have to be taken that is larger still.
+                guard least.isFinite, Float(least).isFinite, least < 0x1p126 else {
                     throw overflow(node, "no scale of '\(parts.weightName)' can hold \(value)")
                 }
                 guard Double(scales[channel]) < least else { continue }

@@ -22,15 +22,7 @@ struct QDQRewriter {
         (self.graph, self.target, self.layout) = (graph, target, layout)
         (self.weights, self.packs) = (weights, packs)
         draft = GraphDraft(graph)
-        guard target != .tensorrt else {
-            self.activations = activations
-            return
-        }
-        self.activations = activations.mapValuesWithKeys { name, parameters in
-            guard let clamp = layout.clampOf[name], let bounds = IntegerOperators.bounds(of: graph.nodes[clamp], graph)
-            else { return parameters }
-            return parameters.clamped(to: bounds)
-        }
+        self.activations = layout.clamping(activations, graph)
     }
 
     /// - Throws: `ModelError.invalidRequest` for a bias that no scale saves and for a constant that is not finite.
@@ -157,11 +149,5 @@ extension ActivationQuantization {
     fileprivate var zeroPointTensor: Tensor {
         Tensor(
             elements: [UInt8(truncatingIfNeeded: zeroPoint)], elementType: storage.elementType, shape: [])
-    }
-}
-
-extension Dictionary {
-    fileprivate func mapValuesWithKeys(_ transform: (Key, Value) -> Value) -> [Key: Value] {
-        Dictionary(uniqueKeysWithValues: map { ($0.key, transform($0.key, $0.value)) })
     }
 }

@@ -82,10 +82,11 @@ private struct KernelWalk {
     private func kernelReads(_ index: Int, _ node: Node, _ layout: inout QuantizationLayout) -> [String]? {
         guard node.outputs.count == 1, let first = node.inputs.first else { return nil }
         switch node.operatorType {
-        case let type where IntegerOperators.pooling.contains(type): return isActivation(first) ? [first] : nil
+        case let type where IntegerOperators.pooling.contains(type):
+            return isActivation(first) && isWorthIt(node, layout) ? [first] : nil
         case "Conv", "Gemm", "MatMul":
             guard isActivation(first) else { return nil }
-            if let weight = QuantizationLayout.weight(node, graph) {
+            if let weight = layout.weight(node, graph) {
                 layout.weightOfNode[index] = weight
                 return [first]
             }
@@ -93,7 +94,8 @@ private struct KernelWalk {
                 return nil
             }
             return node.inputs
-        case "Add" where node.inputs.count == 2 && node.inputs.allSatisfy(isActivation): return node.inputs
+        case "Add" where node.inputs.count == 2 && node.inputs.allSatisfy(isActivation):
+            return isWorthIt(node, layout) ? node.inputs : nil
         case "Add", "Mul": return elementwiseReads(index, node, &layout)
         case "Concat": return node.inputs.allSatisfy { isActivation($0) && isQuantized($0) } ? node.inputs : nil
         case let type where IntegerOperators.lookups.contains(type):
@@ -102,6 +104,11 @@ private struct KernelWalk {
             return isActivation(first) && isQuantized(first) && !isLast ? [first] : nil
         default: return nil
         }
+    }
+
+    /// Where some weights stay float, values are not quantized for a sum or a mean alone.
+    private func isWorthIt(_ node: Node, _ layout: QuantizationLayout) -> Bool {
+        layout.float.isEmpty || node.inputs.contains(where: isQuantized)
     }
 
     private func isQuantized(_ value: String) -> Bool { needed.contains(root(value)) }

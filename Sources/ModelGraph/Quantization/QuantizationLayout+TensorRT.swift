@@ -12,7 +12,7 @@ extension QuantizationLayout {
             guard let first = node.inputs.first, floats.contains(first) else { continue }
             switch node.operatorType {
             case "Conv", "Gemm", "MatMul":
-                if let weight = Self.weight(node, graph) {
+                if let weight = weight(node, graph) {
                     guard node.operatorType == "Conv" || !Self.hasOneRow(shapes[first]) else { continue }
                     weightOfNode[index] = weight
                     reads.insert(Read(node: index, input: 0))
@@ -22,7 +22,8 @@ extension QuantizationLayout {
             case "Add":
                 guard node.inputs.count == 2, floats.contains(node.inputs[1]) else { continue }
                 let isConvolved = node.inputs.map { input in
-                    producers[input].map { graph.nodes[$0].operatorType == "Conv" } ?? false
+                    producers[input].map { graph.nodes[$0].operatorType == "Conv" && !readsFloatWeight($0, graph) }
+                        ?? false
                 }
                 // The convolution fuses the sum; what it adds comes in int8. Of two convolutions the first does.
                 if isConvolved[0] {
@@ -38,6 +39,10 @@ extension QuantizationLayout {
         points = values.filter(read.contains)
         for point in points { pointOf[point] = point }
         quantizedReads = reads
+    }
+
+    private func readsFloatWeight(_ index: Int, _ graph: Graph) -> Bool {
+        graph.nodes[index].inputs.dropFirst().first.map(float.contains) ?? false
     }
 
     /// Whether a sample has one row: a product of a matrix and a vector is bound by memory, and slower in int8.

@@ -19,6 +19,8 @@ struct QuantizationLayout {
     var pointOf: [String: String] = [:]
     /// Weights that may become integers, with the axis of their output channels, in the order of use.
     private(set) var weights: [(name: String, axis: Int)] = []
+    /// Weights that are left as they are.
+    let float: Set<String>
     /// Conv, Gemm and MatMul nodes by index with the name of the weight and its axis.
     var weightOfNode: [Int: (name: String, axis: Int)] = [:]
     /// Constants that elementwise kernels add or multiply by: they are quantized per tensor for these reads.
@@ -28,7 +30,9 @@ struct QuantizationLayout {
     /// The reads that take quantized values; nil where all readers of a point do.
     var quantizedReads: Set<Read>?
 
-    init(_ graph: Graph, target: DeploymentTarget = .x86) {
+    /// - Parameter float: weights that stay float: nothing is quantized for their nodes' sake.
+    init(_ graph: Graph, target: DeploymentTarget = .x86, float: Set<String> = []) {
+        self.float = float
         switch target {
         case .x86, .x86NoVNNI, .arm: placeAroundKernels(graph)
         case .tensorrt: placeAtInputs(graph)
@@ -44,8 +48,13 @@ struct QuantizationLayout {
         for (index, node) in graph.nodes.enumerated()
         where node.domain.isEmpty && node.outputs.count == 1 && takes(node) {
             guard let first = node.inputs.first, floats.contains(first) else { continue }
-            if let weight = Self.weight(node, graph) { weightOfNode[index] = weight }
+            if let weight = weight(node, graph) { weightOfNode[index] = weight }
         }
+    }
+
+    /// The weight of a node, unless it stays float.
+    func weight(_ node: Node, _ graph: Graph) -> (name: String, axis: Int)? {
+        Self.weight(node, graph).flatMap { float.contains($0.name) ? nil : $0 }
     }
 
     /// The float32 initializer that a node multiplies by, with the axis of its output channels.
@@ -90,8 +99,22 @@ struct QuantizationLayout {
 extension Graph {
     /// Activations whose ranges a target needs, on a graph for inference (`foldingBatchNormalization`): inputs first, then
     /// in node order. None for targets that need no calibration.
-    public func quantizationPoints(for target: DeploymentTarget = .x86) -> [String] {
-        QuantizationLayout(self, target: target).points
+    /// - Parameter float: weights that stay float, as the excluded ones do.
+    public func quantizationPoints(
+        for target: DeploymentTarget = .x86, leavingFloat float: Set<String> = []
+    ) -> [String] {
+        QuantizationLayout(self, target: target, float: float).points
+    }
+
+    /// The nodes that multiply by each of `quantizableWeights(for:)`, by index in node order. Others that read such a weight
+    /// (scaled, transposed, of a constant) read what it was rounded to.
+    public func quantizableReaders(for target: DeploymentTarget = .x86) -> [String: [Int]] {
+        let weightOfNode = QuantizationLayout(self, target: target).weightOfNode
+        var readers: [String: [Int]] = [:]
+        for index in nodes.indices {
+            if let name = weightOfNode[index]?.name { readers[name, default: []].append(index) }
+        }
+        return readers
     }
 
     /// Weights that a target can hold as integers, with the axis of their output channels, in the order of use.

@@ -9,17 +9,15 @@ struct QuantizationRequest {
     func check(
         _ activations: [String: ActivationQuantization], _ weights: [String: QuantizedWeight]
     ) throws(ModelError) {
-        if let node = graph.nodes.first(where: { Self.written.contains($0.operatorType) }), target != .float32 {
-            throw .invalidRequest(
-                "node '\(node.name)' says that the model is quantized already; start from the float model")
-        }
+        if let reason = graph.reasonAlreadyQuantized, target != .float32 { throw .invalidRequest(reason) }
         for name in layout.points {
             guard let parameters = activations[name] else {
                 throw .invalidRequest("activation '\(name)' has no quantization parameters; calibrate it first")
             }
             try check(name, parameters)
         }
-        let points = Set(layout.points)
+        // Those that only weights need which stay float here are no mistake.
+        let points = Set(QuantizationLayout(graph, target: target).points)
         if let extra = activations.keys.sorted().first(where: { !points.contains($0) }) {
             throw .invalidRequest("'\(extra)' is no activation that this model quantizes for '\(target.rawValue)'")
         }
@@ -33,9 +31,6 @@ struct QuantizationRequest {
             try checkScheme(name, weight)
         }
     }
-
-    /// Operators that only quantized files hold.
-    private static let written: Set<String> = ["QuantizeLinear", "DequantizeLinear", "MatMulInteger", "QLinearConv"]
 
     private func check(_ name: String, _ parameters: ActivationQuantization) throws(ModelError) {
         guard parameters.scale.isFinite, parameters.scale >= .leastNormalMagnitude else {
@@ -111,30 +106,12 @@ struct QuantizationRequest {
 
     /// Whether the target can hold the scheme.
     private func checkScheme(_ name: String, _ weight: QuantizedWeight) throws(ModelError) {
-        func refused(_ what: String, _ mend: String) -> ModelError {
-            .invalidRequest("target '\(target.rawValue)' cannot hold weight '\(name)' \(what); \(mend)")
-        }
-        let isProduct = weight.values.shape.rank == 2
-        switch target {
-        case .x86, .x86NoVNNI, .arm, .tensorrt, .dynamic:
-            if weight.zeroPoints != nil { throw refused("with zero points", "quantize it symmetrically") }
-            if weight.blocks != nil { throw refused("in blocks", "give it one scale a channel") }
-            if weight.codebook != nil, target == .tensorrt { throw refused("with a codebook", "use uniform steps") }
-            if target == .x86NoVNNI, weight.bits > 7 {
-                throw refused("of \(weight.bits) bits", "give it at most 7: its kernels add products in 16 bits")
-            }
-        case .int4:
-            if weight.bits > 4 { throw refused("of \(weight.bits) bits", "give it at most 4") }
-            if weight.codebook != nil { throw refused("with a codebook", "use uniform steps") }
-        case .int8Weights: break
-        case .float32, .float16, .bfloat16: throw refused("in integers", "choose a target of integers")
-        }
-        guard let blocks = weight.blocks else { return }
-        if weight.codebook != nil { throw refused("with a codebook in blocks", "give it one scale a channel") }
-        guard isProduct else { throw refused("in blocks", "give a convolution one scale a channel") }
-        guard graph.opset >= 21 else { throw refused("in blocks at opset \(graph.opset)", "write opset 21 or newer") }
-        guard blocks.size >= 16, blocks.size & (blocks.size - 1) == 0 else {
-            throw refused("in blocks of \(blocks.size)", "use a power of two of at least 16")
+        let form = WeightForm(
+            bits: weight.bits, hasZeroPoints: weight.zeroPoints != nil, blockSize: weight.blocks?.size,
+            hasCodebook: weight.codebook != nil)
+        if let refusal = target.refusal(of: form, isMatrix: weight.values.shape.rank == 2, opset: graph.opset) {
+            throw .invalidRequest(
+                "target '\(target.rawValue)' cannot hold weight '\(name)' \(refusal.what); \(refusal.mend)")
         }
     }
 }
@@ -148,6 +125,6 @@ extension DeploymentTarget: Codable {
         }
     }
 
-    /// The largest magnitude of a weight's code.
-    var largestWeightCode: Int { self == .x86NoVNNI ? 63 : 127 }
+    /// The largest magnitude of a weight's code that its kernels take.
+    public var largestWeightCode: Int { self == .x86NoVNNI ? 63 : 127 }
 }

@@ -20,11 +20,14 @@ public struct ActivationQuantization: Sendable, Equatable {
     /// Among `storage.codes`.
     public let zeroPoint: Int32
     public let storage: Storage
+    /// Whether the scale must stay a power of two where the range is changed.
+    public let isPowerOfTwo: Bool
 
     /// Precondition: the storage holds the zero point.
-    public init(scale: Float, zeroPoint: Int32, storage: Storage = .uint8) {
+    public init(scale: Float, zeroPoint: Int32, storage: Storage = .uint8, isPowerOfTwo: Bool = false) {
         precondition(storage.codes.contains(zeroPoint), "zero point \(zeroPoint) of \(storage)")
         (self.scale, self.zeroPoint, self.storage) = (scale, zeroPoint, storage)
+        self.isPowerOfTwo = isPowerOfTwo
     }
 }
 
@@ -64,10 +67,15 @@ public struct QuantizedWeight: Sendable, Equatable {
         (self.zeroPoints, self.blocks, self.codebook) = (zeroPoints, blocks, codebook)
     }
 
-    /// The same weight with larger scales for some channels, its values rounded to the coarser steps. Precondition: neither
-    /// blocks, zero points nor a codebook.
-    func raisingScales(to larger: [Float]) -> QuantizedWeight {
-        guard larger != scales else { return self }
+    /// The same weight with larger scales for some channels, its values rounded to the coarser steps; powers of two where all
+    /// scales are such. Precondition: neither blocks, zero points nor a codebook; every power of two is finite.
+    func raisingScales(to least: [Float]) -> QuantizedWeight {
+        guard least != scales else { return self }
+        let arePowersOfTwo = scales.allSatisfy { $0.significand == 1 }
+        let larger = zip(scales, least).map { scale, least in
+            guard arePowersOfTwo, scale < least else { return least }
+            return least.significand == 1 ? least : 2 * least.binade
+        }
         precondition(blocks == nil && zeroPoints == nil && codebook == nil, "only scales of channels can be raised")
         let inner = values.shape.dimensions[(axis + 1)...].reduce(1, *)
         var integers = values.elements(as: Int8.self)

@@ -22,7 +22,7 @@ public struct SimulatedQuantization: Sendable, Equatable {
     }
 }
 
-/// A weight that training is to see rounded.
+/// A weight that training sees rounded.
 public struct SimulatedWeight: Sendable, Equatable {
     public let name: String
     /// Of the channels that have steps of their own; nil where all share one.
@@ -125,77 +125,5 @@ extension Graph {
             nodes[producer].outputs = nodes[producer].outputs.map { $0 == value ? raw : $0 }
             nodes.insert(node(from: raw, to: value), at: producer + 1)
         }
-    }
-
-    /// The plain graph, its weights rounded to the values that training saw, and how its values are to be quantized.
-    public func withoutSimulatedQuantization() -> (graph: Graph, quantization: SimulatedQuantization) {
-        guard simulatesQuantization else { return (self, SimulatedQuantization()) }
-        var graph = self
-        var quantization = SimulatedQuantization()
-        var replaced: [String: String] = [:]
-        for node in nodes where node.isFakeQuantization {
-            guard let source = node.inputs.first, let target = node.outputs.first, node.inputs.count == 2,
-                let steps = initializers[node.inputs[1]]
-            else { continue }
-            let codes =
-                Int32(
-                    clamping: node.int("low") ?? 0)...max(
-                    Int32(clamping: node.int("low") ?? 0), Int32(clamping: node.int("high") ?? 0))
-            if let weight = initializers[source] {
-                quantization.weightBits[source] = 32 - Int32(codes.upperBound).leadingZeroBitCount + 1
-                graph.initializers[source] = weight.rounded(
-                    steps: steps.floats, axis: node.int("axis").map(Int.init), codes: codes)
-                replaced[target] = source
-                continue
-            }
-            let storage: ActivationQuantization.Storage = codes.lowerBound < 0 ? .int8 : .uint8
-            let zeroPoint = Int32(clamping: node.int("zero_point") ?? 0)
-            let step = steps.floats.first.map { Self.usable($0) } ?? 1
-            let activation = ActivationQuantization(
-                scale: step, zeroPoint: min(max(zeroPoint, storage.codes.lowerBound), storage.codes.upperBound),
-                storage: storage)
-            let isInput = inputs.contains { $0.name == source }
-            quantization.activations[isInput ? source : target] = activation
-            if isInput {
-                replaced[target] = source
-            } else {
-                replaced[source] = target
-            }
-        }
-        graph.nodes = nodes.filter { !$0.isFakeQuantization }.map { node in
-            var node = node
-            node.inputs = node.inputs.map { replaced[$0] ?? $0 }
-            node.outputs = node.outputs.map { replaced[$0] ?? $0 }
-            return node
-        }
-        graph.dropUnusedInitializers()
-        return (graph, quantization)
-    }
-
-    /// A step that a file or training gave, as the rounding uses it: positive and finite.
-    fileprivate static func usable(_ step: Float) -> Float {
-        step.isFinite ? max(step.magnitude, SimulatedQuantization.smallestStep) : 1
-    }
-}
-
-extension SimulatedQuantization {
-    /// Steps stop here: training may push one to 0 and past it.
-    public static let smallestStep: Float = 1e-12
-}
-
-extension Tensor {
-    /// Each number rounded to a multiple of its channel's step.
-    fileprivate func rounded(steps: [Float], axis: Int?, codes: ClosedRange<Int32>) -> Tensor {
-        let axis = axis.flatMap { shape.dimensions.indices.contains($0) && shape[$0] == steps.count ? $0 : nil }
-        guard !steps.isEmpty, axis != nil || steps.count == 1 else { return self }
-        let inner = axis.map { shape.dimensions[($0 + 1)...].reduce(1, *) } ?? max(1, elementCount)
-        let (low, high) = (Float(codes.lowerBound), Float(codes.upperBound))
-        let usable = steps.map(Graph.usable)
-        var values = floats
-        for index in values.indices {
-            let step = usable[index / inner % usable.count]
-            values[index] = step * min(max((values[index] / step).rounded(.toNearestOrEven), low), high)
-        }
-        return Tensor(values, shape: shape)
     }
 }

@@ -56,32 +56,3 @@ struct StoredWeight {
         return extents
     }
 }
-
-/// Levels of a codebook as int8, which is what integer kernels multiply: level = step x code, rounded to nearest.
-struct IntegerLevels: Equatable {
-    let codes: [Int8]
-    let step: Float
-
-    /// Takes the largest code among the upper half of those allowed that leaves the least squared error: powers of two come
-    /// out exact, others within 1/126 of the largest level.
-    init(_ levels: [Float], largestCode: Int) {
-        let largest = levels.reduce(0) { max($0, abs(Double($1))) }
-        guard largest > 0 else {
-            (codes, step) = ([Int8](repeating: 0, count: levels.count), 1)
-            return
-        }
-        func rounded(_ code: Int) -> [Double] {
-            levels.map { (Double($0) / largest * Double(code)).rounded(.toNearestOrEven) }
-        }
-        var best = (code: largestCode, error: Double.infinity)
-        for code in stride(from: largestCode, through: (largestCode + 1) / 2, by: -1) {
-            let error = zip(levels, rounded(code)).reduce(0.0) { sum, pair in
-                let miss = Double(pair.0) - pair.1 * largest / Double(code)
-                return sum + miss * miss
-            }
-            if error < best.error { best = (code, error) }
-        }
-        codes = rounded(best.code).map { Int8($0) }
-        step = Float(largest / Double(best.code))
-    }
-}

@@ -10,14 +10,16 @@ extension Graph {
     /// or a Dropout reads such a sum, the stage ends behind that.
     /// - Throws: `ModelError` where shapes cannot be inferred.
     public func stageOutputs() throws(ModelError) -> [(name: String, shape: Shape)] {
-        let search = LandmarkSearch(self, shapes: try shapesOfSomeInput())
+        // Values have their names behind the rounding that training simulates.
+        let plain = withUnroundedWeights()
+        let search = LandmarkSearch(plain, shapes: try plain.shapesOfSomeInput())
         let attention = search.attention
         let sums = search.sums
         let sequences = sums.filter { search.rank(of: $0.name) == 3 }
         var found: [String] = []
         if !attention.isEmpty, !sequences.isEmpty {
             for (index, node) in attention.map(\.node).enumerated() {
-                let next = index + 1 < attention.count ? attention[index + 1].node : nodes.count
+                let next = index + 1 < attention.count ? attention[index + 1].node : plain.nodes.count
                 if let last = sequences.last(where: { $0.node > node && $0.node < next }) { found.append(last.name) }
             }
         } else {
@@ -34,7 +36,9 @@ extension Graph {
     /// a whole shows none.
     /// - Throws: `ModelError` where shapes cannot be inferred.
     public func attentionMatrices() throws(ModelError) -> [(name: String, shape: Shape)] {
-        let search = LandmarkSearch(self, shapes: try shapesOfSomeInput())
+        // Values have their names behind the rounding that training simulates.
+        let plain = withUnroundedWeights()
+        let search = LandmarkSearch(plain, shapes: try plain.shapesOfSomeInput())
         return search.attention.compactMap { found in
             guard let name = found.matrix else { return nil }
             return search.shapes[name].map { (name, $0) }

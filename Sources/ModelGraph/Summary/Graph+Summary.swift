@@ -99,6 +99,7 @@ extension Graph {
     /// What keeps the engine from running the model, by operator.
     func unsupportedOperators(_ supported: [String: ClosedRange<Int64>]) -> [ModelSummary.NodeGroup] {
         grouped { _, node in
+            if node.isFakeQuantization { return nil }
             guard node.domain.isEmpty else { return "it belongs to the domain '\(node.domain)'" }
             guard let range = supported[node.operatorType] else { return "the engine does not know it" }
             guard !range.contains(opset) else { return nil }

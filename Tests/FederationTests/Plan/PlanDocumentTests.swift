@@ -27,7 +27,7 @@ import UpdateCodec
         #expect(plan.stages.map(\.kind) == ["train", "evaluate", "prune", "distill", "quantize", "evaluate"])
         #expect(plan.data == "idx:../shared/data/mnist?partition=dirichlet:0.5&seed=7")
         #expect(plan.wire.up.selection == .topK(density: 0.05))
-        #expect(plan.roundsPlanned == (8 + 1) + 1 + (4 + 1) + (3 + 1) + (1 + 1) + 1)
+        #expect(plan.roundsPlanned == (8 + 1) + 1 + (4 + 1) + (3 + 1) + (3 + 1) + 1)
     }
 
     /// The parts of plans that stand between the tables.
@@ -101,7 +101,7 @@ import UpdateCodec
             "loss": words(LossKind.self), "schedule": words(RateSchedule.Kind.self),
             "learningRateSchedule": words(RateSchedule.Kind.self),
         ]
-        for (section, count) in [("train", 6), ("distill", 5), ("prune", 6), ("factorize", 6)] {
+        for (section, count) in [("train", 6), ("distill", 5), ("prune", 6), ("factorize", 6), ("quantize", 6)] {
             let rows = try self.rows(of: section).filter {
                 training[$0.key] != nil && !(section == "prune" && $0.key == "schedule")
             }
@@ -120,6 +120,16 @@ import UpdateCodec
         let factorize = try self.rows(of: "factorize").filter { ranks[$0.key] != nil }
         #expect(factorize.count == ranks.count)
         for row in factorize { #expect(row.words == ranks[row.key], "factorize.\(row.key)") }
+        let quantizing = [
+            "levels": words(LevelsKind.self), "scales": ["tensor", "channel", "block"],
+            "range": words(WeightRangeKind.self), "rounding": words(RoundingKind.self),
+            "calibration": words(CalibrationMethodKind.self),
+        ]
+        let quantize = try self.rows(of: "quantize").filter { quantizing[$0.key] != nil }
+        #expect(quantize.count == quantizing.count)
+        for row in quantize { #expect(row.words == quantizing[row.key], "quantize.\(row.key)") }
+        let target = try self.rows(of: "export").first { $0.key == "target" }
+        #expect(target?.words == ExportTarget.allCases.map(\.rawValue))
         let server = try self.rows(of: "server").first { $0.key == "optimizer" }
         #expect(server?.words == words(ServerOptimizer.Kind.self))
     }
@@ -195,7 +205,16 @@ import UpdateCodec
             return model + "stages: [{distill: {ensemble: {\(line)}}}]\nfleet: {workers: 2}"
         case "teacher": return model + "stages: [{train: {teacher: [{file: t, \(line)}, {file: u}]}}]"
         case "feature": return model + "stages: [{train: {teacher: {file: t}, hiddenStates: {\(line)}}}]"
-        case "quantize", "evaluate": return model + "stages: [{\(section): {\(line)}}]"
+        case "quantize":
+            let beside = [
+                "sensitivitySamples": "averageBits: 4, ", "block": "scales: block, ",
+                "stepEvery": "rounds: 1, schedule: step, ", "stepFactor": "rounds: 1, schedule: step, ",
+                "temperature": "rounds: 1, teacher: {file: t}, ", "alpha": "rounds: 1, teacher: {file: t}, ",
+            ]
+            let isTraining = PlanKeys.quantizeTraining.contains(key) || key == "frozenStatistics"
+            let target = key == "block" ? "\nexport: {target: int4}" : ""
+            return model + "stages: [{quantize: {\(beside[key] ?? (isTraining ? "rounds: 1, " : ""))\(line)}}]" + target
+        case "evaluate": return model + "stages: [{\(section): {\(line)}}]"
         default: return model + "stages: [train]\n\(section): {\(line)}"
         }
     }

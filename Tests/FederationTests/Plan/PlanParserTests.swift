@@ -70,11 +70,12 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
         #expect(
             plan.stages == [
                 .train(TrainPlan(rounds: 9, recipe: recipe)), .prune(prune), .distill(distill),
-                .quantize(QuantizePlan(method: .mse, samples: 5)), .evaluate(EvaluatePlan(samples: 6)),
+                .quantize(QuantizePlan(rules: QuantizeRules(method: .mse, opset: 13), samples: 5)),
+                .evaluate(EvaluatePlan(samples: 6)),
             ])
         #expect(plan.export == ExportPlan(target: .x86, opset: 13, measure: false))
         // Each stage but `evaluate` ends with an evaluation.
-        #expect(plan.roundsPlanned == (9 + 1) + (3 * (2 + 1) + 1) + (4 + 1) + (1 + 1) + 1)
+        #expect(plan.roundsPlanned == (9 + 1) + (3 * (2 + 1) + 1) + (4 + 1) + (3 + 1) + 1)
     }
 
     @Test func everyKeyOfTrainingIsRead() throws {
@@ -116,7 +117,8 @@ private func parse(_ text: String, path: String = "p.yaml", _ environment: [Stri
 
     @Test func quantizeMakesX86TheDefaultTarget() throws {
         #expect(try parse(planText(stages: "[train, quantize]")).export.target == .x86)
-        #expect(try parse(planText("export: {target: float32}", stages: "[quantize]")).export.target == .float32)
+        let written = try parse(planText("export: {target: arm, strict: true}", stages: "[quantize]"))
+        #expect(written.export == ExportPlan(target: .arm, strict: true))
     }
 
     @Test func aShortLeaseShortensTheHeartbeat() throws {

@@ -92,8 +92,9 @@ struct PlanRefusal: Sendable {
                 + "available: train, distill, prune, factorize, quantize, evaluate"
         ),
         PlanRefusal(
-            planText("export: {target: arm}"),
-            "p.yaml:3: target 'arm' in export is not available in this version; available: x86, float32"
+            planText("export: {target: coreml}"),
+            "p.yaml:3: target 'coreml' in export is not available in this version; available: float32, x86, x86-no-vnni, "
+                + "arm, tensorrt, int4, int8-weights, dynamic, float16, bfloat16"
         ),
         PlanRefusal(
             planText(stages: "[{train: {rounds: asynchronous}}]"),
@@ -201,7 +202,27 @@ struct PlanRefusal: Sendable {
         ),
         PlanRefusal(
             planText("export: {target: x86}"),
-            "p.yaml:3: target 'x86' is int8: add a 'quantize' stage or write target: float32"
+            "p.yaml:3: target 'x86' has integer weights: add a 'quantize' stage or write target: float32"
+        ),
+        PlanRefusal(
+            planText("export: {target: float16}", stages: "[quantize]"),
+            "p.yaml:3: target 'float16' has no integer weights: remove the 'quantize' stage or write target: x86"
+        ),
+        PlanRefusal(
+            planText("export: {target: int4, opset: 20}", stages: "[quantize]"),
+            "p.yaml:3: 'opset' in export is 20, but target 'int4' needs 21 or more"
+        ),
+        PlanRefusal(
+            planText("export: {target: bfloat16, opset: 17}"),
+            "p.yaml:3: 'opset' in export is 17, but target 'bfloat16' needs 22 or more"
+        ),
+        PlanRefusal(
+            planText("export: {opset: 26}"),
+            "p.yaml:3: 'opset' in export must be an integer from 13 to 25, found '26'"
+        ),
+        PlanRefusal(
+            planText("export: {strict: true}"),
+            "p.yaml:3: 'strict' in export needs a target of integer weights: all of target 'float32' is float"
         ),
         PlanRefusal(
             planText(stages: "\n- quantize\n- train"),

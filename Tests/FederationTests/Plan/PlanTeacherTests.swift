@@ -9,11 +9,11 @@ struct PlanTeacherTests {
         ).stages[1].teacher
     }
 
-    @Test(arguments: ["train", "distill", "prune"])
+    @Test(arguments: ["train", "distill", "prune", "quantize"])
     func everyTrainingStageMayHaveTeachers(kind: String) throws {
         let teacher = try Self.teacher(
             """
-            \(kind): {teacher: [{stage: 1}, {file: t.onnx, weight: 2, resize: bilinear}, {own: true, weight: 0.5}],
+            \(kind): {\(kind == "quantize" ? "rounds: 1, " : "")teacher: [{stage: 1}, {file: t.onnx, weight: 2, resize: bilinear}, {own: true, weight: 0.5}],
                 temperature: 2, alpha: 1}
             """)
         #expect(
@@ -92,7 +92,8 @@ struct PlanTeacherTests {
         ("prune: {loss: binary, criterion: l2, teacher: {stage: 1}}", "loss binary has no soft labels"),
         ("train: {alpha: 0.5}", "'alpha' in stage 'train' needs a 'teacher'"),
         ("prune: {attentionMaps: 1}", "'attentionMaps' in stage 'prune' needs a 'teacher'"),
-        ("quantize: {teacher: {stage: 1}}", "unknown key 'teacher' in stage 'quantize'"),
+        ("quantize: {teacher: {stage: 1}}", "'teacher' in stage 'quantize' needs rounds above 0"),
+        ("quantize: {rounds: 1, loss: cosine, teacher: {stage: 1}}", "loss cosine has no soft labels"),
     ])
     func whatCannotWorkIsRefused(stage: String, phrase: String) throws {
         let error = try #require(throws: PlanError.self) { try Self.teacher(stage) }

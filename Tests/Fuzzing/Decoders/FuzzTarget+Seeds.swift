@@ -95,7 +95,7 @@ extension FuzzTarget {
         let reference = SnapshotReference(
             version: 2, snapshot: blob, graph: blob, maskEpoch: 1,
             route: [DeltaReference(blob: blob, from: digest, to: digest)], recipe: recipe)
-        let compact = CompactReference(calibration: blob, compact: blob, method: "minmax", percentile: 99, opset: 17)
+        let scope = QuantizationScope(target: .arm, equalizes: true, excluded: ["x"])
         let work: [TaskWork] = [
             .train(
                 TrainingRecipe(),
@@ -106,7 +106,13 @@ extension FuzzTarget {
                 MaskDecision(
                     rules: MaskRules(granularity: .channel, rule: .union, excluded: ["x"]), amount: .macs(1000))),
             .moments(samples: 64, FactorizableSelection(method: .spatial, only: ["x"])),
-            .calibrate(samples: 64), .evaluate(samples: nil, compact: compact),
+            .calibrate(samples: 64, scope), .evaluate(samples: nil, compact: blob),
+            .inputMoments(samples: 64, scope), .compare(samples: 64, scope, compact: blob),
+            .sensitivity(
+                SensitivityRequest(
+                    samples: 64, scope: scope, weights: WeightRules(bits: 4, sharing: .block(32), range: .minMax),
+                    bits: [2, 4, 8])),
+            .train(TrainingRecipe(statistics: .frozen), teacher: nil),
             .logits(LogitsRequest(samples: 64, classes: 10, trainedRound: 4)),
             .train(
                 TrainingRecipe(ensemble: EnsembleLesson(EnsemblePlan(), consensus: blob, share: 0.5)), teacher: nil),
@@ -207,7 +213,8 @@ extension FuzzTarget {
           - train: {rounds: 3, epochs: 1, batch: 32, learningRate: 0.05, schedule: cosine}
           - prune: {criterion: taylor, sparsity: 0.6, steps: 2, scoreSamples: 64, epochs: 0.5, learningRate: 0.03}
           - distill: {teacher: {stage: 1}, rounds: 1, epochs: 0.5, learningRate: 0.02}
-          - quantize: {calibration: percentile, percentile: 99.9, samples: 64}
+          - quantize: {averageBits: 4, candidates: [2, 4, 8], range: leastSquares, calibration: percentile,
+                       percentile: 99.9, samples: 64, sensitivitySamples: 32, maximumDrop: 1, exclude: [fc2]}
         export: {target: x86, opset: 17}
         """
 }
