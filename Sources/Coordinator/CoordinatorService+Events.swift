@@ -30,9 +30,9 @@ extension CoordinatorService {
         case .blobArrived(let peer, let digest):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
             return [.blobArrived(digest, session: session)]
-        case .blobProgress(let peer, let digest, _, _):
+        case .blobProgress(let peer, let digest, let received, _):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
-            return [.blobProgressed(digest, session: session)]
+            return [.blobProgressed(digest, session: session, received: received)]
         // Our own disk's failure is no worker's: the run stops, and goes on from here once it is mended.
         case .blobFailed(_, _, .storage(let reason, let isDiskFull)):
             return [.failed(reason: reason, isDiskFull ? .diskFull : .corruptState)]

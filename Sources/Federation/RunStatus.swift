@@ -6,12 +6,35 @@ public struct RunStatus: Sendable, Equatable, Codable {
         public var state: String
         public var secondsSinceSeen: Double?
         public var samples: Int?
+        /// What it does for the open round; nil when it is asked for nothing.
+        public var task: TaskProgress?
 
-        public init(name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil) {
+        public init(
+            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil, task: TaskProgress? = nil
+        ) {
             self.name = name
             self.state = state
             self.secondsSinceSeen = secondsSinceSeen
             self.samples = samples
+            self.task = task
+        }
+    }
+
+    /// How far a worker has come with its task.
+    public struct TaskProgress: Sendable, Equatable, Codable {
+        /// `fetching` its inputs, `working`, `uploading` its result, or the result is being `examined`.
+        public var doing: String
+        /// 0 to 1, as the worker tells it; of a transfer the part that is here.
+        public var fraction: Double
+        /// Of a transfer: what is here, and what is to come altogether.
+        public var bytes: Int?
+        public var ofBytes: Int?
+
+        public init(doing: String, fraction: Double, bytes: Int? = nil, ofBytes: Int? = nil) {
+            self.doing = doing
+            self.fraction = fraction
+            self.bytes = bytes
+            self.ofBytes = ofBytes
         }
     }
 

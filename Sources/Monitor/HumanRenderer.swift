@@ -62,7 +62,7 @@ public struct HumanRenderer: Sendable {
     }
 
     private mutating func line(for event: LogEvent, clock: String) -> String? {
-        if event.name == EventName.roundWaiting, !style.isLive || style.showsEverything {
+        if event.name == EventName.roundWaiting || event.name == EventName.runWaiting, !style.isLive || style.showsEverything {
             return waitingLine(event, clock: clock)
         }
         var sentence = EventSentence.of(event, stages: progress.stages, rounds: progress.rounds)

@@ -18,6 +18,7 @@ extension RunStatus {
         if let deadline = round?.deadlineSeconds { status.round?.deadlineSeconds = deadline.finiteOrZero }
         for index in workers.indices {
             status.workers[index].secondsSinceSeen = workers[index].secondsSinceSeen.finite
+            if let task = workers[index].task { status.workers[index].task?.fraction = task.fraction.finiteOrZero }
         }
         return status
     }

@@ -84,7 +84,7 @@ public struct WorkerMachine: Sendable {
     }
 
     /// The part of a task's progress that stands for getting its inputs.
-    private static let fetchShare = 0.1
+    static let fetchShare = 0.1
 
     /// Versions were agreed on, so what cannot be read will not be readable the next time either.
     private mutating func onMalformed(_ reason: String) -> [WorkerAction] {
