@@ -116,7 +116,10 @@ public actor WorkerService {
         let feed = feed
         // What the network brings waits in the transport's bounded queue until it is taken here, one after another.
         let forwarding = Task {
-            for await event in client.events { if let event = WorkerEvent(event) { self.take(event) } }
+            for await event in client.events {
+                self.logTransfer(event)
+                if let event = WorkerEvent(event) { self.take(event) }
+            }
         }
         let ticking = Task {
             while !Task.isCancelled {
@@ -146,6 +149,22 @@ public actor WorkerService {
             feed.finish()
             return
         }
+    }
+
+    /// Says in the log which blob came or went.
+    private func logTransfer(_ event: ClientEvent) {
+        let (bytes, size, direction): ([UInt8], Int?, String)
+        switch event {
+        case .blobArrived(let digest):
+            (bytes, size, direction) = (digest, Digest(bytes: digest).flatMap { try? store.blobs.size(of: $0) }, "down")
+        case .blobSent(let digest, let count): (bytes, size, direction) = (digest, count, "up")
+        default: return
+        }
+        guard let digest = Digest(bytes: bytes), let size else { return }
+        sink(
+            LogEvent(
+                EventName.transferFinished, level: .debug,
+                ["digest": .string(digest.hex), "bytes": .int(size), "direction": .string(direction)]))
     }
 
     private var now: Double { (clock.now - startedAt) / .seconds(1) }

@@ -102,8 +102,8 @@ extension CoordinatorMachine {
         let late = lateWorkers(at: now)
         let lateness = late.isEmpty ? "" : "; late: \(late.joined(separator: ", "))"
         let quorum = missing > 0 ? "" : "; the quorum is reached, the others have until the deadline"
-        return "\(leases.count) workers are at work, \(round.accepted.count) of \(wanted) have contributed\(quorum)"
-            + lateness
+        let atWork = leases.count == 1 ? "1 worker is at work" : "\(leases.count) workers are at work"
+        return "\(atWork), \(round.accepted.count) of \(wanted) have contributed\(quorum)\(lateness)"
     }
 
     /// Names with a lease, or connected without having contributed; and those that took part before and are away without
