@@ -27,7 +27,7 @@ struct EventSentence: Equatable {
             event.level >= .warning ? .warning : .plain, parts.map { escapedForTerminal($0) }.joined(separator: " "))
     }
 
-    /// The sentence, or nil for an event that only moves the progress line.
+    /// The sentence, or nil for an event that only moves the live region.
     /// - Parameters:
     ///   - stages: how many the plan has, when known.
     ///   - rounds: how many the plan has, when known.
@@ -70,7 +70,8 @@ struct EventSentence: Equatable {
         return facts.joined(
             "round \(facts.word("round")) waits", facts.text("reason"),
             "\(facts.word("contributions")) of \(facts.word("workers"))", facts.count("quorum").map { "quorum \($0)" },
-            missing.isEmpty ? nil : "missing \(missing.joined(separator: ", "))", facts.seconds("ageSeconds").map { "\($0) of \(facts.seconds("deadlineSeconds") ?? "?")" })
+            missing.isEmpty ? nil : "missing \(missing.joined(separator: ", "))",
+            facts.seconds("ageSeconds").map { "\($0) of \(facts.seconds("deadlineSeconds") ?? "?")" })
     }
 
     /// Names with their last sign of life: `site-b (heard 12.0 s ago)`; of many only the first.

@@ -102,6 +102,11 @@ public actor WorkerService {
     /// This worker's public key, for the coordinator's allow-list.
     public nonisolated var publicKey: String { store.keys.publicKey }
 
+    /// What is under way, for a terminal.
+    public func liveBars() -> [LiveBar] {
+        machine.activity.map { [LiveBar(label: "round \($0.round) \($0.task)", task: $0.progress)] } ?? []
+    }
+
     /// Asks the worker to say goodbye and end.
     public nonisolated func stop() { feed.yield(.stopRequested) }
 

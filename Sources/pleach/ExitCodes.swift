@@ -12,7 +12,7 @@ import Transport
 import UpdateCodec
 import Worker
 
-/// What a process's exit status means; one meaning each (README, "Exit codes").
+/// What a process's exit status means; one meaning each (docs/exit-codes.md).
 enum PleachExit: Int32, Sendable {
     case success = 0
     case internalError = 1
@@ -98,7 +98,8 @@ func exitingOnError<Result>(_ body: () async throws -> Result) async throws -> R
 /// One line on stderr; names out of files and off the network cannot make it more, or colour it.
 func printError(_ message: String) {
     let line = escapedForTerminal(message, limit: 4000)
-    FileHandle.standardError.write(Data("error: \(line)\n".utf8))
+    let prefix = JournalStream.isBehind(STDERR_FILENO) ? JournalStream.prefix(.error) : ""
+    FileHandle.standardError.write(Data("\(prefix)error: \(line)\n".utf8))
 }
 
 /// Ends the process with a status, unless it is success.

@@ -67,6 +67,8 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Log files kept.")
     var logFiles = 4
 
+    @OptionGroup var log: LogOptions
+
     @Flag(help: "Print events as JSON lines.")
     var json = false
 
@@ -100,7 +102,7 @@ struct WorkerCommand: AsyncParsableCommand {
             let logBytes = try size(logSize, "--log-size", 64 << 10...1 << 40)
             guard (1...1000).contains(logFiles) else { throw ValidationError("--log-files is 1 to 1000") }
             let console = try EventConsole(
-                state: state, name: name, json: json, quiet: quiet, bytes: logBytes, files: logFiles)
+                state: state, name: name, json: json, quiet: quiet, bytes: logBytes, files: logFiles, log: log)
             let service = try WorkerService(
                 WorkerOptions(
                     coordinator: coordinator, serverKey: serverKey, data: spec, name: name, state: state,
@@ -109,6 +111,7 @@ struct WorkerCommand: AsyncParsableCommand {
                     publicData: publicSpec, student: StudentSource(word: student)),
                 sink: { console.take($0) })
             console.note("worker \(name), public key \(service.publicKey)")
+            console.follow { await service.liveBars() }
             let signals = StopSignals { service.stop() }
             if exitWithStandardInput { signals.stopAtEndOfInput() }
             let outcome = try await service.run()
