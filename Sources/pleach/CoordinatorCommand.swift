@@ -6,10 +6,10 @@ import Monitor
 
 /// Options that `run` and `coordinator` share.
 struct PlanOptions: ParsableArguments {
-    @Argument(help: "The plan, a YAML file (protocols/plan.md).")
+    @Argument(help: "The plan, a YAML file (protocols/plan.md).", completion: .file(extensions: ["yaml", "yml"]))
     var plan: String
 
-    @Option(help: "State folder: ledger, blobs, keys, logs and results.")
+    @Option(help: "State folder: ledger, blobs, keys, logs and results.", completion: .directory)
     var state = "pleach-state"
 
     @Option(help: "Serve a status page, /metrics and /healthz on this loopback address, such as 127.0.0.1:7780.")

@@ -13,7 +13,7 @@ import UpdateCodec
 import Worker
 
 /// What a process's exit status means; one meaning each (docs/exit-codes.md).
-enum PleachExit: Int32, Sendable {
+enum PleachExit: Int32, Sendable, CaseIterable {
     case success = 0
     case internalError = 1
     case plan = 2
@@ -26,6 +26,24 @@ enum PleachExit: Int32, Sendable {
     case state = 9
     case stopped = 10
     case taskFailed = 11
+
+    /// As docs/exit-codes.md says it.
+    var meaning: String {
+        switch self {
+        case .success: "success"
+        case .internalError: "internal error, or a child was killed"
+        case .plan: "the plan"
+        case .model: "the model, or a damaged calibration set"
+        case .data: "the data; for `update inspect` also a file that is no blob, or a damaged one"
+        case .network: "the network: port in use, coordinator unreachable"
+        case .keys: "keys: not allowed, wrong server key"
+        case .noWorkers: "no workers within the waiting time"
+        case .diskFull: "disk full"
+        case .state: "the state folder: in use, damaged, another plan's"
+        case .stopped: "stopped on request"
+        case .taskFailed: "a task or its numerics failed"
+        }
+    }
 
     /// The status for an error of any layer.
     init(_ error: any Error) {

@@ -18,7 +18,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "The coordinator's address, tcp://HOST:PORT.")
     var coordinator: String
 
-    @Option(help: "The coordinator's public key, or a file that holds it.")
+    @Option(help: "The coordinator's public key, or a file that holds it.", completion: .file(extensions: ["key"]))
     var serverKey: String
 
     @Option(
@@ -29,7 +29,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "A name for this worker's own log; the coordinator's allow-list names it for others.")
     var name = ProcessInfo.processInfo.hostName
 
-    @Option(help: "State folder: keys, cached blobs, the residual.")
+    @Option(help: "State folder: keys, cached blobs, the residual.", completion: .directory)
     var state = "pleach-worker"
 
     @Option(help: "Threads of libtorch.")
