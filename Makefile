@@ -17,7 +17,7 @@ PAGE ?= .build/page
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test page runtime parity simulate demo bench chaos fuzz conformance groups lint format protos clean dependencies
+.PHONY: build release test page runtime parity simulate demo bench chaos fuzz conformance groups completions lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -103,6 +103,15 @@ groups: release
 	$(GROUPS)/venv/bin/python -W ignore Tests/groups/export_torchvision.py $(GROUPS)/models $(ONLY)
 	$(GROUPS)/venv/bin/python Tests/groups/check_groups.py --pleach $(PLEACH) --models $(GROUPS)/models \
 		$(if $(ONLY),--only $(ONLY)) $(if $(UPDATE),--update)
+
+# Completions for bash, zsh and fish, and the manual page, in .build/share as they lie below a prefix such as /usr/local.
+completions: release
+	mkdir -p .build/share/bash-completion/completions .build/share/zsh/site-functions \
+		.build/share/fish/vendor_completions.d .build/share/man/man1
+	$(PLEACH) completions bash > .build/share/bash-completion/completions/pleach
+	$(PLEACH) completions zsh > .build/share/zsh/site-functions/_pleach
+	$(PLEACH) completions fish > .build/share/fish/vendor_completions.d/pleach.fish
+	$(PLEACH) manual > .build/share/man/man1/pleach.1
 
 lint:
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel

@@ -107,6 +107,7 @@ let package = Package(
         .executableTarget(
             name: "pleach-simulate", dependencies: ["Simulation"], path: "Tests/SimulationRunner", swiftSettings: strict
         ),
+        .target(name: "EventSchema", path: "Tests/EventSchema", swiftSettings: strict),
         .target(
             name: "FuzzDecoders",
             dependencies: [
@@ -138,11 +139,12 @@ let package = Package(
             name: "CoordinatorTests",
             dependencies: ["Coordinator", "Worker", "Federation", "Ledger", "Transport", "Shell"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker", "CImages"]),
-        .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
+        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Simulation", "EventSchema"]),
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "pleach", "Chaos", "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Transport", "Ledger",
+                "pleach", "Chaos", "EventSchema", "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Transport",
+                "Ledger",
             ]),
     ],
     swiftLanguageModes: [.v6],

@@ -7,26 +7,43 @@ public struct RunStatus: Sendable, Equatable, Codable {
         /// Since its last sign of life; nil when this coordinator has not heard of it.
         public var secondsSinceSeen: Double?
         public var samples: Int?
-        /// Since it was given the task it has.
+        /// What it does for the open round; nil when it is asked for nothing.
+        public var task: TaskProgress?
+        /// Since it was given that task.
         public var taskSeconds: Double?
-        /// The share of that task which it says is done.
-        public var progress: Double?
 
         public init(
-            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil,
-            taskSeconds: Double? = nil,
-            progress: Double? = nil
+            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil, task: TaskProgress? = nil,
+            taskSeconds: Double? = nil
         ) {
             self.name = name
             self.state = state
             self.secondsSinceSeen = secondsSinceSeen
             self.samples = samples
+            self.task = task
             self.taskSeconds = taskSeconds
-            self.progress = progress
         }
 
         /// Whether an open round still waits for it.
         public var isAwaited: Bool { state != "contributed" && state != "left" }
+    }
+
+    /// How far a worker has come with its task.
+    public struct TaskProgress: Sendable, Equatable, Codable {
+        /// `fetching` its inputs, `working`, `uploading` its result, or the result is being `examined`.
+        public var doing: String
+        /// 0 to 1, as the worker tells it; of a transfer the part that is here.
+        public var fraction: Double
+        /// Of a transfer: what is here, and what is to come altogether.
+        public var bytes: Int?
+        public var ofBytes: Int?
+
+        public init(doing: String, fraction: Double, bytes: Int? = nil, ofBytes: Int? = nil) {
+            self.doing = doing
+            self.fraction = fraction
+            self.bytes = bytes
+            self.ofBytes = ofBytes
+        }
     }
 
     public struct Round: Sendable, Equatable, Codable {

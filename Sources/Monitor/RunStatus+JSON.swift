@@ -19,7 +19,7 @@ extension RunStatus {
         for index in workers.indices {
             status.workers[index].secondsSinceSeen = workers[index].secondsSinceSeen.finite
             status.workers[index].taskSeconds = workers[index].taskSeconds.finite
-            status.workers[index].progress = workers[index].progress.finite
+            if let task = workers[index].task { status.workers[index].task?.fraction = task.fraction.finiteOrZero }
         }
         return status
     }

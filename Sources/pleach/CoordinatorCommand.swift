@@ -6,10 +6,10 @@ import Monitor
 
 /// Options that `run` and `coordinator` share.
 struct PlanOptions: ParsableArguments {
-    @Argument(help: "The plan, a YAML file (protocols/plan.md).")
+    @Argument(help: "The plan, a YAML file (protocols/plan.md).", completion: .file(extensions: ["yaml", "yml"]))
     var plan: String
 
-    @Option(help: "State folder: ledger, blobs, keys, logs and results.")
+    @Option(help: "State folder: ledger, blobs, keys, logs and results.", completion: .directory)
     var state = "pleach-state"
 
     @Option(
@@ -32,6 +32,8 @@ struct PlanOptions: ParsableArguments {
 
     @Flag(help: "Print events as JSON lines.")
     var json = false
+
+    @OptionGroup var log: LogOptions
 
     var codecThreads: Int { threads ?? min(8, ProcessInfo.processInfo.activeProcessorCount) }
 
@@ -91,13 +93,14 @@ struct CoordinatorCommand: AsyncParsableCommand {
             if options.fresh { try RunState.erase(directory: options.state) }
             let console = try EventConsole(
                 state: options.state, name: "coordinator", json: options.json, bytes: plan.limits.logBytes,
-                files: plan.limits.logFiles)
+                files: plan.limits.logFiles, log: options.log)
             let service = try CoordinatorService(
                 CoordinatorOptions(
                     plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,
                     http: options.http, httpToken: token, threads: options.codecThreads),
                 sink: { console.take($0) })
             console.note("coordinator listens on \(service.endpoint), public key \(service.publicKey)")
+            console.follow { await service.status().liveBars }
             let signals = StopSignals { service.stop() }
             if exitWithStandardInput { signals.stopAtEndOfInput() }
             let outcome = try await service.run()

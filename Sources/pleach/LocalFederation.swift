@@ -67,6 +67,7 @@ final class LocalFederation {
         if let http = options.http { arguments += ["--http", http] }
         if let token = options.httpToken { arguments += ["--http-token", token] }
         if options.json { arguments.append("--json") }
+        arguments += ["--log-level", options.log.logLevel.rawValue]
         let coordinator = try ChildProcess(arguments + ["--exit-with-standard-input"], log: nil)
         self.coordinator = coordinator
         let signals = StopSignals { coordinator.terminate() }
@@ -123,7 +124,7 @@ final class LocalFederation {
                 "worker", "--coordinator", endpoint, "--server-key", options.state + "/keys/server.key", "--data",
                 shards[index].description, "--name", Self.workerName(index), "--state", state, "--threads",
                 String(plan.fleet.threads), "--strength", String(plan.fleet.strength(ofWorker: index)), "--device",
-                device, "--patience", "30", "--quiet",
+                device, "--patience", "30", "--quiet", "--log-level", options.log.logLevel.rawValue,
                 "--exit-with-standard-input",
             ] + own, log: state + "/output.log")
     }

@@ -111,8 +111,8 @@ final class PageBenchmark: Sendable {
             status.workers = (0..<workers).map { index in
                 RunStatus.Worker(
                     name: Self.name(index), state: states[index % states.count],
-                    secondsSinceSeen: Double(index % 60) + 0.25, samples: 600, taskSeconds: Double(index % 100),
-                    progress: 0.5)
+                    secondsSinceSeen: Double(index % 60) + 0.25, samples: 600,
+                    task: RunStatus.TaskProgress(doing: "working", fraction: 0.5), taskSeconds: Double(index % 100))
             }
             let layers = (0..<200).map {
                 LayerFigures(name: "layer\($0).weight", weights: 10_000, sparsity: 0.5, bits: 8)

@@ -24,7 +24,8 @@ import Testing
         let document = StatusPage.document
         for part in [
             "<html lang=\"en\">", "<header>", "<main ", "<footer ", "<noscript>", "class=\"skip\" href=\"#main\"",
-            "id=\"waiting\" role=\"status\"", "<label for=\"token\">", "role=\"search\"", "aria-valuetext",
+            "id=\"waiting-said\" class=\"heard\" role=\"status\"", "<label for=\"token\">", "role=\"search\"",
+            "aria-valuetext",
             ":focus-visible",
         ] {
             #expect(document.contains(part), "\(part)")

@@ -195,7 +195,7 @@ import Testing
                 run r"1\\u{A} · plan <b>demo</b> · running
                 stage 2 of 2: prune
                 rounds 3 of 9 done
-                round 4, score: 1 of 3 contributions, quorum 2, open for 12.5 s of at most 60.0 s; missing b\u{1B}
+                round 4, score: 1 of 3 contributions, quorum 2, open for 12.5 s of at most 60.0 s; missing b\u{1B} (not heard of yet)
                 waiting: 1 worker is at work
                 wire: 1.00 KB up, 2.00 KB down; float32 averaging: 90.0 KB (30.0x fewer)
                 model: 25.00 % masked · snapshot ab12

@@ -32,11 +32,12 @@ extension StatusPage {
         <h2 id="now">No round is open</h2>
         <progress id="bar" max="1" value="0" aria-labelledby="now"></progress>
         <p id="age" class="soft"></p>
-        <p id="waiting" role="status"></p>
+        <p id="waiting"></p>
+        <p id="waiting-said" class="heard" role="status" aria-live="polite"></p>
         <div id="missing-part" class="scroll" role="region" aria-labelledby="missing-caption" tabindex="0" hidden>
         <table><caption id="missing-caption">Whom the round waits for</caption>
         <thead><tr><th scope="col">Worker</th><th scope="col">State</th><th scope="col" class="n">Last sign of life</th>
-        <th scope="col" class="n">At this task</th><th scope="col" class="n">Done</th></tr></thead>
+        <th scope="col" class="n">At this task</th><th scope="col" class="n">Doing</th></tr></thead>
         <tbody id="missing"></tbody></table></div>
         <p id="missing-more" class="soft"></p>
         </section>

@@ -36,6 +36,7 @@ extension StatusPage {
         section, #entry { background: var(--panel); border: 1px solid var(--rule); border-radius: .6rem; padding:
           1rem; min-width: 0; }
         .skip { position: absolute; left: -999px; }
+        .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
         .skip:focus { left: 1rem; top: .5rem; background: var(--panel); padding: .3rem .6rem; }
         :focus-visible { outline: 3px solid var(--c1); outline-offset: 2px; border-radius: 3px; }
         a { color: var(--c1); }
@@ -107,5 +108,6 @@ extension StatusPage {
         @media (prefers-reduced-motion: no-preference) {
           .bars i { transition: width .3s; }
         }
+        footer span:empty { display: none; }
         """#
 }

@@ -9,7 +9,7 @@ extension StatusPage {
           small: new Chart("chart-small", "Masked weights, and bits a weight of what goes down",
             [{ low: 0, high: 1, format: x => Math.round(100 * x) + " %" }, { low: 0, format: figure }]),
         };
-        let live = null;
+        let live = null, told = "";
 
         // Times that go on by themselves: what they count from, and how to say it.
         const clocks = new Map();
@@ -62,7 +62,12 @@ extension StatusPage {
           const rounds = `${s.roundsCompleted} of ${s.roundsPlanned} rounds are done`;
           clock(at("age"), r ? r.ageSeconds : null, age => r ? `Stage ${r.stage + 1} of ${s.stages}, ${r.kind} · quorum `
             + `${r.quorum} · open for ${seconds(age)} of at most ${seconds(r.deadlineSeconds)} · ${rounds}` : rounds);
-          put("waiting", s.waitingFor ? "Waiting: " + s.waitingFor : "");
+          const reason = s.waitingFor ? "Waiting: " + s.waitingFor : "";
+          put("waiting", reason);
+          // Said aloud when it is another one, not whenever a figure in it grows.
+          const kind = reason.replace(/\d+/g, "#");
+          if (kind !== told) put("waiting-said", reason);
+          told = kind;
           showMissing(s);
           const wire = s.wireBytesUp + s.wireBytesDown, key = (key, text) => ({ key, text });
           at("figures").replaceChildren(
@@ -98,7 +103,7 @@ extension StatusPage {
             const row = make("tr");
             row.append(title(w.name), cell(w.state, moods[w.state]), ageCell(w.secondsSinceSeen, ago),
               ageCell(w.taskSeconds, t => t == null ? "no task" : seconds(t)),
-              cell(known(w.progress) && known(w.taskSeconds) ? Math.round(100 * w.progress) + " %" : unknown, "n"));
+              cell(w.task ? w.task.doing + " " + Math.round(100 * w.task.fraction) + " %" : unknown, "n"));
             return row;
           }));
           const more = [];
@@ -152,7 +157,8 @@ extension StatusPage {
           }));
           const points = rounds.map(r => ({ first: r.first, at: r.last, stage: r.stage, pale: r.task !== "train",
             label: (r.first === r.last ? "Round " + r.first : "Rounds " + r.first + " to " + r.last) + ", "
-              + (c.stages[r.stage] || {}).kind + (r.first === r.last ? ", " + r.task : "") }));
+              + (c.stages[r.stage] || {}).kind
+              + (r.first === r.last && r.task !== (c.stages[r.stage] || {}).kind ? ", " + r.task : "") }));
           const column = (key, text, format, axis) =>
             ({ name: text, values: rounds.map(r => r[key] ?? null), format, axis });
           const sums = key => { let sum = 0; return rounds.map(r => sum += r[key]); };
