@@ -13,7 +13,8 @@ public struct RunStatus: Sendable, Equatable, Codable {
         public var taskSeconds: Double?
 
         public init(
-            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil, task: TaskProgress? = nil,
+            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil,
+            task: TaskProgress? = nil,
             taskSeconds: Double? = nil
         ) {
             self.name = name

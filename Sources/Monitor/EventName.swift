@@ -36,7 +36,8 @@ public enum EventName {
 
     /// Every name, in the catalogue's order.
     public static let all = [
-        runStarted, runResumed, runFinished, runFailed, runStopped, runWaiting, workerJoined, workerLeft, workerLost, workerRefused,
+        runStarted, runResumed, runFinished, runFailed, runStopped, runWaiting, workerJoined, workerLeft, workerLost,
+        workerRefused,
         stageStarted, stageFinished, roundOpened, roundWaiting, roundClosed, taskAssigned, taskStarted, taskFinished,
         contributionAccepted, contributionRefused, snapshotPublished, maskDecided, layersFactorized, layersQuantized,
         transferFinished, exportFinished, diagnostic,
