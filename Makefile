@@ -12,11 +12,12 @@ TARGET ?= update
 SECONDS ?= 60
 PARITY ?= .build/parity
 GROUPS ?= .build/groups
+PAGE ?= .build/page
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test runtime parity simulate demo bench chaos fuzz conformance groups validate lint format protos clean dependencies
+.PHONY: build release test page runtime parity simulate demo bench chaos fuzz conformance groups validate completions lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -32,6 +33,11 @@ test: dependencies
 	sync
 	@SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TESTS_AT_ONCE) Tests/report-failures \
 		swift test --skip-build --disable-xctest
+
+# The status page of a real run in a headless Chromium (Debian's package): numbers, widths, console, token; screenshots in PAGE.
+page: release
+	@command -v chromium >/dev/null || test -n "$(PLEACH_CHROMIUM)" || { echo 'apt-get install chromium'; exit 1; }
+	Tests/page/check_page.py $(PLEACH) $(PAGE)
 
 # A Python with ONNX Runtime (from PyPI, about 150 MB), with which runs and `pleach bench model` time models; without it their
 # milliseconds are left out. PLEACH_PYTHON names another one.
@@ -101,6 +107,15 @@ groups: release
 # Everything in cluster/ that can be checked without a container engine or a cluster; says what it skipped. ARGS=--install first.
 validate:
 	cluster/validate $(ARGS)
+
+# Completions for bash, zsh and fish, and the manual page, in .build/share as they lie below a prefix such as /usr/local.
+completions: release
+	mkdir -p .build/share/bash-completion/completions .build/share/zsh/site-functions \
+		.build/share/fish/vendor_completions.d .build/share/man/man1
+	$(PLEACH) completions bash > .build/share/bash-completion/completions/pleach
+	$(PLEACH) completions zsh > .build/share/zsh/site-functions/_pleach
+	$(PLEACH) completions fish > .build/share/fish/vendor_completions.d/pleach.fish
+	$(PLEACH) manual > .build/share/man/man1/pleach.1
 
 lint:
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel

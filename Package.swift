@@ -19,7 +19,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
     targets: [
         // Leaves: system libraries and plain C or C++.
@@ -70,10 +69,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Monitor",
-            dependencies: [
-                "Federation", .product(name: "FlyingFox", package: "FlyingFox"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["Federation", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
 
         // Shells and the command line.
@@ -111,6 +107,7 @@ let package = Package(
         .executableTarget(
             name: "pleach-simulate", dependencies: ["Simulation"], path: "Tests/SimulationRunner", swiftSettings: strict
         ),
+        .target(name: "EventSchema", path: "Tests/EventSchema", swiftSettings: strict),
         .target(
             name: "FuzzDecoders",
             dependencies: [
@@ -142,11 +139,12 @@ let package = Package(
             name: "CoordinatorTests",
             dependencies: ["Coordinator", "Worker", "Federation", "Ledger", "Transport", "Shell"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker", "CImages"]),
-        .testTarget(name: "MonitorTests", dependencies: ["Monitor"]),
+        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Simulation", "EventSchema"]),
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "pleach", "Chaos", "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Transport", "Ledger",
+                "pleach", "Chaos", "EventSchema", "Tensors", "UpdateCodec", "ModelGraph", "Federation", "Transport",
+                "Ledger",
             ]),
     ],
     swiftLanguageModes: [.v6],

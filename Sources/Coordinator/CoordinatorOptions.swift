@@ -11,11 +11,14 @@ public struct CoordinatorOptions: Sendable {
     public var state: String
     /// Address of the status page; nil for none.
     public var http: String?
+    /// What requests to it have to bring; must be there for an address beyond loopback.
+    public var httpToken: AccessToken?
     /// Threads that fold and compress.
     public var threads: Int
 
     public init(
-        plan: Plan, planText: String, planPath: String, bind: String, state: String, http: String?, threads: Int = 1
+        plan: Plan, planText: String, planPath: String, bind: String, state: String, http: String?,
+        httpToken: AccessToken? = nil, threads: Int = 1
     ) {
         self.plan = plan
         self.planText = planText
@@ -23,6 +26,7 @@ public struct CoordinatorOptions: Sendable {
         self.bind = bind
         self.state = state
         self.http = http
+        self.httpToken = httpToken
         self.threads = threads
     }
 }

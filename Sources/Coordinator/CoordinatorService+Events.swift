@@ -29,10 +29,11 @@ extension CoordinatorService {
         case .departed(let peer): return peers.end(peer).map { [.departed(session: $0)] } ?? []
         case .blobArrived(let peer, let digest):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
+            logTransfer(digest, bytes: try? state.blobs.size(of: digest), direction: "up", of: peer)
             return [.blobArrived(digest, session: session)]
-        case .blobProgress(let peer, let digest, _, _):
+        case .blobProgress(let peer, let digest, let received, _):
             guard let digest = Digest(bytes: digest), let session = peers.session(of: peer) else { return [] }
-            return [.blobProgressed(digest, session: session)]
+            return [.blobProgressed(digest, session: session, received: received)]
         // Our own disk's failure is no worker's: the run stops, and goes on from here once it is mended.
         case .blobFailed(_, _, .storage(let reason, let isDiskFull)):
             return [.failed(reason: reason, isDiskFull ? .diskFull : .corruptState)]
@@ -62,7 +63,18 @@ extension CoordinatorService {
                     "diagnostic", level: .warning, ["message": .string("\(count) messages to a peer were dropped")]))
             return []
         case .failed(let error): return [.failed(reason: "\(error)", .network)]
-        case .blobSent: return []
+        case .blobSent(let peer, let digest, let bytes):
+            if let digest = Digest(bytes: digest) { logTransfer(digest, bytes: bytes, direction: "down", of: peer) }
+            return []
         }
+    }
+
+    private func logTransfer(_ digest: Digest, bytes: Int?, direction: String, of peer: PeerID) {
+        guard let bytes else { return }
+        var event = LogEvent(
+            EventName.transferFinished, level: .debug,
+            ["digest": .string(digest.hex), "bytes": .int(bytes), "direction": .string(direction)])
+        if let worker = peer.name { event.fields.append(("worker", .string(worker))) }
+        sink(event)
     }
 }

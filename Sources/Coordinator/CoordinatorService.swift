@@ -25,6 +25,8 @@ public actor CoordinatorService {
     /// Blobs asked of workers since the last step; what the ledger does not name by its end is removed.
     var fetched: Set<Digest> = []
     private var outcome: CoordinatorOutcome?
+    /// What the page was last told of the rounds so far.
+    private var course: RunCourse?
     private let startedAt = ContinuousClock.now
 
     /// What reaches the loop.
@@ -90,6 +92,14 @@ public actor CoordinatorService {
         return status
     }
 
+    /// The run as the status page and `/metrics` show it.
+    public func picture() -> RunPicture {
+        if course?.revision != machine.history.revision { course = RunCourse(history: machine.history) }
+        let newest = course ?? RunCourse(history: machine.history)
+        return RunPicture(
+            status: status(), course: newest, times: machine.history.roundTimes, layers: numerics.layers.newest)
+    }
+
     private func uncommitted(_ counters: TransportCounters) -> (up: Int, down: Int) {
         let committed = machine.committedWireBytes
         return (max(0, counters.bytesReceived - committed.up), max(0, counters.bytesSent - committed.down))
@@ -98,7 +108,7 @@ public actor CoordinatorService {
     /// Runs to the end of the plan, or until stopped or failed.
     public func run() async throws -> CoordinatorOutcome {
         defer { try? FileManager.default.removeItem(atPath: options.state + "/endpoint") }
-        let statusServer = try await startStatusServer()
+        let statusServer = try startStatusServer()
         let feed = feed
         let server = server
         // What the network brings waits in the transport's bounded queue until it is taken here, one after another.
@@ -138,12 +148,10 @@ public actor CoordinatorService {
 
     private var now: Double { (ContinuousClock.now - startedAt) / .seconds(1) }
 
-    private func startStatusServer() async throws -> StatusServer? {
+    private func startStatusServer() throws -> StatusServer? {
         guard let address = options.http else { return nil }
-        let server = try StatusServer(address: address) { [self] in
-            await self.status()
-        }
-        try await server.start()
+        let server = try StatusServer(address: address, token: options.httpToken) { [self] in await self.picture() }
+        try server.start()
         return server
     }
 

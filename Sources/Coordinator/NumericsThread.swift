@@ -14,6 +14,8 @@ final class NumericsThread: Sendable {
     private nonisolated(unsafe) let numerics: CoordinatorNumerics
     private let exporter: Exporter
     private let isFinishing: Flag
+    /// For the status page.
+    let layers = LayerTable()
 
     /// Set once, from any thread.
     private final class Flag: Sendable {
@@ -35,6 +37,7 @@ final class NumericsThread: Sendable {
         exporter.probe.isCancelled = { isFinishing.isSet }
         numerics.timer.probe.isCancelled = { isFinishing.isSet }
         self.exporter = exporter
+        layers.refresh(numerics, compact: state.history.compact?.digest)
         // The model has been built or checked; from here on rounds decide how much memory is needed.
         EngineRuntime.trimMemory()
         ProcessMemory.releaseUnusedFilePages()
@@ -58,6 +61,7 @@ final class NumericsThread: Sendable {
             let step = try numerics.compute(computation)
             // Between rounds of averaging the same memory is needed again at once.
             if case .fold(.average, _, _, _) = computation {} else { EngineRuntime.trimMemory() }
+            layers.refresh(numerics, compact: step.outcome.compact?.digest)
             report(.computed(step))
         }
     }

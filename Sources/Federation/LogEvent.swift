@@ -5,6 +5,8 @@ public enum LogValue: Sendable, Equatable {
     case double(Double)
     case bool(Bool)
     case strings([String])
+    /// Numbers beside a list of names; nil where one is not known.
+    case numbers([Double?])
 }
 
 public enum LogLevel: String, Sendable, Equatable, CaseIterable, Comparable {

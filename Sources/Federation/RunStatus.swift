@@ -2,16 +2,48 @@
 public struct RunStatus: Sendable, Equatable, Codable {
     public struct Worker: Sendable, Equatable, Codable {
         public var name: String
-        /// `ready`, `working`, `contributed`, `late`, `lost`.
+        /// `ready`, `working`, `contributed`, `late`, `lost`, or `left`: it said goodbye, or was told that the run is over.
         public var state: String
+        /// Since its last sign of life; nil when this coordinator has not heard of it.
         public var secondsSinceSeen: Double?
         public var samples: Int?
+        /// What it does for the open round; nil when it is asked for nothing.
+        public var task: TaskProgress?
+        /// Since it was given that task.
+        public var taskSeconds: Double?
 
-        public init(name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil) {
+        public init(
+            name: String, state: String, secondsSinceSeen: Double? = nil, samples: Int? = nil,
+            task: TaskProgress? = nil,
+            taskSeconds: Double? = nil
+        ) {
             self.name = name
             self.state = state
             self.secondsSinceSeen = secondsSinceSeen
             self.samples = samples
+            self.task = task
+            self.taskSeconds = taskSeconds
+        }
+
+        /// Whether an open round still waits for it.
+        public var isAwaited: Bool { state != "contributed" && state != "left" }
+    }
+
+    /// How far a worker has come with its task.
+    public struct TaskProgress: Sendable, Equatable, Codable {
+        /// `fetching` its inputs, `working`, `uploading` its result, or the result is being `examined`.
+        public var doing: String
+        /// 0 to 1, as the worker tells it; of a transfer the part that is here.
+        public var fraction: Double
+        /// Of a transfer: what is here, and what is to come altogether.
+        public var bytes: Int?
+        public var ofBytes: Int?
+
+        public init(doing: String, fraction: Double, bytes: Int? = nil, ofBytes: Int? = nil) {
+            self.doing = doing
+            self.fraction = fraction
+            self.bytes = bytes
+            self.ofBytes = ofBytes
         }
     }
 

@@ -13,6 +13,7 @@ struct EventFacts {
         case .double(let number): Figures.number(number)
         case .bool(let flag): flag ? "yes" : "no"
         case .strings(let texts): texts.joined(separator: ", ")
+        case .numbers(let numbers): numbers.map { $0.map(Figures.number) ?? "?" }.joined(separator: ", ")
         }
     }
 
@@ -40,6 +41,8 @@ struct EventFacts {
         default: nil
         }
     }
+
+    func numbers(_ key: String) -> [Double?]? { if case .numbers(let numbers)? = event[key] { numbers } else { nil } }
 
     func strings(_ key: String) -> [String]? { if case .strings(let texts)? = event[key] { texts } else { nil } }
 

@@ -24,15 +24,15 @@ public enum LogEntry: Sendable, Equatable {
 /// Not thread-safe: one reader, one `EventFile`.
 public final class EventFile {
     private let folder: String
-    private let eventName: String?
+    private let filter: EventFilter
     private var tails: [(log: String, tail: LogTail)] = []
 
     /// - Parameters:
     ///   - state: the state folder; logs are in its `logs`.
-    ///   - event: only events of this name, or whose name begins with it and a dot; nil for all.
-    public init(state: String, event: String? = nil) throws(MonitorError) {
+    ///   - filter: which events are handed out; lines that cannot be read always are.
+    public init(state: String, filter: EventFilter = EventFilter()) throws(MonitorError) {
         folder = state + "/logs"
-        eventName = event
+        self.filter = filter
         guard !Self.logs(in: folder).isEmpty else { throw .noLogs(state) }
     }
 
@@ -84,8 +84,7 @@ public final class EventFile {
     }
 
     private func isWanted(_ entry: LogEntry) -> Bool {
-        guard let eventName, case .event(let logged) = entry else { return true }
-        return logged.event.name == eventName || logged.event.name.hasPrefix(eventName + ".")
+        if case .event(let logged) = entry { filter.accepts(logged) } else { true }
     }
 
     private static func logs(in folder: String) -> [String] {

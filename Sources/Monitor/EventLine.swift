@@ -31,7 +31,7 @@ public enum EventLine {
         case .string(let text): append(text, to: &line)
         case .int(let number): line += String(number).utf8
         // `description` is the shortest text that reads back as the same number, and always valid JSON when finite.
-        case .double(let number): line += (number.isFinite ? number.description : "null").utf8
+        case .double(let number): append(number, to: &line)
         case .bool(let flag): line += (flag ? "true" : "false").utf8
         case .strings(let texts):
             line.append(UInt8(ascii: "["))
@@ -40,7 +40,18 @@ public enum EventLine {
                 append(text, to: &line)
             }
             line.append(UInt8(ascii: "]"))
+        case .numbers(let numbers):
+            line.append(UInt8(ascii: "["))
+            for (index, number) in numbers.enumerated() {
+                if index > 0 { line.append(UInt8(ascii: ",")) }
+                append(number ?? .nan, to: &line)
+            }
+            line.append(UInt8(ascii: "]"))
         }
+    }
+
+    private static func append(_ number: Double, to line: inout [UInt8]) {
+        line += (number.isFinite ? number.description : "null").utf8
     }
 
     /// A JSON string. Everything a terminal might act on is escaped too, so `cat` on a log is safe.

@@ -1,6 +1,7 @@
 import Federation
 
-/// Reads one event line back: a flat JSON object of strings, numbers, booleans, nulls and lists of strings, in order.
+/// Reads one event line back: a flat JSON object of strings, numbers, booleans, nulls and lists of strings or numbers, in
+/// order.
 ///
 /// Foundation's parser forgets the order of keys, which is part of what a log shows. Logs may come from a machine we do
 /// not trust, so nothing here traps and everything is bounded by the line's own length.
@@ -50,7 +51,7 @@ struct EventLineParser {
         skipSpace()
         switch peek {
         case UInt8(ascii: "\"")?: return .string(try string())
-        case UInt8(ascii: "[")?: return .strings(try strings())
+        case UInt8(ascii: "[")?: return try list()
         case UInt8(ascii: "t")?: return try word("true", .bool(true))
         case UInt8(ascii: "f")?: return try word("false", .bool(false))
         case UInt8(ascii: "n")?: return try word("null", nil)
@@ -74,13 +75,30 @@ struct EventLineParser {
         return .double(double)
     }
 
-    private mutating func strings() throws(Fault) -> [String] {
-        var texts: [String] = []
+    /// Of texts, or of numbers and nulls; an empty one counts as texts.
+    private mutating func list() throws(Fault) -> LogValue {
         try expect("[")
-        if take("]") { return texts }
-        repeat { texts.append(try string()) } while take(",")
+        if take("]") { return .strings([]) }
+        skipSpace()
+        guard peek != UInt8(ascii: "\"") else {
+            var texts: [String] = []
+            repeat { texts.append(try string()) } while take(",")
+            try expect("]")
+            return .strings(texts)
+        }
+        var numbers: [Double?] = []
+        repeat {
+            skipSpace()
+            guard peek != UInt8(ascii: "[") else { throw fault("a list within a list") }
+            switch try value() {
+            case .int(let number)?: numbers.append(Double(number))
+            case .double(let number)?: numbers.append(number)
+            case nil: numbers.append(nil)
+            default: throw fault("a list of other things than texts or numbers")
+            }
+        } while take(",")
         try expect("]")
-        return texts
+        return .numbers(numbers)
     }
 
     private mutating func string() throws(Fault) -> String {

@@ -11,6 +11,7 @@ public enum EventName {
     public static let runFinished = "run.finished"
     public static let runFailed = "run.failed"
     public static let runStopped = "run.stopped"
+    public static let runWaiting = "run.waiting"
     public static let workerJoined = "worker.joined"
     public static let workerLeft = "worker.left"
     public static let workerLost = "worker.lost"
@@ -35,7 +36,8 @@ public enum EventName {
 
     /// Every name, in the catalogue's order.
     public static let all = [
-        runStarted, runResumed, runFinished, runFailed, runStopped, workerJoined, workerLeft, workerLost, workerRefused,
+        runStarted, runResumed, runFinished, runFailed, runStopped, runWaiting, workerJoined, workerLeft, workerLost,
+        workerRefused,
         stageStarted, stageFinished, roundOpened, roundWaiting, roundClosed, taskAssigned, taskStarted, taskFinished,
         contributionAccepted, contributionRefused, snapshotPublished, maskDecided, layersFactorized, layersQuantized,
         transferFinished, exportFinished, diagnostic,

@@ -27,7 +27,7 @@ struct EventSentence: Equatable {
             event.level >= .warning ? .warning : .plain, parts.map { escapedForTerminal($0) }.joined(separator: " "))
     }
 
-    /// The sentence, or nil for an event that only moves the progress line.
+    /// The sentence, or nil for an event that only moves the live region.
     /// - Parameters:
     ///   - stages: how many the plan has, when known.
     ///   - rounds: how many the plan has, when known.
@@ -64,11 +64,27 @@ struct EventSentence: Equatable {
     /// What the open round waits for.
     static func waiting(_ event: LogEvent) -> String {
         let facts = EventFacts(event)
-        let missing = facts.text("missing").flatMap { $0.isEmpty ? nil : "missing \($0)" }
+        guard event.name == EventName.roundWaiting else {
+            return facts.joined(facts.text("reason"), facts.seconds("ageSeconds"))
+        }
+        let missing = missing(facts)
         return facts.joined(
             "round \(facts.word("round")) waits", facts.text("reason"),
             "\(facts.word("contributions")) of \(facts.word("workers"))", facts.count("quorum").map { "quorum \($0)" },
-            missing, facts.seconds("ageSeconds").map { "\($0) of \(facts.seconds("deadlineSeconds") ?? "?")" })
+            missing.isEmpty ? nil : "missing \(missing.joined(separator: ", "))",
+            facts.seconds("ageSeconds").map { "\($0) of \(facts.seconds("deadlineSeconds") ?? "?")" })
+    }
+
+    /// Names with their last sign of life: `site-b (heard 12.0 s ago)`; of many only the first.
+    static func missing(_ facts: EventFacts, limit: Int = 20) -> [String] {
+        guard let names = facts.strings("missing") else { return [] }
+        let seconds = facts.numbers("missingSeconds") ?? []
+        let shown = names.prefix(limit).enumerated().map { index, name in
+            let name = escapedForTerminal(name, limit: 64)
+            guard index < seconds.count else { return name }
+            return "\(name) (\(seconds[index].map { "heard \(Figures.seconds($0)) ago" } ?? "not heard of yet"))"
+        }
+        return names.count > limit ? shown + ["and \(names.count - limit) more"] : shown
     }
 
     private static func run(_ name: String, _ facts: EventFacts) -> EventSentence {

@@ -121,7 +121,8 @@ public final class EventWriter: Sendable {
 
 /// One line on stderr.
 @Sendable public func printWarning(_ text: String) {
-    FileHandle.standardError.write(Data("warning: \(text)\n".utf8))
+    let prefix = JournalStream.isBehind(STDERR_FILENO) ? JournalStream.prefix(.warning) : ""
+    FileHandle.standardError.write(Data("\(prefix)warning: \(text)\n".utf8))
 }
 
 /// The errno behind a Foundation error, EIO when it tells none.

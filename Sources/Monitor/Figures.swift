@@ -51,6 +51,11 @@ enum Figures {
     /// A share of one as `97.31 %`.
     static func percent(_ share: Double) -> String { share.isFinite ? String(format: "%.2f %%", share * 100) : "?" }
 
+    /// A share of one as `97 %`.
+    static func share(_ share: Double) -> String {
+        share.isFinite ? String(format: "%.0f %%", min(1, max(0, share)) * 100) : "?"
+    }
+
     /// `3.56x`, `28.4x`, `351x`.
     static func factor(_ value: Double) -> String { value.isFinite ? significant(value) + "x" : "?" }
 

@@ -1,28 +1,43 @@
 import Federation
 import Foundation
 
-/// Draws events for people: a line for each that matters, and on a terminal one more line, redrawn in place, that shows
-/// the open round. A value: what it returns is to be written to the terminal as it is.
+/// Draws events for people: a line for each that matters, and on a terminal a live region below them, redrawn in place:
+/// a bar for the run, one for the open round, one for each task or transfer. A value: what it returns is to be written to
+/// the terminal as it is.
 public struct HumanRenderer: Sendable {
     public struct Style: Sendable, Equatable {
         /// Redraws in place; otherwise whole lines only.
         public var isLive: Bool
         public var hasColours: Bool
         public var columns: Int
-        /// Lists every event, also those that only move the progress line.
+        /// Of the terminal; the live region takes at most half of them.
+        public var rows: Int
+        /// Lists every event, also those that only move the live region.
         public var showsEverything: Bool
+        /// Events below this level have no line.
+        public var minimumLevel: LogLevel
+        /// For the journal: each line begins with its priority, and has no time, for the journal has its own.
+        public var isForJournal: Bool
 
-        public init(isLive: Bool, hasColours: Bool, columns: Int = 80, showsEverything: Bool = false) {
+        public init(
+            isLive: Bool, hasColours: Bool, columns: Int = 80, rows: Int = 24, showsEverything: Bool = false,
+            minimumLevel: LogLevel = .debug, isForJournal: Bool = false
+        ) {
             self.isLive = isLive
             self.hasColours = hasColours
             self.columns = columns
+            self.rows = rows
             self.showsEverything = showsEverything
+            self.minimumLevel = minimumLevel
+            self.isForJournal = isForJournal
         }
     }
 
     public var style: Style
     private var progress = RoundProgress()
-    private var isProgressDrawn = false
+    private var bars: [LiveBar] = []
+    /// Lines of the live region that stand on the terminal.
+    private var drawnLines = 0
     private var lastWaiting: String?
 
     public init(style: Style) { self.style = style }
@@ -31,7 +46,7 @@ public struct HumanRenderer: Sendable {
     public mutating func render(_ event: LogEvent, at time: Date = Date()) -> String {
         progress.follow(event, at: time)
         guard style.isLive else { return line(for: event, clock: EventTime.clock(time)) ?? "" }
-        return erased() + (line(for: event, clock: EventTime.clock(time)) ?? "") + drawnProgress(at: time)
+        return erased() + (line(for: event, clock: EventTime.clock(time)) ?? "") + drawnRegion(at: time)
     }
 
     /// An event that was read back from a log, with its own time (`LoggedEvent.time`).
@@ -39,30 +54,48 @@ public struct HumanRenderer: Sendable {
         line(for: logged.event, clock: escapedForTerminal(String(logged.time.dropFirst(11).prefix(8)), limit: 8)) ?? ""
     }
 
-    /// Draws the progress line anew, for the time that passed.
+    /// Draws the live region anew, for the time that passed.
     public mutating func redraw(at time: Date = Date()) -> String {
-        isProgressDrawn ? erased() + drawnProgress(at: time) : ""
+        style.isLive ? erased() + drawnRegion(at: time) : ""
     }
 
-    /// Takes the progress line away.
+    /// What is under way besides the round, for the next time the live region is drawn.
+    public mutating func take(_ bars: [LiveBar]) { self.bars = bars }
+
+    /// Takes the live region away for something else to be written; `redraw` brings it back.
+    public mutating func interrupt() -> String { erased() }
+
+    /// Takes the live region away.
     public mutating func finish() -> String {
         progress = RoundProgress()
+        bars = []
         return erased()
     }
 
     private mutating func erased() -> String {
-        defer { isProgressDrawn = false }
-        return isProgressDrawn ? "\r\u{1B}[2K" : ""
+        guard drawnLines > 0 else { return "" }
+        let above = String(repeating: "\u{1B}[1A\u{1B}[2K", count: drawnLines - 1)
+        drawnLines = 0
+        return "\r\u{1B}[2K\(above)"
     }
 
-    private mutating func drawnProgress(at time: Date) -> String {
-        guard let text = progress.text(at: time, columns: max(20, style.columns - 1)) else { return "" }
-        isProgressDrawn = true
-        return painted(text, "36")
+    private mutating func drawnRegion(at time: Date) -> String {
+        let columns = max(20, style.columns - 1)
+        var lines = progress.lines(at: time, columns: columns)
+        let room = max(0, style.rows / 2 - lines.count)
+        // The last line of those that fit says how many do not.
+        let shown = bars.count <= room ? bars.count : max(0, room - 1)
+        lines += bars.prefix(shown).map { $0.text(columns: columns) }
+        if bars.count > shown, room > 0 { lines.append("and \(bars.count - shown) more") }
+        drawnLines = lines.count
+        return lines.map { painted($0, "36") }.joined(separator: "\n")
     }
 
     private mutating func line(for event: LogEvent, clock: String) -> String? {
-        if event.name == EventName.roundWaiting, !style.isLive || style.showsEverything {
+        guard event.level >= style.minimumLevel else { return nil }
+        if event.name == EventName.roundWaiting || event.name == EventName.runWaiting,
+            !style.isLive || style.showsEverything
+        {
             return waitingLine(event, clock: clock)
         }
         var sentence = EventSentence.of(event, stages: progress.stages, rounds: progress.rounds)
@@ -76,7 +109,7 @@ public struct HumanRenderer: Sendable {
             case .start: "1"
             case .plain: "0"
             }
-        return "\(painted(clock, "2")) \(painted("\(sentence.mark.rawValue) \(sentence.text)", colour))\n"
+        return start(event.level, clock) + painted("\(sentence.mark.rawValue) \(sentence.text)", colour) + "\n"
     }
 
     /// Where nothing can be redrawn, the same wait is told once, not at every tick.
@@ -86,7 +119,12 @@ public struct HumanRenderer: Sendable {
             facts.text("round"), facts.text("contributions"), facts.text("missing"), facts.text("reason"))
         guard style.showsEverything || state != lastWaiting else { return nil }
         lastWaiting = state
-        return "\(painted(clock, "2")) \(painted("… \(EventSentence.waiting(event))", "33"))\n"
+        return start(event.level, clock) + painted("… \(EventSentence.waiting(event))", "33") + "\n"
+    }
+
+    /// The time, or what the journal wants instead.
+    private func start(_ level: LogLevel, _ clock: String) -> String {
+        style.isForJournal ? JournalStream.prefix(level) : painted(clock, "2") + " "
     }
 
     private func painted(_ text: String, _ code: String) -> String {

@@ -10,8 +10,12 @@ public enum MonitorError: Error, Equatable, CustomStringConvertible {
     case noLogs(String)
     /// An address for the status page that cannot be understood.
     case address(String)
-    /// An address beyond this machine.
-    case addressNotLoopback(String)
+    /// An address beyond this machine, and no token.
+    case addressNeedsToken(String)
+    /// What was given as a token is none; names where it came from, never what it holds.
+    case token(String)
+    /// A token's file that everybody may read.
+    case tokenExposed(String)
     case addressInUse(String)
     case serverFailed(address: String, reason: String)
     case url(String)
@@ -25,7 +29,7 @@ public enum MonitorError: Error, Equatable, CustomStringConvertible {
     /// Whether it is about an address or a connection, not a file.
     public var concernsNetwork: Bool {
         switch self {
-        case .address, .addressNotLoopback, .addressInUse, .serverFailed, .url, .request: true
+        case .address, .addressNeedsToken, .token, .tokenExposed, .addressInUse, .serverFailed, .url, .request: true
         case .file, .logName, .noLogs: false
         }
     }
@@ -38,10 +42,16 @@ public enum MonitorError: Error, Equatable, CustomStringConvertible {
             "'\(escapedForTerminal(name))' cannot name a log file: give 1 to 80 characters"
         case .noLogs(let directory): "\(directory) holds no logs/*.jsonl: name the folder given to --state"
         case .address(let text):
-            "'\(escapedForTerminal(text))' is no address to serve on: give HOST:PORT such as 127.0.0.1:7780"
-        case .addressNotLoopback(let text):
-            "serving the status page on \(escapedForTerminal(text)) needs a token, which this version does not have: "
-                + "use 127.0.0.1, [::1] or localhost, and ssh -L to see it from elsewhere"
+            "'\(escapedForTerminal(text))' is no address to serve on: give IP:PORT such as 127.0.0.1:7780, [::1]:7780 or "
+                + "0.0.0.0:7780; names other than localhost are not taken"
+        case .addressNeedsToken(let text):
+            "serving the status page on \(escapedForTerminal(text)) needs a token: give --http-token FILE or set "
+                + "\(AccessToken.variable) (openssl rand -hex 24 makes one); or use 127.0.0.1 and ssh -L"
+        case .token(let origin):
+            "\(escapedForTerminal(origin)) holds no token: it takes \(AccessToken.lengths.lowerBound) to "
+                + "\(AccessToken.lengths.upperBound) letters, digits or -._~+/= (openssl rand -hex 24 makes one)"
+        case .tokenExposed(let path):
+            "every user can read the token in \(escapedForTerminal(path)): chmod 600 \(escapedForTerminal(path))"
         case .addressInUse(let text):
             "the status page cannot be served on \(text): the port is in use; give another port to --http"
         case .serverFailed(let address, let reason): "the status page cannot be served on \(address): \(reason)"

@@ -1,19 +1,23 @@
 import Federation
 import Foundation
 
-/// What the progress line shows: kept up to date from the events alone.
+/// What the live region says of run and round: kept up to date from the events alone.
 struct RoundProgress: Sendable {
     private(set) var stages: Int?
     /// Rounds of the whole plan.
     private(set) var rounds: Int?
+    private var closed = 0
+    private var stage: (index: Int, kind: String)?
+    /// What the coordinator does alone.
+    private var ownWork: String?
     private var open: Open?
 
     private struct Open: Sendable {
         var round: Int
-        var stage: Int?
-        var kind: String
         var task: String
         var workers: Int
+        var quorum: Int?
+        var deadlineSeconds: Double?
         var contributions = 0
         var missing: [String] = []
         var openedAt: Date
@@ -27,15 +31,20 @@ struct RoundProgress: Sendable {
         let facts = EventFacts(event)
         switch event.name {
         case EventName.runStarted, EventName.runResumed:
+            self = RoundProgress()
             stages = facts.integer("stages")
             rounds = facts.integer("roundsPlanned")
-            open = nil
-        case EventName.stageStarted: stages = facts.integer("stages") ?? stages
+            closed = facts.integer("roundsCompleted") ?? 0
+        case EventName.stageStarted:
+            stages = facts.integer("stages") ?? stages
+            enter(facts)
         case EventName.roundOpened:
+            enter(facts)
+            ownWork = nil
             open = Open(
-                round: facts.integer("round") ?? 0, stage: facts.integer("stage"),
-                kind: facts.word("kind", default: ""),
-                task: facts.word("task", default: ""), workers: max(1, facts.integer("workers") ?? 1), openedAt: time)
+                round: facts.integer("round") ?? 0, task: facts.word("task", default: ""),
+                workers: max(1, facts.integer("workers") ?? 1), quorum: facts.integer("quorum"),
+                deadlineSeconds: facts.double("deadlineSeconds"), openedAt: time)
         case EventName.taskAssigned:
             guard let worker = facts.text("worker"), open?.missing.contains(worker) == false else { return }
             open?.missing.append(worker)
@@ -44,48 +53,63 @@ struct RoundProgress: Sendable {
             open?.missing.removeAll { $0 == facts.text("worker") }
         case EventName.contributionRefused, EventName.workerLost, EventName.workerLeft:
             open?.missing.removeAll { $0 == facts.text("worker") }
-        case EventName.roundWaiting:
-            if let count = facts.integer("contributions") { open?.contributions = count }
-            if let names = facts.strings("missing") { open?.missing = names.map { escapedForTerminal($0) } }
-            // A coordinator that resumed opened this round before its events reached us.
-            if let age = facts.double("ageSeconds"), age.isFinite { open?.openedAt = time.addingTimeInterval(-age) }
-        case EventName.roundClosed, EventName.runFinished, EventName.runFailed, EventName.runStopped: open = nil
+        case EventName.roundWaiting: followWait(facts, at: time)
+        case EventName.runWaiting: ownWork = facts.text("reason")
+        case EventName.roundClosed:
+            (open, ownWork) = (nil, nil)
+            closed = facts.integer("round").map { max(closed, $0.addingReportingOverflow(1).partialValue) } ?? closed
+        case EventName.runFinished, EventName.runFailed, EventName.runStopped: self = RoundProgress()
         default: break
         }
     }
 
-    /// `[████░░] 2/3 · stage 2/5 prune · round 7 (8 of 22) train · waiting for worker-3 · 4 s`, cut to `columns`; nil between
-    /// rounds.
-    func text(at time: Date, columns: Int) -> String? {
-        guard let open else { return nil }
-        let width = 12
-        let filled = min(width, max(0, open.contributions) * width / open.workers)
-        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-        var parts = ["[\(bar)] \(open.contributions)/\(open.workers)"]
-        if let stage = open.stage {
-            parts.append("stage \(stage.addingReportingOverflow(1).partialValue)\(of(stages)) \(open.kind)")
+    private mutating func enter(_ facts: EventFacts) {
+        if let index = facts.integer("stage") { stage = (index, facts.word("kind", default: "")) }
+    }
+
+    private mutating func followWait(_ facts: EventFacts, at time: Date) {
+        if let count = facts.integer("contributions") { open?.contributions = count }
+        let missing = EventSentence.missing(facts, limit: 3)
+        if !missing.isEmpty { open?.missing = missing }
+        // A coordinator that resumed opened this round before its events reached us.
+        if let age = facts.double("ageSeconds"), age.isFinite { open?.openedAt = time.addingTimeInterval(-age) }
+    }
+
+    /// The lines of run and round, each cut to `columns`.
+    func lines(at time: Date, columns: Int) -> [String] {
+        [runLine, roundLine(at: time)].compactMap { $0.map { LiveBar.cut($0, columns) } }
+    }
+
+    /// `[████░░░░░░░░] 7 of 22 rounds · stage 2/5 prune`; nil while the plan's rounds are unknown.
+    private var runLine: String? {
+        guard let rounds, rounds > 0 else { return nil }
+        var parts = ["\(LiveBar.bar(Double(closed) / Double(rounds))) \(closed) of \(rounds) rounds"]
+        if let stage {
+            let number = stage.index.addingReportingOverflow(1).partialValue
+            parts.append("stage \(number)\(stages.map { "/\($0)" } ?? "") \(stage.kind)")
         }
+        if let ownWork { parts.append(ownWork) }
+        return parts.joined(separator: " · ")
+    }
+
+    /// `[████████░░░░] 2/3 · round 7 (8 of 22) train · quorum 2 · waiting for worker-3 · 4 s of 60 s`; nil between rounds.
+    private func roundLine(at time: Date) -> String? {
+        guard let open else { return nil }
+        let bar = LiveBar.bar(Double(open.contributions) / Double(open.workers))
+        var parts = ["\(bar) \(open.contributions)/\(open.workers)"]
         parts.append("round \(open.round)\(open.ordinal(of: rounds)) \(open.task)")
+        if let quorum = open.quorum { parts.append("quorum \(quorum)") }
         if !open.missing.isEmpty {
             let more = open.missing.count > 3 ? " and \(open.missing.count - 3) more" : ""
             parts.append("waiting for \(open.missing.prefix(3).joined(separator: ", "))\(more)")
         }
         let elapsed = max(0, time.timeIntervalSince(open.openedAt))
-        parts.append(elapsed < 60 ? "\(Int(elapsed)) s" : Figures.seconds(elapsed))
-        return Self.cut(parts.joined(separator: " · "), to: columns)
+        parts.append(Self.whole(elapsed) + (open.deadlineSeconds.map { " of \(Self.whole($0))" } ?? ""))
+        return parts.joined(separator: " · ")
     }
 
-    private func of(_ count: Int?) -> String { count.map { "/\($0)" } ?? "" }
-
-    private static func cut(_ text: String, to columns: Int) -> String {
-        guard terminalWidth(text) > columns else { return text }
-        var cut = ""
-        var width = 1
-        for scalar in text.unicodeScalars {
-            width += terminalWidth(scalar)
-            guard width <= columns else { break }
-            cut.unicodeScalars.append(scalar)
-        }
-        return cut + "…"
+    /// A second is the smallest step of a line that is redrawn each second.
+    private static func whole(_ seconds: Double) -> String {
+        seconds.isFinite && abs(seconds) < 100 ? "\(Int(seconds)) s" : Figures.seconds(seconds)
     }
 }

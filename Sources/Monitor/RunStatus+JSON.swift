@@ -18,6 +18,8 @@ extension RunStatus {
         if let deadline = round?.deadlineSeconds { status.round?.deadlineSeconds = deadline.finiteOrZero }
         for index in workers.indices {
             status.workers[index].secondsSinceSeen = workers[index].secondsSinceSeen.finite
+            status.workers[index].taskSeconds = workers[index].taskSeconds.finite
+            if let task = workers[index].task { status.workers[index].task?.fraction = task.fraction.finiteOrZero }
         }
         return status
     }

@@ -6,10 +6,17 @@ public enum StatusClient {
     private static let largestAnswer = 16 << 20
 
     /// GETs `url`/status.json. Blocks for at most a few times `timeoutSeconds`.
-    public static func status(url: String, timeoutSeconds: Int = 5) throws(MonitorError) -> RunStatus {
+    /// - Parameter token: for a page that wants one.
+    public static func status(
+        url: String, token: AccessToken? = nil, timeoutSeconds: Int = 5
+    ) throws(MonitorError) -> RunStatus {
         let base = url.hasSuffix("/") ? String(url.dropLast()) : url
         let target = base.hasSuffix("/status.json") ? base : base + "/status.json"
-        let answer = try get(target, timeoutSeconds: timeoutSeconds)
+        let answer = try get(target, token: token, timeoutSeconds: timeoutSeconds)
+        if answer.code == 401 {
+            let mend = token == nil ? "give --http-token FILE or set \(AccessToken.variable)" : "the token is wrong"
+            throw .request(url: target, reason: "it wants a token: \(mend)")
+        }
         guard answer.code == 200 else { throw .request(url: target, reason: "it answered \(answer.code)") }
         do {
             return try JSONDecoder().decode(RunStatus.self, from: Data(answer.body))
@@ -20,7 +27,7 @@ public enum StatusClient {
 
     /// GETs a URL.
     public static func get(
-        _ url: String, timeoutSeconds: Int = 5
+        _ url: String, token: AccessToken? = nil, timeoutSeconds: Int = 5
     ) throws(MonitorError) -> (code: Int, head: String, body: [UInt8]) {
         guard let parts = URLComponents(string: url), parts.scheme == "http", var host = parts.host, !host.isEmpty,
             parts.user == nil, let port = UInt16(exactly: parts.port ?? 80)
@@ -30,7 +37,10 @@ public enum StatusClient {
         defer { close(descriptor) }
         let path = parts.percentEncodedPath.isEmpty ? "/" : parts.percentEncodedPath
         let name = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-        let request = "GET \(path) HTTP/1.0\r\nHost: \(name)\r\nConnection: close\r\n\r\n"
+        let query = parts.percentEncodedQuery.map { "?" + $0 } ?? ""
+        let authorization = token.map { "Authorization: \($0.header)\r\n" } ?? ""
+        let request =
+            "GET \(path)\(query) HTTP/1.0\r\nHost: \(name)\r\n\(authorization)Connection: close\r\n\r\n"
         let sent = Array(request.utf8).withUnsafeBytes {
             send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
         }

@@ -10,7 +10,7 @@ extension RunStatus {
             lines.append("all \(stages.count) stages are done")
         }
         lines.append("rounds \(roundsCompleted) of \(roundsPlanned) done")
-        if let round { lines.append(Self.text(of: round)) }
+        if let round { lines.append(Self.text(of: round, workers: workers)) }
         if let waitingFor { lines.append("waiting: \(escapedForTerminal(waitingFor))") }
         lines.append(Self.text(up: wireBytesUp, down: wireBytesDown, float32: wireBytesFloat32))
         var model = "model: \(Figures.percent(sparsity)) masked"
@@ -26,17 +26,22 @@ extension RunStatus {
         return lines.joined(separator: "\n")
     }
 
-    private static func text(of round: Round) -> String {
+    private static func text(of round: Round, workers: [Worker]) -> String {
         var text =
             "round \(round.number), \(escapedForTerminal(round.task)): "
             + "\(round.contributions) of \(round.workers) contributions, quorum \(round.quorum)"
         if let age = round.ageSeconds {
             text += ", open for \(Figures.seconds(age)) of at most \(Figures.seconds(round.deadlineSeconds))"
         }
-        if !round.missing.isEmpty {
-            text += "; missing " + round.missing.map { escapedForTerminal($0, limit: 64) }.joined(separator: ", ")
-        }
-        return text
+        guard !round.missing.isEmpty else { return text }
+        return text + "; missing " + round.missing.map { missing($0, among: workers) }.joined(separator: ", ")
+    }
+
+    /// A name and its last sign of life, where there was one.
+    private static func missing(_ name: String, among workers: [Worker]) -> String {
+        let shown = escapedForTerminal(name, limit: 64)
+        guard let worker = workers.first(where: { $0.name == name }) else { return shown }
+        return "\(shown) (\(worker.secondsSinceSeen.map { "heard \(Figures.seconds($0)) ago" } ?? "not heard of yet"))"
     }
 
     private static func text(up: Int, down: Int, float32: Int) -> String {
@@ -52,6 +57,7 @@ extension RunStatus {
         var text =
             "  \(name)\(String(repeating: " ", count: width - terminalWidth(name)))  \(escapedForTerminal(worker.state))"
         if let samples = worker.samples { text += " · \(Figures.count(samples)) samples" }
+        if let task = worker.task { text += " · \(escapedForTerminal(task.doing)) \(Figures.share(task.fraction))" }
         if let seconds = worker.secondsSinceSeen { text += " · heard \(Figures.seconds(seconds)) ago" }
         return text
     }

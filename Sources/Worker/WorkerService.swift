@@ -102,6 +102,11 @@ public actor WorkerService {
     /// This worker's public key, for the coordinator's allow-list.
     public nonisolated var publicKey: String { store.keys.publicKey }
 
+    /// What is under way, for a terminal.
+    public func liveBars() -> [LiveBar] {
+        machine.activity.map { [LiveBar(label: "round \($0.round) \($0.task)", task: $0.progress)] } ?? []
+    }
+
     /// Asks the worker to say goodbye and end.
     public nonisolated func stop() { feed.yield(.stopRequested) }
 
@@ -116,7 +121,10 @@ public actor WorkerService {
         let feed = feed
         // What the network brings waits in the transport's bounded queue until it is taken here, one after another.
         let forwarding = Task {
-            for await event in client.events { if let event = WorkerEvent(event) { self.take(event) } }
+            for await event in client.events {
+                self.logTransfer(event)
+                if let event = WorkerEvent(event) { self.take(event) }
+            }
         }
         let ticking = Task {
             while !Task.isCancelled {
@@ -146,6 +154,22 @@ public actor WorkerService {
             feed.finish()
             return
         }
+    }
+
+    /// Says in the log which blob came or went.
+    private func logTransfer(_ event: ClientEvent) {
+        let (bytes, size, direction): ([UInt8], Int?, String)
+        switch event {
+        case .blobArrived(let digest):
+            (bytes, size, direction) = (digest, Digest(bytes: digest).flatMap { try? store.blobs.size(of: $0) }, "down")
+        case .blobSent(let digest, let count): (bytes, size, direction) = (digest, count, "up")
+        default: return
+        }
+        guard let digest = Digest(bytes: bytes), let size else { return }
+        sink(
+            LogEvent(
+                EventName.transferFinished, level: .debug,
+                ["digest": .string(digest.hex), "bytes": .int(size), "direction": .string(direction)]))
     }
 
     private var now: Double { (clock.now - startedAt) / .seconds(1) }

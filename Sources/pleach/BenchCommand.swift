@@ -14,7 +14,7 @@ struct BenchCommand: AsyncParsableCommand {
             BenchCodecCommand.self, BenchFoldCommand.self, BenchPublishCommand.self, BenchStepCommand.self,
             BenchTeacherCommand.self,
             BenchRoundsCommand.self,
-            BenchTransportCommand.self, BenchDataCommand.self, BenchModelCommand.self,
+            BenchTransportCommand.self, BenchDataCommand.self, BenchModelCommand.self, BenchPageCommand.self,
         ])
 }
 

@@ -6,14 +6,20 @@ import Monitor
 
 /// Options that `run` and `coordinator` share.
 struct PlanOptions: ParsableArguments {
-    @Argument(help: "The plan, a YAML file (protocols/plan.md).")
+    @Argument(help: "The plan, a YAML file (protocols/plan.md).", completion: .file(extensions: ["yaml", "yml"]))
     var plan: String
 
-    @Option(help: "State folder: ledger, blobs, keys, logs and results.")
+    @Option(help: "State folder: ledger, blobs, keys, logs and results.", completion: .directory)
     var state = "pleach-state"
 
-    @Option(help: "Serve a status page, /metrics and /healthz on this loopback address, such as 127.0.0.1:7780.")
+    @Option(
+        help: "Serve a status page, /metrics and /healthz on this address, such as 127.0.0.1:7780; others need a token."
+    )
     var http: String?
+
+    @Option(
+        help: "File with the token that requests to --http have to bring; PLEACH_HTTP_TOKEN may hold one instead.")
+    var httpToken: String?
 
     @Option(help: "Workers to ask in each round; the plan's fleet.workers unless given.")
     var workers: Int?
@@ -27,7 +33,20 @@ struct PlanOptions: ParsableArguments {
     @Flag(help: "Print events as JSON lines.")
     var json = false
 
+    @OptionGroup var log: LogOptions
+
     var codecThreads: Int { threads ?? min(8, ProcessInfo.processInfo.activeProcessorCount) }
+
+    /// The token of the status page, if there is one. An address that needs one and has none is an error before anything starts.
+    func statusToken() throws -> AccessToken? {
+        guard let http else {
+            guard httpToken == nil else { throw ValidationError("--http-token is for the page of --http: give both") }
+            return nil
+        }
+        let token = try AccessToken.given(file: httpToken, environment: ProcessInfo.processInfo.environment)
+        try StatusServer.check(address: http, token: token)
+        return token
+    }
 
     /// Reads and checks the plan.
     func load() throws -> (plan: Plan, text: String) {
@@ -70,16 +89,18 @@ struct CoordinatorCommand: AsyncParsableCommand {
     func run() async throws {
         try await exitingOnError {
             let (plan, text) = try options.load()
+            let token = try options.statusToken()
             if options.fresh { try RunState.erase(directory: options.state) }
             let console = try EventConsole(
                 state: options.state, name: "coordinator", json: options.json, bytes: plan.limits.logBytes,
-                files: plan.limits.logFiles)
+                files: plan.limits.logFiles, log: options.log)
             let service = try CoordinatorService(
                 CoordinatorOptions(
                     plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,
-                    http: options.http, threads: options.codecThreads),
+                    http: options.http, httpToken: token, threads: options.codecThreads),
                 sink: { console.take($0) })
             console.note("coordinator listens on \(service.endpoint), public key \(service.publicKey)")
+            console.follow { await service.status().liveBars }
             let signals = StopSignals { service.stop() }
             if exitWithStandardInput { signals.stopAtEndOfInput() }
             let outcome = try await service.run()

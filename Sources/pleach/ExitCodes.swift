@@ -12,8 +12,8 @@ import Transport
 import UpdateCodec
 import Worker
 
-/// What a process's exit status means; one meaning each (README, "Exit codes").
-enum PleachExit: Int32, Sendable {
+/// What a process's exit status means; one meaning each (docs/exit-codes.md).
+enum PleachExit: Int32, Sendable, CaseIterable {
     case success = 0
     case internalError = 1
     case plan = 2
@@ -26,6 +26,24 @@ enum PleachExit: Int32, Sendable {
     case state = 9
     case stopped = 10
     case taskFailed = 11
+
+    /// As docs/exit-codes.md says it.
+    var meaning: String {
+        switch self {
+        case .success: "success"
+        case .internalError: "internal error, or a child was killed"
+        case .plan: "the plan"
+        case .model: "the model, or a damaged calibration set"
+        case .data: "the data; for `update inspect` also a file that is no blob, or a damaged one"
+        case .network: "the network: port in use, coordinator unreachable"
+        case .keys: "keys: not allowed, wrong server key"
+        case .noWorkers: "no workers within the waiting time"
+        case .diskFull: "disk full"
+        case .state: "the state folder: in use, damaged, another plan's"
+        case .stopped: "stopped on request"
+        case .taskFailed: "a task or its numerics failed"
+        }
+    }
 
     /// The status for an error of any layer.
     init(_ error: any Error) {
@@ -98,7 +116,8 @@ func exitingOnError<Result>(_ body: () async throws -> Result) async throws -> R
 /// One line on stderr; names out of files and off the network cannot make it more, or colour it.
 func printError(_ message: String) {
     let line = escapedForTerminal(message, limit: 4000)
-    FileHandle.standardError.write(Data("error: \(line)\n".utf8))
+    let prefix = JournalStream.isBehind(STDERR_FILENO) ? JournalStream.prefix(.error) : ""
+    FileHandle.standardError.write(Data("\(prefix)error: \(line)\n".utf8))
 }
 
 /// Ends the process with a status, unless it is success.

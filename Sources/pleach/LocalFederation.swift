@@ -65,7 +65,9 @@ final class LocalFederation {
         var arguments = ["coordinator", options.plan, "--bind", "tcp://127.0.0.1:*", "--state", options.state]
         if let workers = options.workers { arguments += ["--workers", String(workers)] }
         if let http = options.http { arguments += ["--http", http] }
+        if let token = options.httpToken { arguments += ["--http-token", token] }
         if options.json { arguments.append("--json") }
+        arguments += ["--log-level", options.log.logLevel.rawValue]
         let coordinator = try ChildProcess(arguments + ["--exit-with-standard-input"], log: nil)
         self.coordinator = coordinator
         let signals = StopSignals { coordinator.terminate() }
@@ -122,7 +124,7 @@ final class LocalFederation {
                 "worker", "--coordinator", endpoint, "--server-key", options.state + "/keys/server.key", "--data",
                 shards[index].description, "--name", Self.workerName(index), "--state", state, "--threads",
                 String(plan.fleet.threads), "--strength", String(plan.fleet.strength(ofWorker: index)), "--device",
-                device, "--patience", "30", "--quiet",
+                device, "--patience", "30", "--quiet", "--log-level", options.log.logLevel.rawValue,
                 "--exit-with-standard-input",
             ] + own, log: state + "/output.log")
     }

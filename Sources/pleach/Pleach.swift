@@ -11,12 +11,12 @@ struct Pleach: AsyncParsableCommand {
             Example: pleach run Examples/demo/plan.yaml --workers 3
 
             Exit codes: 0 success, 1 internal error, 2 plan, 3 model, 4 data, 5 network, 6 keys, 7 no workers, \
-            8 disk full, 9 state, 10 stopped (resumable), 11 task failed, 64 usage.
+            8 disk full, 9 state, 10 stopped (resumable), 11 task failed, 64 usage (docs/exit-codes.md).
             """,
         version: softwareVersion,
         subcommands: [
             RunCommand.self, CoordinatorCommand.self, WorkerCommand.self, KeysCommand.self, StatusCommand.self,
             LogsCommand.self, ModelCommand.self, DataCommand.self, UpdateCommand.self, BenchCommand.self,
-            BenchWorkersCommand.self,
+            BenchWorkersCommand.self, CompletionsCommand.self, ManualCommand.self,
         ])
 }

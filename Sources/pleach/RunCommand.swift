@@ -21,6 +21,7 @@ struct RunCommand: AsyncParsableCommand {
             // Here rather than in each worker: a device that is missing is one error, not one a worker.
             try engine.apply()
             let (plan, _) = try options.load()
+            _ = try options.statusToken()
             guard let data = plan.data else {
                 throw PlanError(
                     path: options.plan, line: nil, message: "'pleach run' needs the key 'data': a SPEC for its workers")

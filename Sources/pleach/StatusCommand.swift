@@ -19,17 +19,27 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(help: "The coordinator's status page, http://HOST:PORT.")
     var url: String?
 
+    @Option(help: "File with the page's token, if it wants one; PLEACH_HTTP_TOKEN may hold it instead.")
+    var httpToken: String?
+
     @Flag(help: "Print JSON.")
     var json = false
 
     func validate() throws {
         if state != nil, url != nil { throw ValidationError("give --state or --url, not both") }
+        if httpToken != nil, url == nil { throw ValidationError("--http-token is for the page at --url: give both") }
     }
 
     func run() async throws {
         try await exitingOnError {
             let status =
-                if let url { try StatusClient.status(url: url) } else { try statusFromState(state ?? "pleach-state") }
+                if let url {
+                    try StatusClient.status(
+                        url: url,
+                        token: AccessToken.given(file: httpToken, environment: ProcessInfo.processInfo.environment))
+                } else {
+                    try statusFromState(state ?? "pleach-state")
+                }
             let text = json ? String(decoding: status.json(), as: UTF8.self) : status.text() + "\n"
             try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
         }

@@ -18,7 +18,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "The coordinator's address, tcp://HOST:PORT.")
     var coordinator: String
 
-    @Option(help: "The coordinator's public key, or a file that holds it.")
+    @Option(help: "The coordinator's public key, or a file that holds it.", completion: .file(extensions: ["key"]))
     var serverKey: String
 
     @Option(
@@ -29,7 +29,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "A name for this worker's own log; the coordinator's allow-list names it for others.")
     var name = ProcessInfo.processInfo.hostName
 
-    @Option(help: "State folder: keys, cached blobs, the residual.")
+    @Option(help: "State folder: keys, cached blobs, the residual.", completion: .directory)
     var state = "pleach-worker"
 
     @Option(help: "Threads of libtorch.")
@@ -67,6 +67,8 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Log files kept.")
     var logFiles = 4
 
+    @OptionGroup var log: LogOptions
+
     @Flag(help: "Print events as JSON lines.")
     var json = false
 
@@ -100,7 +102,7 @@ struct WorkerCommand: AsyncParsableCommand {
             let logBytes = try size(logSize, "--log-size", 64 << 10...1 << 40)
             guard (1...1000).contains(logFiles) else { throw ValidationError("--log-files is 1 to 1000") }
             let console = try EventConsole(
-                state: state, name: name, json: json, quiet: quiet, bytes: logBytes, files: logFiles)
+                state: state, name: name, json: json, quiet: quiet, bytes: logBytes, files: logFiles, log: log)
             let service = try WorkerService(
                 WorkerOptions(
                     coordinator: coordinator, serverKey: serverKey, data: spec, name: name, state: state,
@@ -109,6 +111,7 @@ struct WorkerCommand: AsyncParsableCommand {
                     publicData: publicSpec, student: StudentSource(word: student)),
                 sink: { console.take($0) })
             console.note("worker \(name), public key \(service.publicKey)")
+            console.follow { await service.liveBars() }
             let signals = StopSignals { service.stop() }
             if exitWithStandardInput { signals.stopAtEndOfInput() }
             let outcome = try await service.run()

@@ -37,10 +37,10 @@ import Testing
             history.roundSummaries == [
                 RoundSummary(
                     number: 0, stage: 0, task: "train", traffic: StepTraffic(wireBytesDown: 7), parameters: 100,
-                    sparsity: 0, density: 0.25),
+                    sparsity: 0, density: 0.25, seconds: 1),
                 RoundSummary(
                     number: 1, stage: 0, task: "train", traffic: StepTraffic(wireBytesUp: 1, wireBytesDown: 7),
-                    parameters: 90, sparsity: 0.5, density: 0.25),
+                    parameters: 90, sparsity: 0.5, density: 0.25, seconds: 1),
             ])
     }
 

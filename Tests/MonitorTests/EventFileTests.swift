@@ -79,7 +79,9 @@ import Testing
         let writer = try EventWriter(directory: folder.logs, name: "w")
         for name in ["round.opened", "round.closed", "roundabout", "run.started"] { writer.write(LogEvent(name)) }
         func names(_ filter: String?) throws -> [String] {
-            try EventFile(state: folder.state, event: filter).poll().compactMap {
+            var wanted = EventFilter()
+            if let filter { wanted.events = [filter] }
+            return try EventFile(state: folder.state, filter: wanted).poll().compactMap {
                 if case .event(let logged) = $0 { logged.event.name } else { nil }
             }
         }

@@ -73,38 +73,6 @@ import Testing
         #expect(renderer.render(Self.waiting("no worker is connected", age: 14), at: moment(2)) != "")
     }
 
-    @Test func redrawsTheOpenRoundInPlace() {
-        var renderer = HumanRenderer(style: Self.live)
-        _ = renderer.render(Self.started, at: moment())
-        #expect(
-            renderer.render(Self.opened, at: moment())
-                == "[░░░░░░░░░░░░] 0/3 · stage 2/2 prune · round 4 (5 of 9) score · 0 s")
-        let erase = "\r\u{1B}[2K"
-        _ = renderer.render(Self.assigned("a"), at: moment())
-        _ = renderer.render(Self.assigned("b"), at: moment())
-        #expect(
-            renderer.render(Self.accepted("a"), at: moment(2))
-                == erase + "[████░░░░░░░░] 1/3 · stage 2/2 prune · round 4 (5 of 9) score · waiting for b · 2 s")
-        #expect(
-            renderer.redraw(at: moment(5))
-                == erase + "[████░░░░░░░░] 1/3 · stage 2/2 prune · round 4 (5 of 9) score · waiting for b · 5 s")
-        // A line scrolls by above the progress line.
-        let joined = renderer.render(LogEvent("worker.joined", ["worker": .string("c")]), at: moment(6))
-        #expect(joined.hasPrefix(erase + "04:15:16 + c joined\n[████"))
-        #expect(renderer.render(LogEvent("round.closed", ["round": .int(4)]), at: moment(7)).hasSuffix("\n"))
-        #expect(renderer.redraw(at: moment(8)) == "")
-    }
-
-    @Test func theProgressLineFitsTheTerminal() {
-        var renderer = HumanRenderer(style: HumanRenderer.Style(isLive: true, hasColours: false, columns: 40))
-        _ = renderer.render(Self.opened, at: moment())
-        let names = (0..<9).map { "工人-\($0)" }
-        let wait = LogEvent("round.waiting", ["contributions": .int(1), "missing": .strings(names)])
-        let drawn = renderer.render(wait, at: moment()).replacing("\r\u{1B}[2K", with: "")
-        #expect(terminalWidth(drawn) <= 39)
-        #expect(drawn.hasSuffix("…"))
-    }
-
     @Test(arguments: [Self.plain, Self.live]) func hostileNamesMoveNothing(style: HumanRenderer.Style) {
         let name = "\u{1B}]0;x\u{7}\r\n\u{9B}2J\u{202E}\u{200B}"
         var renderer = HumanRenderer(style: style)
@@ -125,7 +93,7 @@ import Testing
         text += renderer.render(Self.assigned(name), at: moment())
         text += renderer.render(LogEvent("round.waiting", ["missing": .strings([name])]), at: moment())
         #expect(text.contains(#"\u{1B}]0;x\u{7}\u{D}\u{A}\u{9B}2J\u{202E}\u{200B}"#))
-        let rest = text.replacing("\r\u{1B}[2K", with: "")
+        let rest = text.replacing("\r\u{1B}[2K", with: "").replacing("\u{1B}[1A\u{1B}[2K", with: "")
         #expect(!rest.unicodeScalars.contains { $0 != "\n" && $0.properties.generalCategory == .control })
         #expect(!rest.unicodeScalars.contains { $0.properties.generalCategory == .format })
     }

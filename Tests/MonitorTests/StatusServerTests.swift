@@ -1,7 +1,7 @@
-import Federation
 import Foundation
 import Testing
 
+@testable import Federation
 @testable import Monitor
 
 @Suite struct StatusServerTests {
@@ -19,12 +19,35 @@ import Testing
             ], waitingFor: "1 worker is at work")
     }
 
-    private func serving(
-        _ status: RunStatus = status(), _ body: (_ url: String) async throws -> Void
+    /// The same run as its page shows it.
+    static func picture(_ status: RunStatus = status()) -> RunPicture {
+        var refused = RefusalLog()
+        refused.note(round: 2, worker: "b\u{1B}", reason: "declined: <i>no</i>")
+        refused.note(round: 3, worker: "b\u{1B}", reason: "the update's norm 9 exceeds the bound 1")
+        var course = RunCourse(history: RunHistory(plan: CourseSamples.plan()))
+        course.refusals = refused.byKind.map { RunCourse.Refusals(kind: $0.kind, count: $0.count) }
+        course.newestRefusals = refused.newest.reversed()
+        course.trainingLoss = 0.5
+        var times = RoundTimes()
+        times.note(task: "train", seconds: 0.2, foldSeconds: 0.125)
+        times.note(task: "train", seconds: 7, foldSeconds: nil)
+        return RunPicture(
+            status: status, course: course, times: times,
+            layers: [LayerFigures(name: "fc<1>", weights: 10, sparsity: 0.5, bits: 8)])
+    }
+
+    /// The server under test waits its turn among tests that compute, which may take a minute.
+    static let patienceSeconds = 120
+
+    /// Serves until the body ends, whatever its end.
+    static func serving(
+        _ status: RunStatus = status(), token: AccessToken? = nil, _ body: (_ url: String) async throws -> Void
     ) async throws {
-        let server = try StatusServer(address: "127.0.0.1:0") { status }
-        try await server.start()
-        let port = try #require(await server.port)
+        let server = try StatusServer(
+            address: "127.0.0.1:0", token: token, patienceSeconds: Double(patienceSeconds)
+        ) { picture(status) }
+        try server.start()
+        let port = try #require(server.port)
         do { try await body("http://127.0.0.1:\(port)") } catch {
             await server.stop()
             throw error
@@ -32,17 +55,16 @@ import Testing
         await server.stop()
     }
 
-    private typealias Answer = (code: Int, head: String, body: [UInt8])
+    typealias Answer = (code: Int, head: String, body: [UInt8])
 
-    /// The server under test waits its turn among tests that compute, which may take a minute.
-    private static let patienceSeconds = 120
-
-    /// On a thread of its own: the client blocks, and the server under test needs the tasks' threads.
-    private func get(_ url: String, _ path: String) async throws -> Answer {
+    /// On a thread of its own: the client blocks.
+    static func get(_ url: String, _ path: String, token: AccessToken? = nil) async throws -> Answer {
         try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
                 continuation.resume(
-                    with: Result { try StatusClient.get(url + path, timeoutSeconds: Self.patienceSeconds) as Answer })
+                    with: Result {
+                        try StatusClient.get(url + path, token: token, timeoutSeconds: patienceSeconds) as Answer
+                    })
             }
         }
     }
@@ -56,68 +78,101 @@ import Testing
         }
     }
 
-    private func code(_ url: String, _ path: String) async throws -> Int { try await get(url, path).code }
+    private func code(_ url: String, _ path: String) async throws -> Int { try await Self.get(url, path).code }
 
     @Test func answersOnEveryPath() async throws {
-        try await serving { url throws in
+        try await Self.serving { url throws in
             #expect(try await status(url) == Self.status())
             #expect(try await status(url + "/") == Self.status())
-            let health = try await get(url, "/healthz")
+            let health = try await Self.get(url, "/healthz")
             #expect(health.code == 200)
             #expect(health.body == Array("ok\n".utf8))
-            #expect(try await code(url, "/readyz") == 200)
-            let metrics = try await get(url, "/metrics")
-            #expect(metrics.body == Array(Metrics.text(of: Self.status()).utf8))
+            let ready = try await Self.get(url, "/readyz")
+            #expect(ready.body == Array("running\n".utf8))
+            let metrics = try await Self.get(url, "/metrics")
             #expect(metrics.head.contains("text/plain; version=0.0.4"))
-            let page = try await get(url, "/")
-            #expect(page.body == Array(StatusPage.html.utf8))
-            #expect(page.head.contains("Content-Security-Policy: default-src 'none'"))
-            #expect(try await code(url, "/secret") == 404)
+            #expect(String(decoding: metrics.body, as: UTF8.self).contains("\npleach_rounds_completed_total 3\n"))
+            #expect(try await code(url, "/view.json") == 200)
+        }
+    }
+
+    @Test(arguments: [
+        "/secret", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/status.json/", "/STATUS.JSON",
+        "/runs/other", "/index.html",
+    ]) func whatIsNotHereIsNotFound(path: String) async throws {
+        try await Self.serving { url throws in
+            let answer = try await Self.get(url, path)
+            #expect(answer.code == 404)
+            #expect(!String(decoding: answer.body, as: UTF8.self).contains("demo"))
         }
     }
 
     @Test(arguments: ["failed", "stopped"]) func isNotReadyWhenTheRunIsOver(state: String) async throws {
-        try await serving(Self.status(state)) { url throws in
+        try await Self.serving(Self.status(state)) { url throws in
             #expect(try await code(url, "/readyz") == 503)
             #expect(try await code(url, "/healthz") == 200)
         }
     }
 
+    @Test func aCoordinatorThatDoesNotAnswerIsBusy() async throws {
+        let server = try StatusServer(address: "127.0.0.1:0", patienceSeconds: 0.05) {
+            try? await Task.sleep(for: .seconds(300))
+            return Self.picture()
+        }
+        try server.start()
+        let url = "http://127.0.0.1:\(try #require(server.port))"
+        let answer = try await Self.get(url, "/status.json")
+        #expect(answer.code == 503)
+        #expect(answer.head.contains("Retry-After: 5"))
+        #expect(try await code(url, "/healthz") == 200)
+        await server.stop()
+    }
+
     @Test func aPortInUseIsNamed() async throws {
-        try await serving { url in
+        try await Self.serving { url in
             let address = String(url.dropFirst("http://".count))
-            let second = try StatusServer(address: address) { Self.status() }
-            await #expect(throws: MonitorError.addressInUse(address)) { try await second.start() }
+            let second = try StatusServer(address: address) { Self.picture() }
+            #expect(throws: MonitorError.addressInUse(address)) { try second.start() }
         }
     }
 
     @Test func stopFreesThePort() async throws {
-        let first = try StatusServer(address: "127.0.0.1:0") { Self.status() }
-        try await first.start()
-        let address = "127.0.0.1:\(try #require(await first.port))"
+        let first = try StatusServer(address: "127.0.0.1:0") { Self.picture() }
+        try first.start()
+        let address = "127.0.0.1:\(try #require(first.port))"
         await first.stop()
-        await #expect(throws: MonitorError.self) { try await get("http://" + address, "/") }
-        let second = try StatusServer(address: address) { Self.status() }
-        try await second.start()
+        await #expect(throws: MonitorError.self) { try await Self.get("http://" + address, "/") }
+        let second = try StatusServer(address: address) { Self.picture() }
+        try second.start()
         #expect(try await code("http://" + address, "/healthz") == 200)
         await second.stop()
     }
 
-    @Test(arguments: ["0.0.0.0:7780", "10.0.0.1:7780", "[::]:7780", "example.org:80", "*:7780", "coordinator:7780"])
-    func servesNobodyElse(address: String) {
-        #expect(throws: MonitorError.addressNotLoopback(address)) { try LoopbackAddress(parsing: address) }
-        #expect(MonitorError.addressNotLoopback(address).description.contains("needs a token"))
+    @Test(arguments: ["0.0.0.0:7780", "10.0.0.1:7780", "[::]:7780", "*:7780", "192.0.2.7:1"])
+    func servesNobodyElseWithoutAToken(address: String) throws {
+        #expect(throws: MonitorError.addressNeedsToken(address)) {
+            try StatusServer.check(address: address, token: nil)
+        }
+        #expect(MonitorError.addressNeedsToken(address).description.contains("needs a token: give --http-token FILE"))
+        let token = try AccessToken("0123456789abcdef", from: "test")
+        #expect(throws: Never.self) { try StatusServer.check(address: address, token: token) }
     }
 
-    @Test(arguments: ["", ":7780", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:-1", "127.0.0.1:x", "a b:1"])
+    @Test(arguments: [
+        "", ":7780", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:-1", "127.0.0.1:x", "a b:1", "example.org:80",
+        "coordinator:7780", "::1:7780", "[127.0.0.1:7780",
+    ])
     func refusesWhatIsNoAddress(address: String) {
-        #expect(throws: MonitorError.address(address)) { try LoopbackAddress(parsing: address) }
+        #expect(throws: MonitorError.address(address)) { try ServingAddress(parsing: address) }
     }
 
     @Test func takesEveryFormOfLoopback() throws {
-        #expect(try LoopbackAddress(parsing: "localhost:1").host == "127.0.0.1")
-        #expect(try LoopbackAddress(parsing: "127.9.9.9:1").isVersion6 == false)
-        #expect(try LoopbackAddress(parsing: "[::1]:65535").isVersion6)
+        #expect(try ServingAddress(parsing: "0.0.0.0:1").isLoopback == false)
+        #expect(try ServingAddress(parsing: "[::1]:1").isLoopback)
+        #expect(try ServingAddress(parsing: "127.9.9.9:1").isLoopback)
+        #expect(try ServingAddress(parsing: "localhost:1").host == "127.0.0.1")
+        #expect(try ServingAddress(parsing: "127.9.9.9:1").isVersion6 == false)
+        #expect(try ServingAddress(parsing: "[::1]:65535").isVersion6)
     }
 
     @Test(arguments: [
@@ -125,7 +180,7 @@ import Testing
         ("evil.example:7780", false),
         ("127.0.0.1.evil.example", false), ("10.0.0.1:7780", false), ("", false),
     ]) func answersLocalNamesOnly(header: String, isLocal: Bool) {
-        #expect(LoopbackAddress.isLocal(hostHeader: header) == isLocal)
+        #expect(ServingAddress.isLocal(hostHeader: header) == isLocal)
     }
 
     @Test func theClientNamesWhatIsWrong() {
@@ -134,20 +189,13 @@ import Testing
         }
     }
 
-    @Test func thePageIsSelfContained() {
-        for word in ["src=", "http://", "https://", "@import", "url(", "innerHTML", "document.write"] {
-            #expect(!StatusPage.html.contains(word))
-        }
-        #expect(StatusPage.html.contains("prefers-color-scheme: dark"))
-    }
-
     @Test func statusTextTellsWhyAndEscapes() {
         #expect(
             Self.status().text() == #"""
                 run r"1\\u{A} · plan <b>demo</b> · running
                 stage 2 of 2: prune
                 rounds 3 of 9 done
-                round 4, score: 1 of 3 contributions, quorum 2, open for 12.5 s of at most 60.0 s; missing b\u{1B}
+                round 4, score: 1 of 3 contributions, quorum 2, open for 12.5 s of at most 60.0 s; missing b\u{1B} (not heard of yet)
                 waiting: 1 worker is at work
                 wire: 1.00 KB up, 2.00 KB down; float32 averaging: 90.0 KB (30.0x fewer)
                 model: 25.00 % masked · snapshot ab12
@@ -163,9 +211,11 @@ import Testing
         status.accuracy = .nan
         status.sparsity = .infinity
         status.round?.ageSeconds = -.infinity
+        status.workers[0].taskSeconds = .nan
         let decoded = try JSONDecoder().decode(RunStatus.self, from: Data(status.json()))
         #expect(decoded.accuracy == nil)
         #expect(decoded.sparsity == 0)
         #expect(decoded.round?.ageSeconds == nil)
+        #expect(decoded.workers[0].taskSeconds == nil)
     }
 }

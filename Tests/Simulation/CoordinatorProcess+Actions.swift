@@ -46,7 +46,9 @@ extension SimulatedWorld {
             coordinator.isComputing = true
             begin(.compute(computation))
         case .export: begin(.export)
-        case .log(let event): if event.isAboutRound { coordinator.lastWordAt = coordinator.clock.local(now) }
+        case .log(let event):
+            if event.isAboutRound { coordinator.lastWordAt = coordinator.clock.local(now) }
+            log?(event, "coordinator")
         case .finish(let succeeded, let reason, _): return finish(succeeded: succeeded, reason: reason)
         }
         return true

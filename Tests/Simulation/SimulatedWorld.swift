@@ -62,6 +62,8 @@ public final class SimulatedWorld {
     let plan: Plan
     let broken: BrokenShell?
     let trace: ((String) -> Void)?
+    /// Takes what the machines log: the event, and whose log it stands in.
+    let log: ((LogEvent, String) -> Void)?
     var random: SeededGenerator
     var now = 0.0
     var queue = EventHeap<Happening>()
@@ -82,10 +84,14 @@ public final class SimulatedWorld {
     /// The last messages of honest workers, for those who repeat what others said.
     var overheard: [[UInt8]] = []
 
-    public init(_ scenario: SimulationScenario, broken: BrokenShell? = nil, trace: ((String) -> Void)? = nil) {
+    public init(
+        _ scenario: SimulationScenario, broken: BrokenShell? = nil, trace: ((String) -> Void)? = nil,
+        log: ((LogEvent, String) -> Void)? = nil
+    ) {
         self.scenario = scenario
         self.broken = broken
         self.trace = trace
+        self.log = log
         plan = scenario.plan
         random = SeededGenerator(seed: scenario.seed, labels: "world")
         outcome = SimulationOutcome(seed: scenario.seed)

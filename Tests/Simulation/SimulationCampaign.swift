@@ -22,13 +22,16 @@ public struct CampaignSummary: Sendable {
 /// Runs simulations, each twice where the result must be that of an undisturbed run.
 public enum SimulationCampaign {
     /// One seed.
-    /// - Parameter trace: receives a line for every event and action.
+    /// - Parameters:
+    ///   - trace: receives a line for every event and action.
+    ///   - log: receives what the machines log, and whose log it stands in.
     public static func run(
-        seed: UInt64, broken: BrokenShell? = nil, trace: ((String) -> Void)? = nil
+        seed: UInt64, broken: BrokenShell? = nil, trace: ((String) -> Void)? = nil,
+        log: ((LogEvent, String) -> Void)? = nil
     ) -> SimulationOutcome {
         let scenario = SimulationScenario(seed: seed)
         trace?(scenario.description)
-        var outcome = SimulatedWorld(scenario, broken: broken, trace: trace).run()
+        var outcome = SimulatedWorld(scenario, broken: broken, trace: trace, log: log).run()
         guard scenario.isForced, outcome.violations.isEmpty else { return outcome }
         let undisturbed = SimulatedWorld(scenario.undisturbed()).run()
         outcome.violations += undisturbed.violations.map { "undisturbed: \($0)" }

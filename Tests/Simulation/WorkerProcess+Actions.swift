@@ -119,7 +119,7 @@ extension SimulatedWorld {
             begin(.prepare(offer, memory: worker.machine.memory), worker)
         case .run(let offer, let residual, _): begin(.run(offer, residual: residual, stepsLeft: 3), worker)
         case .cancel(let round): worker.cancelled.insert(round)
-        case .log: break
+        case .log(let event): log?(event, worker.name)
         case .finish(let outcome): return finish(outcome, worker)
         }
         return true

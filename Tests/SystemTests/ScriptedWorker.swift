@@ -25,11 +25,13 @@ final class HostileStage {
     }
 
     /// An allowed worker with keys of its own.
-    func worker(_ name: String) throws -> ScriptedWorker {
+    /// - Parameter endpoint: of another coordinator on the same state than the stage's own.
+    func worker(_ name: String, endpoint: String? = nil) throws -> ScriptedWorker {
         let keys = try KeyPair.generate()
         try AllowList(directory: state + "/keys/allowed").allow(key: keys.publicKey, name: name)
         return try ScriptedWorker(
-            endpoint: endpoint, keys: keys, serverKey: try KeyFile.readPublic(state + "/keys/server.key"))
+            endpoint: endpoint ?? self.endpoint, keys: keys,
+            serverKey: try KeyFile.readPublic(state + "/keys/server.key"))
     }
 
     private func records() throws -> [LedgerRecord] {

@@ -48,7 +48,7 @@ public enum CoordinatorEvent: Sendable, Equatable {
     case blobArrived(Digest, session: SessionID)
     case blobFailed(Digest, session: SessionID, BlobFault)
     /// Part of a blob has come; told at most a few dozen times for one blob.
-    case blobProgressed(Digest, session: SessionID)
+    case blobProgressed(Digest, session: SessionID, received: Int = 0)
     /// The connection is gone.
     case departed(session: SessionID)
     case examined(Examination, round: Int, worker: String)

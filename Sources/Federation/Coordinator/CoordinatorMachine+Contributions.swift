@@ -156,12 +156,15 @@ extension CoordinatorMachine {
         return examineArrived()
     }
 
-    mutating func onBlobProgressed(_ digest: Digest, session: SessionID, at now: Double) -> [CoordinatorAction] {
+    mutating func onBlobProgressed(
+        _ digest: Digest, received: Int, session: SessionID, at now: Double
+    ) -> [CoordinatorAction] {
         guard let worker = sessions[session]?.worker, case .fetching(let submission)? = leases[worker]?.progress,
             submission.blob?.digest == digest, transferFailures[worker, default: 0] < Self.transferAttempts
         else { return [] }
         sessions[session]?.lastSeenAt = now
         leases[worker]?.renewedAt = now
+        leases[worker]?.receivedBytes = received
         lastProgressAt = now
         return []
     }

@@ -4,7 +4,7 @@ extension CoordinatorMachine {
     private static let farewell = "the run finished"
 
     mutating func onExported(_ facts: ExportFacts, at now: Double) -> [CoordinatorAction] {
-        guard phase == .exporting else { preconditionFailure("an export ended in phase \(phase)") }
+        guard case .exporting = phase else { preconditionFailure("an export ended in phase \(phase)") }
         let action = commit([.exported(facts), .runFinished(seconds: history.seconds)])
         return [
             action,

@@ -91,18 +91,20 @@ extension CoordinatorMachine {
 
     /// Why the open round is not over yet: the answer to "why are we waiting?".
     func waiting(_ round: OpenRound, openedAt: Double, at now: Double) -> LogEvent {
-        LogEvent(
+        let missing = missingWorkers(round)
+        return LogEvent(
             "round.waiting",
             [
                 "round": .int(round.number), "contributions": .int(round.accepted.count),
                 "workers": .int(wanted), "quorum": .int(needed),
                 "ageSeconds": .double(now - openedAt), "deadlineSeconds": .double(plan.fleet.deadlineSeconds),
-                "missing": .strings(missingWorkers(round)), "late": .strings(lateWorkers(at: now)),
-                "reason": .string(waitingReason(round, at: now)),
+                "missing": .strings(missing),
+                "missingSeconds": .numbers(missing.map { secondsSinceSeen($0, at: now) }),
+                "late": .strings(lateWorkers(at: now)), "reason": .string(waitingReason(round, at: now)),
             ])
     }
 
-    /// One sentence for people.
+    /// One sentence for people. It names no time: where lines cannot be redrawn, one that is repeated is told once.
     func waitingReason(_ round: OpenRound, at now: Double) -> String {
         if sessions.isEmpty { return "no worker is connected" }
         let missing = needed - round.accepted.count
@@ -114,12 +116,15 @@ extension CoordinatorMachine {
         }
         let late = lateWorkers(at: now)
         let lateness = late.isEmpty ? "" : "; late: \(late.joined(separator: ", "))"
-        return "\(leases.count) workers are at work, \(round.accepted.count) of \(wanted) have contributed\(lateness)"
+        let quorum = missing > 0 ? "" : "; the quorum is reached, the others have until the deadline"
+        let atWork = leases.count == 1 ? "1 worker is at work" : "\(leases.count) workers are at work"
+        return "\(atWork), \(round.accepted.count) of \(wanted) have contributed\(quorum)\(lateness)"
     }
 
-    /// Names with a lease, or connected without having contributed.
+    /// Names with a lease, or connected without having contributed; and those that took part before and are away without
+    /// a goodbye, because the round may wait for their return.
     func missingWorkers(_ round: OpenRound) -> [String] {
-        var names = Set(leases.keys)
+        var names = Set(offers.keys).union(history.acceptedRounds.keys).subtracting(sentHome).union(leases.keys)
         for session in sessions.values { names.insert(session.worker) }
         for facts in round.accepted { names.remove(facts.worker) }
         for worker in setbacks.keys where leases[worker] == nil { names.remove(worker) }
@@ -184,22 +189,28 @@ extension CoordinatorMachine {
             status.waitingFor = waitingReason(round, at: now)
             if sessions.isEmpty { status.state = "waiting" }
         }
+        if let reason = otherWait(at: now) { status.waitingFor = reason }
         let connected = Dictionary(sessions.values.map { ($0.worker, $0) }, uniquingKeysWith: { a, _ in a })
-        status.workers = lastSeen.sorted { $0.key < $1.key }.map { name, seen in
+        // Whoever took part is listed, also after a restart of the coordinator: it may be what the round waits for.
+        let contributed = Set(history.openRound?.accepted.map(\.worker) ?? [])
+        status.workers = Set(lastSeen.keys).union(history.acceptedRounds.keys).sorted().map { name in
             RunStatus.Worker(
-                name: name, state: workerState(name, connected: connected[name] != nil, at: now),
-                secondsSinceSeen: now - seen,
-                samples: connected[name]?.hello.trainingSamples)
+                name: name,
+                state: workerState(
+                    name, connected: connected[name] != nil, contributed: contributed.contains(name), at: now),
+                secondsSinceSeen: secondsSinceSeen(name, at: now), samples: connected[name]?.hello.trainingSamples,
+                task: taskStatus(of: name), taskSeconds: leases[name].map { now - $0.assignedAt })
         }
         return status
     }
 
-    private func workerState(_ name: String, connected: Bool, at now: Double) -> String {
+    private func workerState(_ name: String, connected: Bool, contributed: Bool, at now: Double) -> String {
         if let lease = leases[name] {
             return now - lease.assignedAt > plan.fleet.deadlineSeconds ? "late" : connected ? "working" : "lost"
         }
-        if !connected { return "lost" }
-        return history.openRound?.accepted.contains { $0.worker == name } == true ? "contributed" : "ready"
+        if contributed { return "contributed" }
+        if !connected { return sentHome.contains(name) ? "left" : "lost" }
+        return "ready"
     }
 }
 

@@ -7,7 +7,9 @@ extension CoordinatorMachine {
         isCatchingUp = wasAway
         lastTickAt = now
         var actions = wasAway ? [] : endSilent(at: now)
-        guard case .collecting(let openedAt) = phase, let round = history.openRound else { return actions }
+        guard case .collecting(let openedAt) = phase, let round = history.openRound else {
+            return actions + tellOwnWork(at: now)
+        }
         actions += closeIfComplete(at: now)
         guard case .collecting = phase else { return actions }
         actions += assignTasks(at: now)

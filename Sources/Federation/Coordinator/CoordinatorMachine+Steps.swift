@@ -32,7 +32,7 @@ extension CoordinatorMachine {
             actions += finishStage(at: now)
         }
         guard let step = history.step, let base = history.snapshot else {
-            phase = .exporting
+            phase = .exporting(startedAt: now)
             return actions + withdrawLeases(of: Array(leases.keys), reason: "all rounds are over") + [.export]
         }
         guard let task = step.task, let fold = step.fold else {

@@ -24,7 +24,7 @@ enum CoordinatorPhase: Sendable, Equatable {
     case starting
     case collecting(openedAt: Double)
     case computing(startedAt: Double)
-    case exporting
+    case exporting(startedAt: Double)
     /// The run is over; workers that took part and are away are told when they come, until a time.
     case lingering(until: Double)
     case ended
@@ -87,7 +87,8 @@ public struct CoordinatorMachine: Sendable {
             ]
         case .departed(let session): return onDeparted(session, at: now)
         case .blobArrived(let digest, let session): return onBlobArrived(digest, session: session, at: now)
-        case .blobProgressed(let digest, let session): return onBlobProgressed(digest, session: session, at: now)
+        case .blobProgressed(let digest, let session, let received):
+            return onBlobProgressed(digest, received: received, session: session, at: now)
         case .blobFailed(let digest, let session, let fault):
             return onBlobFailed(digest, session: session, fault, at: now)
         case .examined(let examination, let round, let worker):

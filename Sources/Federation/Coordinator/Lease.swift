@@ -24,6 +24,8 @@ struct Lease: Sendable, Equatable {
     var arrivedAt = 0.0
     /// The largest fraction of the work that was reported.
     var fraction = 0.0
+    /// Of the result that is on its way.
+    var receivedBytes = 0
     var progress = Progress.working
 
     init(session: SessionID, round: Int, at now: Double) {

@@ -21,6 +21,13 @@ public struct RunHistory: Sendable {
     /// Of the newest rounds, oldest first: at least `roundSummaryLimit` of them, if there were so many.
     public private(set) var roundSummaries: [RoundSummary] = []
     public static let roundSummaryLimit = 10_000
+    /// Records applied so far: what is derived from the history is as new as this says.
+    public private(set) var revision = 0
+    public private(set) var refusals = RefusalLog()
+    public private(set) var roundTimes = RoundTimes()
+    /// Of the newest round that had one: mean training loss, and test loss of an evaluation.
+    public private(set) var trainingLoss: Double?
+    public private(set) var testLoss: Double?
     /// Version of the snapshot at the end of each finished stage.
     public private(set) var stageSnapshots: [Int] = []
     /// Newest round, plus one, in which a task of each worker was accepted.
@@ -67,6 +74,7 @@ public struct RunHistory: Sendable {
 
     /// Takes over one durable fact.
     public mutating func apply(_ record: LedgerRecord) {
+        revision += 1
         switch record {
         case .runStarted(let run, _, let model, let teachers):
             self.run = run
@@ -82,8 +90,10 @@ public struct RunHistory: Sendable {
             openRound?.accepted.append(facts)
             acceptedRounds[facts.worker] = facts.round + 1
             summaries[stageIndex].contributions += 1
-        case .contributionRefused:
+        case .contributionRefused(let round, let worker, let reason):
             summaries[stageIndex].refusals += 1
+            openRound?.refusals += 1
+            refusals.note(round: round, worker: worker, reason: reason)
         case .stepFinished(let round, _, let outcome, let snapshot, let traffic, let seconds):
             finishStep(isRound: round != nil, outcome, snapshot: snapshot, traffic: traffic, seconds: seconds)
         case .stageFinished(_, let seconds):
@@ -149,7 +159,7 @@ public struct RunHistory: Sendable {
         isRound: Bool, _ outcome: StepOutcome, snapshot: SnapshotFacts?, traffic: StepTraffic, seconds: Double
     ) {
         retired = []
-        summarizeRound(outcome, traffic: traffic)
+        summarizeRound(outcome, traffic: traffic, seconds: seconds)
         if let snapshot {
             control = controlRound()
             note(snapshot, after: snapshots.last)
@@ -224,14 +234,21 @@ public struct RunHistory: Sendable {
         summaries[stageIndex].accuracyBefore = summaries[stageIndex].accuracyBefore ?? measured
     }
 
-    private mutating func summarizeRound(_ outcome: StepOutcome, traffic: StepTraffic) {
+    private mutating func summarizeRound(_ outcome: StepOutcome, traffic: StepTraffic, seconds: Double) {
         guard let round = openRound, let base = snapshot else { return }
         // Rarely, and then half of them: a run may have millions of rounds.
         if roundSummaries.count >= 2 * Self.roundSummaryLimit { roundSummaries.removeFirst(Self.roundSummaryLimit) }
+        let isEvaluation = round.task == "evaluate"
         roundSummaries.append(
             RoundSummary(
                 number: round.number, stage: round.stage, task: round.task, traffic: traffic,
-                parameters: base.size.parameters, sparsity: base.sparsity, density: outcome.density))
+                parameters: base.size.parameters, sparsity: base.sparsity, density: outcome.density,
+                bitsPerWeight: outcome.bitsPerWeight, seconds: seconds, foldSeconds: outcome.foldSeconds,
+                loss: outcome.loss, accuracy: isEvaluation ? outcome.accuracy : nil,
+                contributions: round.accepted.count, refusals: round.refusals))
+        roundTimes.note(task: round.task, seconds: seconds, foldSeconds: outcome.foldSeconds)
+        if isEvaluation { testLoss = outcome.loss ?? testLoss }
+        if round.task == "train" { trainingLoss = outcome.loss ?? trainingLoss }
     }
 
     /// What the round that just ended is for the next one's corrections.

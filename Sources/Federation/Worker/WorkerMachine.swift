@@ -83,8 +83,20 @@ public struct WorkerMachine: Sendable {
         }
     }
 
+    /// The task in progress, and how far it has come.
+    public var activity: (round: Int, task: String, progress: RunStatus.TaskProgress)? {
+        switch phase {
+        case .preparing(let offer, _):
+            let progress = RunStatus.TaskProgress(doing: "fetching", fraction: min(1, fraction / Self.fetchShare))
+            return (offer.round, offer.work.kind, progress)
+        case .running(let offer):
+            return (offer.round, offer.work.kind, RunStatus.TaskProgress(doing: "working", fraction: fraction))
+        case .offline, .greeting, .idle, .submitting, .ended: return nil
+        }
+    }
+
     /// The part of a task's progress that stands for getting its inputs.
-    private static let fetchShare = 0.1
+    static let fetchShare = 0.1
 
     /// Versions were agreed on, so what cannot be read will not be readable the next time either.
     private mutating func onMalformed(_ reason: String) -> [WorkerAction] {

@@ -1,11 +1,14 @@
 import Foundation
 
-/// An address on this machine only, as `--http` gives it: `127.0.0.1:7780`, `localhost:7780` or `[::1]:7780`.
-struct LoopbackAddress: Sendable {
+/// Where the status page is served, as `--http` gives it: `127.0.0.1:7780`, `localhost:7780`, `[::1]:7780`, or, with a token,
+/// any other address of this machine such as `0.0.0.0:7780`.
+struct ServingAddress: Sendable, Equatable {
     let text: String
     let isVersion6: Bool
     let host: String
     let port: UInt16
+    /// Whether only this machine reaches it.
+    let isLoopback: Bool
 
     /// Port 0 lets the system choose.
     init(parsing text: String) throws(MonitorError) {
@@ -13,23 +16,21 @@ struct LoopbackAddress: Sendable {
             let port = UInt16(text[text.index(after: colon)...]), colon > text.startIndex
         else { throw .address(text) }
         var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        if isBracketed { host = String(host.dropFirst().dropLast()) }
         if host.lowercased() == "localhost" { host = "127.0.0.1" }
+        if host == "*" { host = "0.0.0.0" }
         var version4 = in_addr()
         var version6 = in6_addr()
         if inet_pton(AF_INET, host, &version4) == 1 {
-            // All of 127.0.0.0/8 stays on this machine (RFC 1122, 3.2.1.3).
-            guard UInt32(bigEndian: version4.s_addr) >> 24 == 127 else { throw .addressNotLoopback(text) }
             isVersion6 = false
-        } else if inet_pton(AF_INET6, host, &version6) == 1 {
-            guard withUnsafeBytes(of: &version6, { $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1 }) else {
-                throw .addressNotLoopback(text)
-            }
+            // All of 127.0.0.0/8 stays on this machine (RFC 1122, 3.2.1.3).
+            isLoopback = UInt32(bigEndian: version4.s_addr) >> 24 == 127
+        } else if isBracketed, inet_pton(AF_INET6, host, &version6) == 1 {
             isVersion6 = true
-        } else if host == "*" || host.contains(".") || host.allSatisfy({ $0.isLetter || $0.isNumber || $0 == "-" }) {
-            // A name may resolve to anything, so it is not taken.
-            throw .addressNotLoopback(text)
+            isLoopback = withUnsafeBytes(of: &version6) { $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1 }
         } else {
+            // A name may resolve to anything, so it is not taken.
             throw .address(text)
         }
         self.text = text
