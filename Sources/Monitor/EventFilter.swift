@@ -51,7 +51,7 @@ public struct EventFilter: Sendable, Equatable {
         {
             return EventTime.text(now.addingTimeInterval(-count * unit))
         }
-        let shape = /\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)?Z?/
+        let shape = /[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,3})?)?)?Z?/
         guard text.wholeMatch(of: shape) != nil else { return nil }
         return text.hasSuffix("Z") ? String(text.dropLast()) : text
     }

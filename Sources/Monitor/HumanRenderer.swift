@@ -45,6 +45,7 @@ public struct HumanRenderer: Sendable {
     /// What to write for one event; empty when it changes nothing that shows.
     public mutating func render(_ event: LogEvent, at time: Date = Date()) -> String {
         progress.follow(event, at: time)
+        if !progress.isUnderWay(after: event) { bars = [] }
         guard style.isLive else { return line(for: event, clock: EventTime.clock(time)) ?? "" }
         return erased() + (line(for: event, clock: EventTime.clock(time)) ?? "") + drawnRegion(at: time)
     }

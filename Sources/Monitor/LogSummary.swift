@@ -161,7 +161,8 @@ public struct LogSummary: Sendable, Equatable, Encodable {
 
     /// A reason without what differs from one refusal to the next.
     static func general(_ reason: String) -> String {
-        String(reason.prefix(300)).replacing(/\b[0-9a-f]{12,64}\b/, with: "…").replacing(/\d+(?:\.\d+)?/, with: "N")
+        String(reason.prefix(300)).replacing(/\b[0-9a-f]{12,64}\b/, with: "…").replacing(
+            /[0-9]+(?:\.[0-9]+)?/, with: "N")
     }
 }
 

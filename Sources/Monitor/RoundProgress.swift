@@ -19,7 +19,8 @@ struct RoundProgress: Sendable {
         var quorum: Int?
         var deadlineSeconds: Double?
         var contributions = 0
-        var missing: [String] = []
+        /// Names, and how they are shown.
+        var missing: [(name: String, shown: String)] = []
         var openedAt: Date
 
         func ordinal(of rounds: Int?) -> String {
@@ -46,13 +47,14 @@ struct RoundProgress: Sendable {
                 workers: max(1, facts.integer("workers") ?? 1), quorum: facts.integer("quorum"),
                 deadlineSeconds: facts.double("deadlineSeconds"), openedAt: time)
         case EventName.taskAssigned:
-            guard let worker = facts.text("worker"), open?.missing.contains(worker) == false else { return }
-            open?.missing.append(worker)
+            guard let worker = facts.text("worker"), open?.missing.contains(where: { $0.name == worker }) == false
+            else { return }
+            open?.missing.append((worker, worker))
         case EventName.contributionAccepted:
             open?.contributions += 1
-            open?.missing.removeAll { $0 == facts.text("worker") }
+            open?.missing.removeAll { $0.name == facts.text("worker") }
         case EventName.contributionRefused, EventName.workerLost, EventName.workerLeft:
-            open?.missing.removeAll { $0 == facts.text("worker") }
+            open?.missing.removeAll { $0.name == facts.text("worker") }
         case EventName.roundWaiting: followWait(facts, at: time)
         case EventName.runWaiting: ownWork = facts.text("reason")
         case EventName.roundClosed:
@@ -63,14 +65,21 @@ struct RoundProgress: Sendable {
         }
     }
 
+    /// Whether something may still be under way after an event; the end of a run ends all of it.
+    func isUnderWay(after event: LogEvent) -> Bool {
+        ![EventName.runFinished, EventName.runFailed, EventName.runStopped].contains(event.name)
+    }
+
     private mutating func enter(_ facts: EventFacts) {
         if let index = facts.integer("stage") { stage = (index, facts.word("kind", default: "")) }
     }
 
     private mutating func followWait(_ facts: EventFacts, at time: Date) {
         if let count = facts.integer("contributions") { open?.contributions = count }
-        let missing = EventSentence.missing(facts, limit: 3)
-        if !missing.isEmpty { open?.missing = missing }
+        if let names = facts.strings("missing") {
+            let shown = EventSentence.missing(facts, limit: .max)
+            open?.missing = Array(zip(names.map { escapedForTerminal($0) }, shown))
+        }
         // A coordinator that resumed opened this round before its events reached us.
         if let age = facts.double("ageSeconds"), age.isFinite { open?.openedAt = time.addingTimeInterval(-age) }
     }
@@ -101,7 +110,7 @@ struct RoundProgress: Sendable {
         if let quorum = open.quorum { parts.append("quorum \(quorum)") }
         if !open.missing.isEmpty {
             let more = open.missing.count > 3 ? " and \(open.missing.count - 3) more" : ""
-            parts.append("waiting for \(open.missing.prefix(3).joined(separator: ", "))\(more)")
+            parts.append("waiting for \(open.missing.prefix(3).map(\.shown).joined(separator: ", "))\(more)")
         }
         let elapsed = max(0, time.timeIntervalSince(open.openedAt))
         parts.append(Self.whole(elapsed) + (open.deadlineSeconds.map { " of \(Self.whole($0))" } ?? ""))

@@ -27,7 +27,7 @@ enum PleachExit: Int32, Sendable, CaseIterable {
     case stopped = 10
     case taskFailed = 11
 
-    /// As docs/exit-codes.md says it.
+    /// In short, for the manual page; docs/exit-codes.md says more.
     var meaning: String {
         switch self {
         case .success: "success"

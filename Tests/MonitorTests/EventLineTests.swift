@@ -62,6 +62,7 @@ import Testing
             "round.waiting", level: .warning,
             [
                 "round": .int(-3), "missing": .strings(["a", "b\u{1B}\n\u{1F600}\\\""]), "ageSeconds": .double(0.1),
+                "missingSeconds": .numbers([1.5, nil, 3]),
                 "flag": .bool(false), "none": .strings([]), "reason": .string("ünï\u{0}\u{2028}"),
             ])
         let parsed = try EventLineParser.parse(Array(EventLine.encode(event, at: moment()).dropLast()))
@@ -90,7 +91,8 @@ import Testing
         #"{"time":"t","level":"info","event":"x","a":"\ud83d"}"#,
         #"{"time":"t","level":"info","event":"x","a":"\u00g0"}"#,
         #"{"time":"t","level":"info","event":"x","a":1e999}"#, #"{"time":"t","level":"info","event":"x"}x"#,
-        #"{"time":"t","level":"info","event":"x","a":[1]}"#, #"{"time":"t","level":"info","event":"x","a":}"#,
+        #"{"time":"t","level":"info","event":"x","a":[1,"b"]}"#, #"{"time":"t","level":"info","event":"x","a":[[1]]}"#,
+        #"{"time":"t","level":"info","event":"x","a":}"#,
         #"{"time":"t","level":"info","event":"x","a":truth}"#,
     ]) func refusesWhatIsNoEvent(text: String) {
         #expect(throws: EventLineParser.Fault.self) { try EventLineParser.parse(Array(text.utf8)) }

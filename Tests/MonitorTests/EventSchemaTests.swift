@@ -62,7 +62,7 @@ import Testing
                 log: { event, _ in
                     seen[event.name, default: 0] += 1
                     // Each kind often enough, the frequent ones not all day.
-                    guard seen[event.name, default: 0] <= 2000, complaints.count < 5 else { return }
+                    guard seen[event.name, default: 0] <= 300, complaints.count < 5 else { return }
                     if let found = schema.complaint(about: Self.line(event)) {
                         complaints.append("seed \(seed): \(found)")
                     }
