@@ -15,6 +15,7 @@ struct BenchCommand: AsyncParsableCommand {
             BenchTeacherCommand.self,
             BenchRoundsCommand.self,
             BenchTransportCommand.self, BenchDataCommand.self, BenchModelCommand.self, BenchPageCommand.self,
+            BenchLogsCommand.self,
         ])
 }
 
