@@ -50,17 +50,21 @@ struct WaitingTests {
 
     @Test func afterARestartWhoTookPartIsMissingThoughNobodyHasCome() throws {
         var history = Fixture.working().history
-        let facts = ContributionFacts(
-            round: 0, worker: "a", submission: Fixture.submission(7), base: Fixture.base.snapshot.digest, weight: 10)
-        history.apply(.contributionAccepted(facts))
+        for worker in ["a", "b"] {
+            history.apply(
+                .contributionAccepted(
+                    ContributionFacts(
+                        round: 0, worker: worker, submission: Fixture.submission(7),
+                        base: Fixture.base.snapshot.digest, weight: 10)))
+        }
         history.apply(
-            .contributionAccepted(
-                ContributionFacts(
-                    round: 0, worker: "b", submission: Fixture.submission(8), base: Fixture.base.snapshot.digest,
-                    weight: 10)))
+            .stepFinished(
+                round: 0, stage: 0, outcome: StepOutcome(loss: 1), snapshot: nil, traffic: StepTraffic(), seconds: 1))
+        history.apply(.roundOpened(round: 1, stage: 0, task: "train"))
         var machine = CoordinatorMachine(history: history)
         _ = machine.receive(.started, at: 0)
         let status = machine.status(at: 1)
+        #expect(status.round?.missing == ["a", "b"])
         #expect(status.workers.map(\.name) == ["a", "b"])
         #expect(status.workers.allSatisfy { $0.secondsSinceSeen == nil && $0.state == "lost" })
     }
