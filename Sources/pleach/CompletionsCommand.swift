@@ -18,7 +18,7 @@ struct CompletionsCommand: AsyncParsableCommand {
     func run() async throws {
         try await exitingOnError {
             guard let shell = CompletionShell(rawValue: shell) else {
-                let known = CompletionShell.allCases.map(\.rawValue).joined(separator: ", ")
+                let known = CompletionShell.allCases.map(\.rawValue).sorted().joined(separator: ", ")
                 throw ValidationError("completions for '\(shell)' are not made: \(known)")
             }
             print(Pleach.completionScript(for: shell))
