@@ -7,7 +7,7 @@ import Foundation
 final class LogTail {
     enum Line: Equatable {
         case complete([UInt8])
-        /// Longer than `longestLine`, or without an end when its file was rotated away.
+        /// Longer than `longestLine`, without an end when its file was rotated away, or a file that is none.
         case unreadable(reason: String)
     }
 
@@ -43,6 +43,10 @@ final class LogTail {
                 close(descriptor)
             }
             (descriptor, identity, offset) = (file.descriptor, file.identity, 0)
+            guard descriptor >= 0 else {
+                lines.append(.unreadable(reason: "this is no regular file"))
+                continue
+            }
             drain(into: &lines)
         }
         return lines
@@ -51,11 +55,13 @@ final class LogTail {
     /// What stands after the last newline: a line that is being written, or was cut by a crash.
     var unfinished: [UInt8] { partial }
 
+    /// A descriptor of -1 stands for what cannot be read to an end: a pipe, a device.
     private func newerFiles() -> [(descriptor: Int32, identity: Identity)] {
         var files: [(descriptor: Int32, identity: Identity)] = []
         var gaps = 0
         for generation in 0...Self.oldestGeneration {
-            let opened = open(LogFileName.path(path, generation: generation), O_RDONLY | O_CLOEXEC)
+            // A pipe of that name, in a folder that came from elsewhere, would wait for a writer for ever.
+            let opened = open(LogFileName.path(path, generation: generation), O_RDONLY | O_CLOEXEC | O_NONBLOCK)
             if opened < 0 {
                 // While the writer rotates, one generation is missing for an instant.
                 gaps += 1
@@ -71,7 +77,14 @@ final class LogTail {
                 close(opened)
                 break
             }
-            if files.last?.identity == found { close(opened) } else { files.append((opened, found)) }
+            if files.last?.identity == found {
+                close(opened)
+            } else if facts.st_mode & S_IFMT == S_IFREG {
+                files.append((opened, found))
+            } else {
+                close(opened)
+                files.append((-1, found))
+            }
         }
         return files
     }

@@ -15,8 +15,10 @@ public func escapedForTerminal(_ text: String, limit: Int = 400) -> String {
     return shown
 }
 
-private func isUnsafeOnTerminal(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.properties.generalCategory {
+/// Whether a terminal might act on it, or a reader might not see it.
+func isUnsafeOnTerminal(_ scalar: Unicode.Scalar) -> Bool {
+    if scalar.isASCII { return scalar.value < 0x20 || scalar.value == 0x7F }
+    return switch scalar.properties.generalCategory {
     // Format covers the direction overrides and zero-width characters by which one name passes for another.
     case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned: true
     default: false

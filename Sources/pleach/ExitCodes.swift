@@ -117,7 +117,7 @@ func exitingOnError<Result>(_ body: () async throws -> Result) async throws -> R
 func printError(_ message: String) {
     let line = escapedForTerminal(message, limit: 4000)
     let prefix = JournalStream.isBehind(STDERR_FILENO) ? JournalStream.prefix(.error) : ""
-    FileHandle.standardError.write(Data("\(prefix)error: \(line)\n".utf8))
+    writeText("\(prefix)error: \(line)\n", to: STDERR_FILENO)
 }
 
 /// Ends the process with a status, unless it is success.
