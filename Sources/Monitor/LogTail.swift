@@ -24,6 +24,8 @@ final class LogTail {
     private struct Identity: Equatable {
         var device: UInt64
         var inode: UInt64
+        /// A pipe's number may become a file's when the pipe is gone: nothing holds it open.
+        var isRegular: Bool
     }
 
     init(path: String) { self.path = path }
@@ -72,14 +74,16 @@ final class LogTail {
                 close(opened)
                 break
             }
-            let found = Identity(device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino))
+            let found = Identity(
+                device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino),
+                isRegular: facts.st_mode & S_IFMT == S_IFREG)
             if found == identity {
                 close(opened)
                 break
             }
             if files.last?.identity == found {
                 close(opened)
-            } else if facts.st_mode & S_IFMT == S_IFREG {
+            } else if found.isRegular {
                 files.append((opened, found))
             } else {
                 close(opened)
@@ -108,7 +112,7 @@ final class LogTail {
 
     private func split(_ bytes: ArraySlice<UInt8>, into lines: inout [Line]) {
         var rest = bytes
-        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+        while let end = Self.lineEnd(in: rest) {
             if isSkipping {
                 isSkipping = false
             } else {
@@ -123,6 +127,14 @@ final class LogTail {
             lines.append(.unreadable(reason: "a line is longer than \(Self.longestLine) bytes"))
             partial = []
             isSkipping = true
+        }
+    }
+
+    /// A line may be as long as the disk: looked for by the C library, many bytes at a time.
+    private static func lineEnd(in bytes: ArraySlice<UInt8>) -> Int? {
+        bytes.withUnsafeBytes { buffer in
+            guard let start = buffer.baseAddress, let found = memchr(start, 0x0A, buffer.count) else { return nil }
+            return bytes.startIndex + (UnsafeRawPointer(found) - start)
         }
     }
 
