@@ -64,30 +64,10 @@ public enum EventLine {
             case "\n": line += "\\n".utf8
             case "\r": line += "\\r".utf8
             case "\t": line += "\\t".utf8
-            case _ where isUnsafeOnTerminal(scalar): line += escape(scalar).utf8
+            case _ where isUnsafeOnTerminal(scalar): line += escapedForJSON(scalar).utf8
             default: line += String(scalar).utf8
             }
         }
         line.append(UInt8(ascii: "\""))
-    }
-
-    /// `\u001b`; two of them, a surrogate pair, beyond the basic plane.
-    private static func escape(_ scalar: Unicode.Scalar) -> String {
-        scalar.utf16.map { unit in
-            let digits = String(unit, radix: 16)
-            return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        }.joined()
-    }
-
-    /// A line of a log that another program may have written, the same JSON, with nothing in it that a terminal acts on.
-    ///
-    /// It must be one that `EventLineParser` takes: control characters then stand between its tokens only, where a space means
-    /// the same, and what else is escaped stands within its texts.
-    public static func harmless(_ line: String) -> String {
-        guard line.unicodeScalars.contains(where: isUnsafeOnTerminal) else { return line }
-        return line.unicodeScalars.map { scalar in
-            if scalar.value < 0x20 { return " " }
-            return isUnsafeOnTerminal(scalar) ? escape(scalar) : String(scalar)
-        }.joined()
     }
 }

@@ -125,11 +125,11 @@ func endProcess(_ status: PleachExit) throws {
     if status != .success { throw ExitCode(status.rawValue) }
 }
 
-/// Prints a value as JSON with sorted keys.
+/// Prints a value as JSON with sorted keys; names out of files cannot move a terminal.
 func printJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    print(escapedJSON(String(decoding: try encoder.encode(value), as: UTF8.self)))
 }
 
 extension TransportError {

@@ -81,13 +81,13 @@ import Testing
         "\u{10FFFF}", "plain \u{E9}\u{1F600}",
     ]) func aLineIsShownHarmless(text: String) throws {
         let line = " \t" + Self.good.replacing("\"a\"", with: "\"a\(text)\",\"k\(text)\":\t\"v\"") + " \r"
-        let shown = EventLine.harmless(line)
+        let shown = escapedJSON(line)
         #expect(!shown.unicodeScalars.contains(where: isUnsafeOnTerminal))
         let (read, again) = try (EventLineParser.parse(Array(line.utf8)), EventLineParser.parse(Array(shown.utf8)))
         #expect(read.event == again.event)
         #expect(again.event["worker"] == .string("a" + text))
         let own = String(decoding: EventLine.encode(again.event, at: moment()).dropLast(), as: UTF8.self)
-        #expect(EventLine.harmless(own) == own, "lines of our own are as they are")
+        #expect(escapedJSON(own) == own, "lines of our own are as they are")
         #expect(!own.unicodeScalars.contains(where: isUnsafeOnTerminal))
     }
 

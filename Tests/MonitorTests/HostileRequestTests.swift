@@ -181,11 +181,15 @@ import Testing
         #expect(plans == [name])
     }
 
-    @Test(arguments: names) func theStatusAsTextKeepsItsLines(name: String) {
+    @Test(arguments: names) func theStatusAsTextKeepsItsLines(name: String) throws {
         let (text, plain) = (Self.status(of: name).text(), Self.status(of: "x").text())
         #expect(text.unicodeScalars.count { $0 == "\n" } == plain.unicodeScalars.count { $0 == "\n" })
         #expect(!text.unicodeScalars.contains { $0 != "\n" && isUnsafeOnTerminal($0) })
         #expect(text.count < 4000, "names are cut")
+        let json = String(decoding: Self.status(of: name).json(), as: UTF8.self)
+        #expect(!json.unicodeScalars.contains { $0 != "\n" && isUnsafeOnTerminal($0) })
+        let read = try JSONDecoder().decode(RunStatus.self, from: Data(json.utf8))
+        #expect(read.workers.map(\.name) == [name])
     }
 
     /// A search is compared, never run or shown.
