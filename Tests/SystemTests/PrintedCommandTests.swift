@@ -52,7 +52,7 @@ struct PrintedCommandTests {
         #expect(
             found == [
                 "run: 6: cd /tmp && export COLOUR=green", "run: 9: test \"$PWD $COLOUR\" = \"/tmp green\"",
-                "run: 12: $ printf 'one\\ntwo 2\\nthree\\n' | \\", "run: 26: echo \"within a list\"",
+                "run: 12: $ printf 'one\\ntwo 2\\nthree\\n' | \\", "run: 25: echo \"within a list\"",
                 "not run: 22: there is no moon",
             ])
     }
