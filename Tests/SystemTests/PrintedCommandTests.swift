@@ -3,7 +3,7 @@ import Testing
 
 /// README and docs mark each of their blocks, so that `make docs` runs it or says why not. What runs them needs a release build;
 /// that they are marked is checked here.
-@Suite(.enabled(if: PrintedCommandTests.isThere, "needs python3"))
+@Suite(.enabled(if: Python.isThere, "needs python3"))
 struct PrintedCommandTests {
     private static func list(_ files: [String]) throws -> (status: Int32, lines: [String]) {
         let process = Process()
@@ -19,19 +19,6 @@ struct PrintedCommandTests {
         process.waitUntilExit()
         return (process.terminationStatus, String(decoding: data, as: UTF8.self).components(separatedBy: "\n"))
     }
-
-    static let isThere: Bool = {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3", "--version"]
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        return (try? process.run()) != nil
-            && {
-                process.waitUntilExit()
-                return process.terminationStatus == 0
-            }()
-    }()
 
     @Test func everyBlockIsRunOrSaysWhyNot() throws {
         let (status, lines) = try Self.list([])
@@ -67,4 +54,17 @@ struct PrintedCommandTests {
         #expect(status == 1)
         #expect(lines.contains { $0.hasPrefix("FAILED ") && $0.contains("page.md:\(line): ") }, "\(lines)")
     }
+}
+
+private enum Python {
+    static let isThere: Bool = {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "--version"]
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        do { try process.run() } catch { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }()
 }
