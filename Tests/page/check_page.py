@@ -112,7 +112,7 @@ def check_keyboard(page):
     second = page.run("document.querySelector('#chart-loss .plot').getAttribute('aria-valuetext')")
     check(first.startswith("Round 0") and second.startswith("Round 1"), f"keyboard: a chart reads '{first}', '{second}'")
     page.run("document.querySelector('#chart-loss summary').click()")
-    page.wait_for("document.querySelector('#chart-loss table caption')", what="the table behind a chart")
+    page.wait_for("document.querySelector('#chart-loss table caption') !== null", what="the table behind a chart")
     page.run("document.querySelector('#chart-loss summary').click()")
     page.run("(s => { s.value = 'worker-2'; s.dispatchEvent(new Event('input')); })(document.getElementById('search'))")
     page.wait_for("document.getElementById('fleet').rows.length === 1", what="one worker found by its name")

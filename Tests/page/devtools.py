@@ -148,7 +148,7 @@ class Page:
         return found["result"].get("value")
 
     def wait_for(self, script, timeout=300, what=None):
-        """Waits until an expression holds; returns its value."""
+        """Waits until an expression holds; returns its value. An element is none: it comes as an empty object."""
         deadline = time.monotonic() + timeout
         while True:
             value = self.run(script)
