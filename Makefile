@@ -13,11 +13,12 @@ SECONDS ?= 60
 PARITY ?= .build/parity
 GROUPS ?= .build/groups
 PAGE ?= .build/page
+DOCS ?=
 
 PLEACH := .build/release/pleach
 SWIFT_FILES = find Package.swift Sources Tests Fuzzing/Package.swift Fuzzing/Fuzz -name '*.swift' -not -path '*/Generated/*' -print0
 
-.PHONY: build release test page runtime parity simulate demo bench chaos fuzz conformance groups validate completions lint format protos clean dependencies
+.PHONY: build release test docs page runtime parity simulate demo bench chaos fuzz conformance groups validate completions lint format protos clean dependencies
 
 build: dependencies
 	swift build -j $(JOBS)
@@ -33,6 +34,11 @@ test: dependencies
 	sync
 	@SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(TESTS_AT_ONCE) Tests/report-failures \
 		swift test --skip-build --disable-xctest
+
+# Every command of README and docs as it is printed, in a fresh copy of the files (about ten minutes): says what failed, and what
+# it leaves out and why. DOCS="docs/metrics.md" follows these files alone; PLEACH_DATA names the folder with mnist/.
+docs: release
+	Tests/docs/run_docs.py $(DOCS)
 
 # The status page of a real run in a headless Chromium (Debian's package): numbers, widths, console, token; screenshots in PAGE.
 page: release

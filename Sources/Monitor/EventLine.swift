@@ -64,12 +64,7 @@ public enum EventLine {
             case "\n": line += "\\n".utf8
             case "\r": line += "\\r".utf8
             case "\t": line += "\\t".utf8
-            case "\u{0}"..<"\u{20}", "\u{7F}"..<"\u{A0}", "\u{200B}"..<"\u{2010}", "\u{2028}"..<"\u{202F}",
-                "\u{2066}"..<"\u{206A}", "\u{FEFF}":
-                let digits = String(scalar.value, radix: 16)
-                line += "\\u".utf8
-                line += String(repeating: "0", count: 4 - digits.count).utf8
-                line += digits.utf8
+            case _ where isUnsafeOnTerminal(scalar): line += escapedForJSON(scalar).utf8
             default: line += String(scalar).utf8
             }
         }

@@ -119,12 +119,6 @@ public final class EventWriter: Sendable {
     }
 }
 
-/// One line on stderr.
-@Sendable public func printWarning(_ text: String) {
-    let prefix = JournalStream.isBehind(STDERR_FILENO) ? JournalStream.prefix(.warning) : ""
-    FileHandle.standardError.write(Data("\(prefix)warning: \(text)\n".utf8))
-}
-
 /// The errno behind a Foundation error, EIO when it tells none.
 func posixCode(of error: any Error) -> Int32 {
     let failure = error as NSError

@@ -8,7 +8,7 @@ extension LogSummary {
         var sorted = self
         sorted.workers = workers.sorted { $0.name < $1.name }
         guard let data = try? encoder.encode(sorted) else { preconditionFailure("a finite summary can be encoded") }
-        return Array(data) + [UInt8(ascii: "\n")]
+        return Array(escapedJSON(String(decoding: data, as: UTF8.self)).utf8) + [UInt8(ascii: "\n")]
     }
 
     /// Lines for people; whatever comes out of a log is escaped.

@@ -7,7 +7,7 @@ import Foundation
 final class LogTail {
     enum Line: Equatable {
         case complete([UInt8])
-        /// Longer than `longestLine`, or without an end when its file was rotated away.
+        /// Longer than `longestLine`, without an end when its file was rotated away, or a file that is none.
         case unreadable(reason: String)
     }
 
@@ -24,6 +24,8 @@ final class LogTail {
     private struct Identity: Equatable {
         var device: UInt64
         var inode: UInt64
+        /// A pipe's number may become a file's when the pipe is gone: nothing holds it open.
+        var isRegular: Bool
     }
 
     init(path: String) { self.path = path }
@@ -43,6 +45,10 @@ final class LogTail {
                 close(descriptor)
             }
             (descriptor, identity, offset) = (file.descriptor, file.identity, 0)
+            guard descriptor >= 0 else {
+                lines.append(.unreadable(reason: "this is no regular file"))
+                continue
+            }
             drain(into: &lines)
         }
         return lines
@@ -51,11 +57,13 @@ final class LogTail {
     /// What stands after the last newline: a line that is being written, or was cut by a crash.
     var unfinished: [UInt8] { partial }
 
+    /// A descriptor of -1 stands for what cannot be read to an end: a pipe, a device.
     private func newerFiles() -> [(descriptor: Int32, identity: Identity)] {
         var files: [(descriptor: Int32, identity: Identity)] = []
         var gaps = 0
         for generation in 0...Self.oldestGeneration {
-            let opened = open(LogFileName.path(path, generation: generation), O_RDONLY | O_CLOEXEC)
+            // A pipe of that name, in a folder that came from elsewhere, would wait for a writer for ever.
+            let opened = open(LogFileName.path(path, generation: generation), O_RDONLY | O_CLOEXEC | O_NONBLOCK)
             if opened < 0 {
                 // While the writer rotates, one generation is missing for an instant.
                 gaps += 1
@@ -66,12 +74,21 @@ final class LogTail {
                 close(opened)
                 break
             }
-            let found = Identity(device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino))
+            let found = Identity(
+                device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino),
+                isRegular: facts.st_mode & S_IFMT == S_IFREG)
             if found == identity {
                 close(opened)
                 break
             }
-            if files.last?.identity == found { close(opened) } else { files.append((opened, found)) }
+            if files.last?.identity == found {
+                close(opened)
+            } else if found.isRegular {
+                files.append((opened, found))
+            } else {
+                close(opened)
+                files.append((-1, found))
+            }
         }
         return files
     }
@@ -95,7 +112,7 @@ final class LogTail {
 
     private func split(_ bytes: ArraySlice<UInt8>, into lines: inout [Line]) {
         var rest = bytes
-        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+        while let end = Self.lineEnd(in: rest) {
             if isSkipping {
                 isSkipping = false
             } else {
@@ -110,6 +127,14 @@ final class LogTail {
             lines.append(.unreadable(reason: "a line is longer than \(Self.longestLine) bytes"))
             partial = []
             isSkipping = true
+        }
+    }
+
+    /// A line may be as long as the disk: looked for by the C library, many bytes at a time.
+    private static func lineEnd(in bytes: ArraySlice<UInt8>) -> Int? {
+        bytes.withUnsafeBytes { buffer in
+            guard let start = buffer.baseAddress, let found = memchr(start, 0x0A, buffer.count) else { return nil }
+            return bytes.startIndex + (UnsafeRawPointer(found) - start)
         }
     }
 

@@ -7,7 +7,7 @@ extension RunStatus {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(finite) else { preconditionFailure("a finite status can be encoded") }
-        return Array(data) + [UInt8(ascii: "\n")]
+        return Array(escapedJSON(String(decoding: data, as: UTF8.self)).utf8) + [UInt8(ascii: "\n")]
     }
 
     private var finite: RunStatus {

@@ -4,6 +4,8 @@ import Foundation
 /// Fetches a run's status from a status page: one HTTP/1.0 GET, plain text only.
 public enum StatusClient {
     private static let largestAnswer = 16 << 20
+    /// An answer may come in pieces, each in time, for so many times the timeout.
+    private static let patienceFactor = 6
 
     /// GETs `url`/status.json. Blocks for at most a few times `timeoutSeconds`.
     /// - Parameter token: for a page that wants one.
@@ -45,7 +47,8 @@ public enum StatusClient {
             send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
         }
         guard sent == request.utf8.count else { throw .request(url: url, reason: lastError()) }
-        return try split(received(descriptor, url: url), url: url)
+        let deadline = ContinuousClock.now + .seconds(timeoutSeconds * patienceFactor)
+        return try split(received(descriptor, until: deadline, url: url), url: url)
     }
 
     private static func connected(
@@ -75,7 +78,9 @@ public enum StatusClient {
         throw .request(url: url, reason: reason)
     }
 
-    private static func received(_ descriptor: Int32, url: String) throws(MonitorError) -> [UInt8] {
+    private static func received(
+        _ descriptor: Int32, until deadline: ContinuousClock.Instant, url: String
+    ) throws(MonitorError) -> [UInt8] {
         var answer: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
@@ -85,6 +90,7 @@ public enum StatusClient {
             guard count > 0 else { return answer }
             answer += buffer[..<count]
             guard answer.count <= largestAnswer else { throw .request(url: url, reason: "its answer is too long") }
+            guard ContinuousClock.now < deadline else { throw .request(url: url, reason: "no whole answer in time") }
         }
     }
 

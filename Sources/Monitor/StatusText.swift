@@ -34,19 +34,21 @@ extension RunStatus {
             text += ", open for \(Figures.seconds(age)) of at most \(Figures.seconds(round.deadlineSeconds))"
         }
         guard !round.missing.isEmpty else { return text }
-        return text + "; missing " + round.missing.map { missing($0, among: workers) }.joined(separator: ", ")
+        let known = Dictionary(workers.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return text + "; missing " + round.missing.map { missing($0, known[$0]) }.joined(separator: ", ")
     }
 
     /// A name and its last sign of life, where there was one.
-    private static func missing(_ name: String, among workers: [Worker]) -> String {
+    private static func missing(_ name: String, _ worker: Worker?) -> String {
         let shown = escapedForTerminal(name, limit: 64)
-        guard let worker = workers.first(where: { $0.name == name }) else { return shown }
+        guard let worker else { return shown }
         return "\(shown) (\(worker.secondsSinceSeen.map { "heard \(Figures.seconds($0)) ago" } ?? "not heard of yet"))"
     }
 
     private static func text(up: Int, down: Int, float32: Int) -> String {
-        let factor =
-            up + down > 0 && float32 > 0 ? " (\(Figures.factor(Double(float32) / Double(up + down))) fewer)" : ""
+        // As floating point: a status may come from anywhere, and its integers may be any.
+        let wire = Double(up) + Double(down)
+        let factor = wire > 0 && float32 > 0 ? " (\(Figures.factor(Double(float32) / wire)) fewer)" : ""
         return
             "wire: \(Figures.bytes(up)) up, \(Figures.bytes(down)) down; float32 averaging: \(Figures.bytes(float32))"
             + factor

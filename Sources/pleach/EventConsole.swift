@@ -52,7 +52,7 @@ final class EventConsole: Sendable {
     func note(_ text: String) {
         guard !json, !quiet else { return }
         // Straight to the descriptor, as events are: what is buffered would come after them.
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+        writeText(text + "\n", to: STDOUT_FILENO)
     }
 
     func close() { sink?.close() }

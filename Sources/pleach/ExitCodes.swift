@@ -117,7 +117,7 @@ func exitingOnError<Result>(_ body: () async throws -> Result) async throws -> R
 func printError(_ message: String) {
     let line = escapedForTerminal(message, limit: 4000)
     let prefix = JournalStream.isBehind(STDERR_FILENO) ? JournalStream.prefix(.error) : ""
-    FileHandle.standardError.write(Data("\(prefix)error: \(line)\n".utf8))
+    writeText("\(prefix)error: \(line)\n", to: STDERR_FILENO)
 }
 
 /// Ends the process with a status, unless it is success.
@@ -125,11 +125,11 @@ func endProcess(_ status: PleachExit) throws {
     if status != .success { throw ExitCode(status.rawValue) }
 }
 
-/// Prints a value as JSON with sorted keys.
+/// Prints a value as JSON with sorted keys; names out of files cannot move a terminal.
 func printJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    print(escapedJSON(String(decoding: try encoder.encode(value), as: UTF8.self)))
 }
 
 extension TransportError {

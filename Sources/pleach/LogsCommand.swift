@@ -101,7 +101,7 @@ struct LogsCommand: AsyncParsableCommand {
     private func show(_ entry: LogEntry, _ renderer: inout HumanRenderer) throws {
         switch entry {
         case .event(let logged):
-            let text = json ? logged.line + "\n" : renderer.render(logged)
+            let text = json ? escapedJSON(logged.line) + "\n" : renderer.render(logged)
             try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
         case .malformed(let log, let reason): printWarning("\(escapedForTerminal(log)).jsonl: \(reason)")
         }

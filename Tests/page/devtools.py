@@ -71,7 +71,7 @@ class Browser:
         os.close(self.input)
         shutil.rmtree(self.profile, ignore_errors=True)
 
-    def call(self, method, session=None, timeout=30, **parameters):
+    def call(self, method, session=None, timeout=120, **parameters):
         """One command; returns its result. Events that come meanwhile are kept."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": parameters}
@@ -115,10 +115,13 @@ class Page:
 
     def __init__(self, browser, width, height, dark=False):
         self.browser = browser
-        target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        # A window of its own: a tab behind another one is hidden, draws nothing and has slow clocks.
+        target = browser.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ["Page", "Runtime", "Network", "Log"]:
             self.call(domain + ".enable")
+        # Only one window has the focus; each page shall draw it as if it had.
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
         self.resize(width, height)
         self.prefer(dark)
 
@@ -144,8 +147,8 @@ class Page:
             raise RuntimeError(json.dumps(found["exceptionDetails"])[:400])
         return found["result"].get("value")
 
-    def wait_for(self, script, timeout=60, what=None):
-        """Waits until an expression holds; returns its value."""
+    def wait_for(self, script, timeout=300, what=None):
+        """Waits until an expression holds; returns its value. An element is none: it comes as an empty object."""
         deadline = time.monotonic() + timeout
         while True:
             value = self.run(script)
@@ -161,11 +164,15 @@ class Page:
         while self.browser.read(deadline) is not None:
             pass
 
-    def press(self, key, code=None):
-        for kind in ["keyDown", "keyUp"]:
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=code or key)
+    # Without these numbers a browser does nothing of its own with a key, such as moving the focus.
+    KEYS = {"Tab": 9, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
+
+    def press(self, key):
+        for kind in ["rawKeyDown", "keyUp"]:
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=self.KEYS[key])
 
     def screenshot(self, path):
+        self.call("Page.bringToFront")
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
         with open(path, "wb") as file:
             file.write(base64.b64decode(data))
