@@ -33,11 +33,11 @@ public struct StartCheck {
     public mutating func look(at subject: Subject) throws -> String {
         switch subject {
         case .folder: try folder()
-        case .keys: try keys()
-        case .address: try address()
+        case .keys: try Self.keys(state: state)
+        case .address: try Self.address(options.bind)
         case .run: try run()
         case .model: try model()
-        case .page: try page()
+        case .page: try options.http.map { try Self.page($0, token: options.httpToken) } ?? "none is asked for"
         }
     }
 
@@ -66,7 +66,8 @@ public struct StartCheck {
         return false
     }
 
-    private func keys() throws -> String {
+    /// The coordinator's own pair, and how many it lets in.
+    public static func keys(state: String) throws(TransportError) -> String {
         guard let keys = try CoordinatorKeys.existing(directory: state + "/keys") else {
             return "a key pair will be made; no worker is allowed yet"
         }
@@ -74,9 +75,10 @@ public struct StartCheck {
         return "public key \(keys.pair.publicKey), \(count) worker\(count == 1 ? "" : "s") allowed"
     }
 
-    private func address() throws -> String {
-        try Server.check(bind: options.bind)
-        return "\(options.bind) is free"
+    /// Whether a coordinator could listen there.
+    public static func address(_ bind: String) throws(TransportError) -> String {
+        try Server.check(bind: bind)
+        return "\(bind) is free"
     }
 
     private mutating func run() throws -> String {
@@ -101,10 +103,10 @@ public struct StartCheck {
             + (count == 1 ? "" : "s") + " rehearsed" + (teachers == 0 ? "" : ", \(teachers) of their teachers looked at")
     }
 
-    private func page() throws -> String {
-        guard let http = options.http else { return "none is asked for" }
-        try StatusServer.checkFree(address: http, token: options.httpToken)
-        return "\(http) is free"
+    /// Whether its status page could be served there.
+    public static func page(_ address: String, token: AccessToken?) throws(MonitorError) -> String {
+        try StatusServer.checkFree(address: address, token: token)
+        return "\(address) is free"
     }
 }
 

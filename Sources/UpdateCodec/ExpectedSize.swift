@@ -35,8 +35,8 @@ public enum ExpectedSize {
         var sizes: [Part: Double] = [:]
         for part in parts where part.alive > limit {
             let piece = Part(elements: limit, isExact: part.isExact)
-            let bytes = try sizes[piece] ?? Double(encoded([piece], scheme) - empty)
-            sizes[piece] = bytes
+            if sizes[piece] == nil { sizes[piece] = Double(try encoded([piece], scheme) - empty) }
+            let bytes = sizes[piece] ?? 0
             total += Int((bytes * Double(part.alive) / Double(limit)).rounded())
         }
         return min(total, budget ?? total)

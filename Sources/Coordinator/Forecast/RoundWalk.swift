@@ -169,7 +169,8 @@ struct RoundWalk {
     private mutating func add(_ task: String, up: Int, work: RunForecast.Work) {
         let stage = stages.count - 1
         let place =
-            stages[stage].rounds.firstIndex { $0.task == task } ?? {
+            stages[stage].rounds.firstIndex { $0.task == task }
+            ?? {
                 stages[stage].rounds.append(RunForecast.Rounds(task: task))
                 return stages[stage].rounds.count - 1
             }()
@@ -209,7 +210,12 @@ struct RoundWalk {
 
     /// What a mask or structure change makes of the model, told to workers with the next task.
     private mutating func decide(_ decisions: inout ArraySlice<RehearsedDecision>) throws -> StepOutcome {
-        guard let decision = decisions.popFirst() else { return StepOutcome() }
+        guard let decision = decisions.popFirst() else {
+            remark(
+                "Of stages with many steps, or with a budget of milliseconds, all rounds are counted at the size of their end."
+            )
+            return StepOutcome()
+        }
         let bytes = decision.changeBytes ?? ExpectedSize.bytes(ofMasksFrom: model.parts, to: decision.model.parts)
         owed += bytes
         storedDeltas += bytes
@@ -256,7 +262,8 @@ struct RoundWalk {
     /// deltas; a round's uploads; the result; logs.
     func coordinatorDisk(_ plan: Plan) -> Int {
         let kept = 5 + Set(plan.stages.flatMap { $0.teacher?.stages ?? [] }).count
-        return kept * largestSnapshot + storedDeltas + teacherBytes + (plan.fleet.workers + plan.fleet.overSelect) * largestUpload
+        return kept * largestSnapshot + storedDeltas + teacherBytes + (plan.fleet.workers + plan.fleet.overSelect)
+            * largestUpload
             + 2 * (compactBytes ?? largestSnapshot) + (16 << 20)
     }
 

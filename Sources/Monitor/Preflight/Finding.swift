@@ -13,9 +13,12 @@ public struct Finding: Sendable, Equatable, Encodable {
     /// Of what failed: the exit code that a start would end with.
     public var exitCode: Int32?
 
-    public init(_ check: String, _ outcome: Outcome = .ok, _ found: String, mend: String? = nil, exitCode: Int32? = nil) {
+    public init(
+        _ check: String, _ outcome: Outcome, _ found: String, mend: String? = nil, exitCode: Int32? = nil) {
         (self.check, self.outcome, self.found, self.mend, self.exitCode) = (check, outcome, found, mend, exitCode)
     }
+
+    public init(_ check: String, _ found: String) { self.init(check, .ok, found) }
 
     /// `ok       ports        tcp://0.0.0.0:7700 is free`; names out of files and off the network cannot make it more lines.
     public func line(checkWidth: Int) -> String {
