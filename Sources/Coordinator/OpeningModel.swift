@@ -20,7 +20,8 @@ struct OpeningModel {
             if case .fixed(let extent) = $0 { extent } else { nil as Int? }
         }
         let model = ModelFacts(
-            source: examined.source, parameters: graph.parameterTensors().elementCount, bytes: graph.serializedByteCount,
+            source: examined.source, parameters: graph.parameterTensors().elementCount,
+            bytes: graph.serializedByteCount,
             sampleShape: shape.map(Array.init) ?? [], classes: try graph.outputExtent())
         let skeletonBytes = try blobs.size(of: skeleton)
         records = [

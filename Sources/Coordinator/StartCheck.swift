@@ -100,7 +100,8 @@ public struct StartCheck {
         let teachers = options.plan.stages.reduce(0) { $0 + ($1.teacher?.members.count ?? 0) }
         let count = options.plan.stages.count
         return "\(examined.source), \(examined.graph.trainableElementCount) parameters; \(count) stage"
-            + (count == 1 ? "" : "s") + " rehearsed" + (teachers == 0 ? "" : ", \(teachers) of their teachers looked at")
+            + (count == 1 ? "" : "s") + " rehearsed"
+            + (teachers == 0 ? "" : ", \(teachers) of their teachers looked at")
     }
 
     /// Whether its status page could be served there.

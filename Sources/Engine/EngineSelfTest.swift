@@ -12,7 +12,8 @@ public enum EngineSelfTest {
         let inputs = try RandomBatch.inputs(for: graph, rows: 2)
         let (first, second) = (try executable.logits(inputs), try executable.logits(inputs))
         guard first == second, first.withElements(as: Float.self, { $0.allSatisfy(\.isFinite) }) else {
-            throw EngineError.badSetting("\(EngineRuntime.description) does not compute the same twice: install it again")
+            throw EngineError.badSetting(
+                "\(EngineRuntime.description) does not compute the same twice: install it again")
         }
         return EngineRuntime.description
     }
@@ -35,7 +36,8 @@ public enum EngineSelfTest {
             }
             let isClose = planes.allSatisfy { abs(Int($0) - 100) < 8 }
             guard fault == nil, isClose else {
-                throw .unusableArray(place: name, reason: fault ?? "it does not decode what it has encoded: install it again")
+                throw .unusableArray(
+                    place: name, reason: fault ?? "it does not decode what it has encoded: install it again")
             }
         }
         return "libjpeg-turbo and libspng decode"

@@ -19,9 +19,11 @@ extension Doctor {
         look("data") {
             let (report, data) = try DataReport.make(try spec(text))
             if let graph { try data.checkFits(graph) }
-            let shape = report.inputs.map { $0.sampleShape.map(String.init).joined(separator: "x") }.joined(separator: ", ")
+            let shape = report.inputs.map { $0.sampleShape.map(String.init).joined(separator: "x") }.joined(
+                separator: ", ")
             let kind = report.classes > 0 ? "\(report.classes) classes" : report.targets
-            let damage = report.damage.damaged == 0 ? "" : ", \(report.damage.damaged) of \(min(limit, report.samples)) damaged"
+            let damage =
+                report.damage.damaged == 0 ? "" : ", \(report.damage.damaged) of \(min(limit, report.samples)) damaged"
             return "\(text): \(report.samples) samples of \(shape), \(kind)\(damage)"
                 + (graph == nil ? "" : "; fits the model")
         }
@@ -43,7 +45,8 @@ extension Doctor {
         let hello: Hello
         do {
             hello = try Hello.ofWorker(
-                data: try options.data.map(spec), publicData: try options.publicData.map(spec), teacher: options.teacher)
+                data: try options.data.map(spec), publicData: try options.publicData.map(spec), teacher: options.teacher
+            )
         } catch {
             return add(Finding("welcome", .failed, "\(error)", exitCode: PleachExit(error).rawValue))
         }
@@ -70,8 +73,10 @@ extension Doctor {
             return Finding("welcome", .failed, "\(shaken), but \(reason)", exitCode: exit.rawValue)
         case .turnedAway(.keyNotAllowed(let endpoint)):
             return Finding(
-                "welcome", .failed, "the coordinator at \(endpoint) has the key that was given, and does not allow ours",
-                mend: "there: pleach keys allow STATE/keys '\(pair.publicKey)' --name NAME", exitCode: PleachExit.keys.rawValue)
+                "welcome", .failed,
+                "the coordinator at \(endpoint) has the key that was given, and does not allow ours",
+                mend: "there: pleach keys allow STATE/keys '\(pair.publicKey)' --name NAME",
+                exitCode: PleachExit.keys.rawValue)
         case .turnedAway(let error):
             return Finding("welcome", .failed, "\(error)", exitCode: PleachExit(error).rawValue)
         case .notUnderstood(let reason):

@@ -37,7 +37,9 @@ extension Doctor {
             return add(
                 Finding(
                     "keys", .warning, "there is no \(secretPath) yet",
-                    mend: "make it with 'pleach keys new \(folder)', and have its public half allowed at the coordinator"))
+                    mend:
+                        "make it with 'pleach keys new \(folder)', and have its public half allowed at the coordinator")
+            )
         }
         look("keys") { "public key \(try KeyFile.readSecret(secretPath).publicKey)" }
         lookAtPair("worker")

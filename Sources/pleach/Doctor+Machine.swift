@@ -65,7 +65,9 @@ extension Doctor {
     /// A few bytes, written, synced and removed, in the state folder or where it would be made.
     private mutating func lookAtWriting() {
         var folder = URL(fileURLWithPath: state).standardizedFileURL
-        while !FileManager.default.fileExists(atPath: folder.path), folder.path != "/" { folder.deleteLastPathComponent() }
+        while !FileManager.default.fileExists(atPath: folder.path), folder.path != "/" {
+            folder.deleteLastPathComponent()
+        }
         let path = folder.appendingPathComponent(".pleach-doctor-\(getpid())").path
         look("writing") {
             defer { unlink(path) }

@@ -60,7 +60,8 @@ struct Doctor {
         look("plan") {
             let loaded = try PlanFile.load(path, workers: options.workers)
             read = loaded
-            return "\(path) is sound: '\(loaded.plan.name)', \(loaded.plan.stages.count) stages, \(loaded.plan.roundsPlanned) rounds"
+            return
+                "\(path) is sound: '\(loaded.plan.name)', \(loaded.plan.stages.count) stages, \(loaded.plan.roundsPlanned) rounds"
         }
         (plan, planText) = (read?.plan, read?.text ?? "")
     }

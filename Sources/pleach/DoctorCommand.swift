@@ -5,7 +5,8 @@ import Monitor
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Look whether this machine is ready: libraries, keys, ports, clock, disk, memory, data, the coordinator.",
+        abstract:
+            "Look whether this machine is ready: libraries, keys, ports, clock, disk, memory, data, the coordinator.",
         discussion: """
             One line a check: ok, warning or failed, what was found and what helps. With --coordinator it looks as a worker \
             does, and asks the coordinator whether it would be welcome, without joining the run; otherwise as a coordinator \
@@ -21,7 +22,8 @@ struct DoctorCommand: AsyncParsableCommand {
     @Argument(help: "A plan to look at this machine for.", completion: .file(extensions: ["yaml", "yml"]))
     var plan: String?
 
-    @Option(help: "State folder; pleach-state, or pleach-worker with --coordinator, unless given.", completion: .directory)
+    @Option(
+        help: "State folder; pleach-state, or pleach-worker with --coordinator, unless given.", completion: .directory)
     var state: String?
 
     @Option(help: "Ask the coordinator at this address, tcp://HOST:PORT.")
@@ -39,7 +41,9 @@ struct DoctorCommand: AsyncParsableCommand {
     @Option(help: "A teacher of this machine's own, an ONNX file.")
     var teacher: String?
 
-    @Option(help: "An ONNX file that the data must fit; the plan's model unless given.", completion: .file(extensions: ["onnx"]))
+    @Option(
+        help: "An ONNX file that the data must fit; the plan's model unless given.",
+        completion: .file(extensions: ["onnx"]))
     var model: String?
 
     @Option(help: "Address that a coordinator here would listen on.")
@@ -65,7 +69,9 @@ struct DoctorCommand: AsyncParsableCommand {
             guard coordinator == nil || serverKey != nil else {
                 throw ValidationError("--coordinator needs --server-key: the public key that it must prove to have")
             }
-            guard patience > 0, patience <= 3600 else { throw ValidationError("--patience is above 0 and at most 3600") }
+            guard patience > 0, patience <= 3600 else {
+                throw ValidationError("--patience is above 0 and at most 3600")
+            }
             var doctor = Doctor(self)
             await doctor.look()
             if json {

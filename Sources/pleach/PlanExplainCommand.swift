@@ -54,7 +54,8 @@ struct PlanExplainCommand: AsyncParsableCommand {
                 throw ValidationError("--samples and --test-samples must be positive")
             }
             let (plan, _) = try PlanFile.load(plan, workers: workers)
-            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pleach-plan-\(UUID().uuidString)")
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+                "pleach-plan-\(UUID().uuidString)")
             let examined = try ExaminedModel(plan: plan, measuringIn: folder.path)
             let forecast = try RunForecast(
                 plan: plan, examined: examined, publicSamples: plan.publicData.flatMap { count($0, split: nil) })
@@ -76,7 +77,8 @@ struct PlanExplainCommand: AsyncParsableCommand {
         let training = samples ?? plan.data.flatMap { count($0, split: .train) }.map { max(1, $0 / workers) }
         guard let training else { return nil }
         let test =
-            testSamples ?? (samples == nil ? plan.data.flatMap { count($0, split: .test) }.map { max(1, $0 / workers) } : nil)
+            testSamples
+            ?? (samples == nil ? plan.data.flatMap { count($0, split: .test) }.map { max(1, $0 / workers) } : nil)
             ?? max(1, training / 6)
         let (basis, speed): (RunDuration.Basis, Double) =
             if let rate {
@@ -91,7 +93,9 @@ struct PlanExplainCommand: AsyncParsableCommand {
 
     /// Samples of a SPEC; nil where it cannot be read here: workers may be on other machines.
     private func count(_ text: String, split: DataSpec.Split?) -> Int? {
-        guard var spec = try? DataSpec(parsing: text, environment: ProcessInfo.processInfo.environment) else { return nil }
+        guard var spec = try? DataSpec(parsing: text, environment: ProcessInfo.processInfo.environment) else {
+            return nil
+        }
         if let split { spec = spec.with(split: split) }
         return (try? Dataset.load(spec))?.count
     }

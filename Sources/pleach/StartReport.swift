@@ -22,10 +22,13 @@ struct StartReport {
         let token = try options.statusToken()
         var findings = Findings()
         let rounds = plan.roundsPlanned
-        add(Finding("plan", "\(options.plan) is sound: '\(plan.name)', \(plan.stages.count) stages, \(rounds) rounds"), to: &findings)
+        add(
+            Finding("plan", "\(options.plan) is sound: '\(plan.name)', \(plan.stages.count) stages, \(rounds) rounds"),
+            to: &findings)
         var check = StartCheck(
             CoordinatorOptions(
-                plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state, http: options.http,
+                plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,
+                http: options.http,
                 httpToken: token, threads: options.codecThreads), startsOver: options.fresh)
         for subject in StartCheck.Subject.allCases {
             add(Finding(subject.rawValue, try check.look(at: subject)), to: &findings)

@@ -37,10 +37,10 @@ struct RoundWalk {
     }
 
     /// Of the control messages of one task, each way: Ready, Task, Submission, Verdict.
-    private static let messagesUp = 200
-    private static let messagesDown = 500
+    private static let messagesUp = 100
+    private static let messagesDown = 400
     /// A histogram of values that fill a few hundred of the 4,096 bins.
-    private static let histogramBytes = 4_000
+    private static let histogramBytes = 3_000
 
     init(plan: Plan, examined: ExaminedModel, publicSamples: Int?) throws {
         (self.plan, self.publicSamples) = (plan, publicSamples)

@@ -15,7 +15,8 @@ extension RunForecast {
             source: examined.source, parameters: opening.size.parameters, macs: opening.size.macs,
             modelBytes: opening.size.bytes, stages: walk.stages, workers: plan.fleet.workers,
             bytesFloat32: walk.bytesFloat32 * plan.fleet.workers, remarks: walk.remarks)
-        let memory = MemoryForecast(plan: plan, graph: examined.graph, outline: opening, teacherBytes: walk.teacherBytes)
+        let memory = MemoryForecast(
+            plan: plan, graph: examined.graph, outline: opening, teacherBytes: walk.teacherBytes)
         (coordinatorMemoryBytes, workerMemoryBytes) = (memory.coordinator, memory.worker)
         (coordinatorDiskBytes, workerDiskBytes) = (walk.coordinatorDisk(plan), walk.workerDisk)
     }

@@ -56,7 +56,8 @@ extension Finding {
             return Finding("clock", .warning, "the time of this machine cannot be right", mend: mend)
         }
         switch machine.isClockSynchronized {
-        case true?: return Finding("clock", .ok, "kept by a time service (this machine's word; the protocol tells no time)")
+        case true?:
+            return Finding("clock", .ok, "kept by a time service (this machine's word; the protocol tells no time)")
         case false?: return Finding("clock", .warning, "no time service keeps it (this machine's word)", mend: mend)
         case nil: return Finding("clock", .ok, "plausible; whether a time service keeps it cannot be read here")
         }

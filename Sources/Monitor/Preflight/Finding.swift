@@ -14,7 +14,8 @@ public struct Finding: Sendable, Equatable, Encodable {
     public var exitCode: Int32?
 
     public init(
-        _ check: String, _ outcome: Outcome, _ found: String, mend: String? = nil, exitCode: Int32? = nil) {
+        _ check: String, _ outcome: Outcome, _ found: String, mend: String? = nil, exitCode: Int32? = nil
+    ) {
         (self.check, self.outcome, self.found, self.mend, self.exitCode) = (check, outcome, found, mend, exitCode)
     }
 

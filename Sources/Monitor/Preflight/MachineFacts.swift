@@ -18,12 +18,25 @@ public struct MachineFacts: Sendable, Equatable {
         availableMemory = Self.available(inMemoryInfo: Self.text("/proc/meminfo"))
         groupMemory = Self.roomInGroup(Self.text("/proc/self/cgroup"), read: Self.text)
         var limit = rlimit()
-        openFiles = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? Int(clamping: limit.rlim_cur) : nil
-        var clock = timex()
-        // TIME_ERROR: nobody keeps the clock. -1: not permitted to ask.
-        let state = adjtimex(&clock)
-        isClockSynchronized = state < 0 ? nil : state != TIME_ERROR
+        openFiles =
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? Int(clamping: limit.rlim_cur) : nil
+        isClockSynchronized = Self.clockState().map { $0 != Self.timeError }
         time = Date().timeIntervalSince1970
+    }
+
+    /// adjtimex(2): nobody keeps the clock.
+    private static let timeError: Int32 = 5
+
+    /// What adjtimex(2) says when nothing is to be changed; nil where it may not be asked. Swift's Glibc does not know its header.
+    private static func clockState() -> Int32? {
+        typealias Adjtimex = @convention(c) (UnsafeMutableRawPointer) -> Int32
+        guard let symbol = dlsym(nil, "adjtimex") else { return nil }
+        // All zero asks only; the structure has 208 bytes on 64-bit systems, and 32-bit ones have less.
+        var structure = [UInt64](repeating: 0, count: 64)
+        let state = structure.withUnsafeMutableBytes { bytes in
+            bytes.baseAddress.map { unsafeBitCast(symbol, to: Adjtimex.self)($0) } ?? -1
+        }
+        return state < 0 ? nil : state
     }
 
     init(availableMemory: Int?, groupMemory: Int?, openFiles: Int?, isClockSynchronized: Bool?, time: Double) {
@@ -43,7 +56,9 @@ public struct MachineFacts: Sendable, Equatable {
 
     /// `MemAvailable` of /proc/meminfo.
     static func available(inMemoryInfo text: String?) -> Int? {
-        guard let line = text?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }) else { return nil }
+        guard let line = text?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }) else {
+            return nil
+        }
         return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
     }
 

@@ -8,7 +8,9 @@ public enum Reachability {
     public static func check(_ endpoint: String, seconds: Double) throws(TransportError) -> String {
         try Endpoint.check(endpoint, mayChoosePort: false)
         let address = endpoint.dropFirst("tcp://".count)
-        guard let colon = address.lastIndex(of: ":") else { preconditionFailure("an endpoint without a port was let in") }
+        guard let colon = address.lastIndex(of: ":") else {
+            preconditionFailure("an endpoint without a port was let in")
+        }
         let port = String(address[address.index(after: colon)...])
         var host = String(address[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
