@@ -74,11 +74,7 @@ struct StageRehearsal {
                 stage.stepFinished(StepOutcome())
                 continue
             }
-            let scores = try scores(of: decision)
-            let (outcome, changeBytes) = try decide(decision)
-            decisions.append(
-                RehearsedDecision(
-                    outcome: outcome, model: ModelOutline(graph, masks), scores: scores, changeBytes: changeBytes))
+            let outcome = try decide(decision)
             stage.stepFinished(outcome)
         }
     }
@@ -95,28 +91,18 @@ struct StageRehearsal {
         for name in rules.excluded where (try? check([name], in: opening)) == nil { try check([name], in: graph) }
     }
 
-    /// What a worker would send for it.
-    private func scores(of decision: MaskDecision) throws -> [ExpectedSize.Part] {
+    /// - Returns: what the stage is told.
+    private mutating func decide(_ decision: MaskDecision) throws -> StepOutcome {
         let decider = try MaskDecider(
             graph: graph, masks: masks, settings: PruningSettings(decision.rules), checksNames: false)
-        let isVote = decision.rules.rule != .scores
-        let layout = try isVote ? decider.voteLayout() : decider.statisticLayout(regrows: decision.regrow > 0)
-        let masks = decision.alignment(to: masks)
-        return layout.map { name, shape in
-            ExpectedSize.Part(elements: shape.elementCount, alive: masks[name]?.populationCount)
-        }
-    }
-
-    /// - Returns: what the stage is told, and the bytes of what workers are told where the model becomes smaller.
-    private mutating func decide(_ decision: MaskDecision) throws -> (StepOutcome, changeBytes: Int?) {
-        let decider = try MaskDecider(
-            graph: graph, masks: masks, settings: PruningSettings(decision.rules), checksNames: false)
+        let scores = try Self.scores(for: decision, decider)
         let evidence = try decider.rehearsalEvidence(regrows: decision.regrow > 0)
         var outcome = StepOutcome()
         let amount = try decider.amount(decision.amount, evidence, time: time)
         guard decision.rules.granularity.isStructural else {
             masks = try decider.mask(evidence, amount: amount, regrow: decision.regrow)
-            return (outcome, nil)
+            note(outcome, scores)
+            return outcome
         }
         guard decider.units > 0 else {
             throw CompressionError.nothingToPrune(
@@ -129,7 +115,24 @@ struct StageRehearsal {
         outcome.units = PrunedUnits(
             before: decider.units, removed: change.removedUnits,
             prunable: try MaskDecider.units(of: graph, masks: masks, settings: decider.settings))
-        return (outcome, change.serialized().count)
+        note(outcome, scores, changeBytes: change.serialized().count)
+        return outcome
+    }
+
+    private mutating func note(_ outcome: StepOutcome, _ scores: [ExpectedSize.Part], changeBytes: Int? = nil) {
+        decisions.append(
+            RehearsedDecision(
+                outcome: outcome, model: ModelOutline(graph, masks), scores: scores, changeBytes: changeBytes))
+    }
+
+    /// What a worker would send for a decision.
+    private static func scores(for decision: MaskDecision, _ decider: MaskDecider) throws -> [ExpectedSize.Part] {
+        let isVote = decision.rules.rule != .scores
+        let layout = try isVote ? decider.voteLayout() : decider.statisticLayout(regrows: decision.regrow > 0)
+        let masks = decision.alignment(to: decider.masks)
+        return layout.map { name, shape in
+            ExpectedSize.Part(elements: shape.elementCount, alive: masks[name]?.populationCount)
+        }
     }
 
     // MARK: Low rank
