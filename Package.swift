@@ -69,7 +69,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Monitor",
-            dependencies: ["Federation", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["UpdateCodec", "Federation", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
 
         // Shells and the command line.

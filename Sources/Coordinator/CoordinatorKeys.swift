@@ -8,14 +8,23 @@ public struct CoordinatorKeys: Sendable {
 
     /// Opens the folder; makes the server's key pair on first use.
     public static func open(directory: String) throws -> CoordinatorKeys {
-        let secretPath = directory + "/server.secret"
-        let pair: KeyPair
-        if FileManager.default.fileExists(atPath: secretPath) {
-            pair = try KeyFile.readSecret(secretPath)
-        } else {
-            pair = try KeyPair.generate()
-            try KeyFile.write(pair, directory: directory, name: "server")
-        }
+        if let found = try existing(directory: directory) { return found }
+        let pair = try KeyPair.generate()
+        try KeyFile.write(pair, directory: directory, name: name)
         return CoordinatorKeys(pair: pair, allowList: AllowList(directory: directory + "/allowed"))
+    }
+
+    private static let name = "server"
+
+    /// The pair that is there; nil where `open` would make one.
+    /// - Throws: `TransportError` for a pair that cannot be used, or half of one that stands in a new one's way.
+    public static func existing(directory: String) throws(TransportError) -> CoordinatorKeys? {
+        let secretPath = "\(directory)/\(name).secret"
+        guard FileManager.default.fileExists(atPath: secretPath) else {
+            try KeyFile.checkFree(directory: directory, name: name)
+            return nil
+        }
+        return CoordinatorKeys(
+            pair: try KeyFile.readSecret(secretPath), allowList: AllowList(directory: directory + "/allowed"))
     }
 }

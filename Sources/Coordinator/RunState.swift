@@ -34,6 +34,33 @@ public struct RunState: Sendable {
         ProcessMemory.releaseUnusedFilePages()
         let ledger = try Ledger.open(directory: directory)
         let blobs = try BlobStore(directory: directory + "/blobs")
+        let earlier = try admit(plan, planText: planText, to: ledger, directory: directory)
+        var history = earlier ?? RunHistory(plan: plan)
+        if earlier == nil {
+            try ledger.setMetadata(planKey, planText)
+            try ledger.setMetadata(planPathKey, planPath)
+            try ledger.setMetadata(workersKey, String(plan.fleet.workers))
+            try ledger.setMetadata(
+                environmentKey, String(decoding: JSONEncoder().encode(variables(in: planText)), as: UTF8.self))
+            let opening = try OpeningModel(plan: plan, blobs: blobs, timer: ModelTimer(plan, directory: directory))
+            let opened = opening.records
+            try ledger.append(opened)
+            history = RunHistory(plan: plan, records: opened)
+        } else {
+            try verifyBlobs(history, blobs: blobs)
+            try collectGarbage(history, blobs: blobs)
+        }
+        return RunState(
+            directory: directory, ledger: ledger, blobs: blobs, lock: lock, plan: plan, history: history,
+            isResumed: earlier != nil)
+    }
+
+    /// Whether a folder's run is this plan's. Changes nothing.
+    /// - Returns: the run so far; nil where none has begun.
+    /// - Throws: `CoordinatorError.planChanged`.
+    static func admit(
+        _ plan: Plan, planText: String, to ledger: Ledger, directory: String
+    ) throws -> RunHistory? {
         // Before its first records a run has not begun: whatever plan came to nothing then may be mended.
         let records = try ledger.ledgerRecords()
         if !records.isEmpty, let recorded = try ledger.metadata(planKey), recorded != planText {
@@ -49,32 +76,16 @@ public struct RunState: Sendable {
                 "\(directory) holds a run with \(recorded) workers, not \(plan.fleet.workers): give --workers "
                     + "\(recorded), use another --state, or start over with --fresh")
         }
-        var history = RunHistory(plan: plan, records: records.map(\.record))
-        let isResumed = history.run != nil && history.snapshot != nil
-        if !isResumed {
-            try ledger.setMetadata(planKey, planText)
-            try ledger.setMetadata(planPathKey, planPath)
-            try ledger.setMetadata(workersKey, String(plan.fleet.workers))
-            try ledger.setMetadata(
-                environmentKey, String(decoding: JSONEncoder().encode(variables(in: planText)), as: UTF8.self))
-            let opening = try OpeningModel(plan: plan, blobs: blobs, timer: ModelTimer(plan, directory: directory))
-            let opened = opening.records
-            try ledger.append(opened)
-            history = RunHistory(plan: plan, records: opened)
-        } else {
-            if let path = plan.stages.lazy.flatMap({ $0.teacher?.files ?? [] }).first(where: {
-                history.teachers[$0] == nil
-            }) {
-                throw CoordinatorError.planChanged(
-                    "\(directory) holds a run whose teachers were named by other paths than \(path): start the plan by the same "
-                        + "path and with the same variables as at first, or start over with --fresh")
-            }
-            try verifyBlobs(history, blobs: blobs)
-            try collectGarbage(history, blobs: blobs)
+        let history = RunHistory(plan: plan, records: records.map(\.record))
+        guard history.run != nil, history.snapshot != nil else { return nil }
+        if let path = plan.stages.lazy.flatMap({ $0.teacher?.files ?? [] }).first(where: {
+            history.teachers[$0] == nil
+        }) {
+            throw CoordinatorError.planChanged(
+                "\(directory) holds a run whose teachers were named by other paths than \(path): start the plan by the same "
+                    + "path and with the same variables as at first, or start over with --fresh")
         }
-        return RunState(
-            directory: directory, ledger: ledger, blobs: blobs, lock: lock, plan: plan, history: history,
-            isResumed: isResumed)
+        return history
     }
 
     /// Makes a state folder, before anything is put into it.
@@ -84,14 +95,16 @@ public struct RunState: Sendable {
             try FileManager.default.createDirectory(
                 atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
-            throw .state(
-                "state folder \(directory) cannot be made: check that its parent exists, is a folder and can be written"
-            )
+            throw unmakeable(directory)
         }
     }
 
+    static func unmakeable(_ directory: String) -> CoordinatorError {
+        .state("state folder \(directory) cannot be made: check that its parent exists, is a folder and can be written")
+    }
+
     /// Hashes every blob that the run still needs, once: what is damaged or missing ends the start, not a round.
-    private static func verifyBlobs(_ history: RunHistory, blobs: BlobStore) throws {
+    static func verifyBlobs(_ history: RunHistory, blobs: BlobStore) throws {
         let contributions = Dictionary(
             (history.openRound?.accepted ?? []).compactMap { facts in
                 facts.submission.blob.map { ($0.digest, "contribution of \(facts.worker) to round \(facts.round)") }

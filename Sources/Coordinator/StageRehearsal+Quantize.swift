@@ -36,6 +36,9 @@ extension StageRehearsal {
         }
         let model = try quantizer.quantize(evidence)
         try model.graph.requireFileSize()
+        measured.layers = quantizer.layers.count
+        measured.points = quantizer.points.count
+        measured.fileBytes = model.graph.serializedByteCount
         if plan.export.strict {
             try CompactFile.requireIntegers(model.graph.fusionAudit(for: settings.target), model)
         }
@@ -68,9 +71,10 @@ extension StageRehearsal {
             "quantization is measured on models with one input, and this one has \(graph.inputs.count): \(mend)")
     }
 
-    private func checkMoments(of stage: QuantizePlan, _ quantizer: ModelQuantizer) throws {
+    private mutating func checkMoments(of stage: QuantizePlan, _ quantizer: ModelQuantizer) throws {
         guard stage.needsMoments else { return }
         let bytes = MomentSet.byteCount(of: quantizer.momentLayout.moments)
+        measured.momentBytes = bytes
         guard bytes <= min(plan.limits.blobBytes, MomentSet.byteLimit) else {
             throw CompressionError.valueOutOfRange(
                 "the moments of its layers take \(bytes) bytes, more than limits.blob: raise it, exclude layers, or set "

@@ -13,6 +13,9 @@ struct StageRehearsal {
     let opening: Graph
     var graph: Graph
     private var masks = MaskSet()
+    /// Of the stage that is rehearsed: what each decision made of the model.
+    private var decisions: [RehearsedDecision] = []
+    var measured = RehearsedMeasurements()
     /// Whether layers have other names than those of the opening.
     private var isFactorized = false
     let plan: Plan
@@ -25,9 +28,17 @@ struct StageRehearsal {
     /// - Returns: what the model will be like in structure at the end of each stage: with rounding simulated, where it is trained so.
     /// - Throws: `CoordinatorError.model` with the stage's number and what helps.
     static func check(_ plan: Plan, graph: Graph, time: @escaping ModelTiming) throws(CoordinatorError) -> [Graph] {
+        try rehearse(plan, graph: graph, time: time).map(\.end)
+    }
+
+    /// The same, with what each decision on the way made of the model.
+    static func rehearse(
+        _ plan: Plan, graph: Graph, time: @escaping ModelTiming
+    ) throws(CoordinatorError) -> [RehearsedStage] {
         var rehearsal = StageRehearsal(opening: graph, graph: graph, plan: plan, time: time)
-        var ends: [Graph] = []
+        var stages: [RehearsedStage] = []
         for (index, stage) in plan.stages.enumerated() {
+            (rehearsal.decisions, rehearsal.measured) = ([], RehearsedMeasurements())
             do {
                 switch stage {
                 case .prune(let plan): try rehearsal.rehearse(plan)
@@ -38,9 +49,12 @@ struct StageRehearsal {
             } catch {
                 throw CoordinatorError.model("stage \(index + 1) (\(stage.kind)): \(error)")
             }
-            ends.append(rehearsal.graph)
+            stages.append(
+                RehearsedStage(
+                    decisions: rehearsal.decisions, end: rehearsal.graph,
+                    model: ModelOutline(rehearsal.graph, rehearsal.masks), measured: rehearsal.measured))
         }
-        return ends
+        return stages
     }
 
     // MARK: Pruning
@@ -56,7 +70,12 @@ struct StageRehearsal {
         var stage = PruneStage(
             plan, initialSparsity: masks.sparsity(of: prunable), initialSize: ModelSize(of: graph))
         while let step = stage.next() {
-            stage.stepFinished(try step.decision.map { try decide($0) } ?? StepOutcome())
+            guard let decision = step.decision else {
+                stage.stepFinished(StepOutcome())
+                continue
+            }
+            let outcome = try decide(decision)
+            stage.stepFinished(outcome)
         }
     }
 
@@ -72,14 +91,17 @@ struct StageRehearsal {
         for name in rules.excluded where (try? check([name], in: opening)) == nil { try check([name], in: graph) }
     }
 
+    /// - Returns: what the stage is told.
     private mutating func decide(_ decision: MaskDecision) throws -> StepOutcome {
         let decider = try MaskDecider(
             graph: graph, masks: masks, settings: PruningSettings(decision.rules), checksNames: false)
+        let scores = try Self.scores(for: decision, decider)
         let evidence = try decider.rehearsalEvidence(regrows: decision.regrow > 0)
         var outcome = StepOutcome()
         let amount = try decider.amount(decision.amount, evidence, time: time)
         guard decision.rules.granularity.isStructural else {
             masks = try decider.mask(evidence, amount: amount, regrow: decision.regrow)
+            note(outcome, scores)
             return outcome
         }
         guard decider.units > 0 else {
@@ -93,7 +115,24 @@ struct StageRehearsal {
         outcome.units = PrunedUnits(
             before: decider.units, removed: change.removedUnits,
             prunable: try MaskDecider.units(of: graph, masks: masks, settings: decider.settings))
+        note(outcome, scores, changeBytes: change.serialized().count)
         return outcome
+    }
+
+    private mutating func note(_ outcome: StepOutcome, _ scores: [ExpectedSize.Part], changeBytes: Int? = nil) {
+        decisions.append(
+            RehearsedDecision(
+                outcome: outcome, model: ModelOutline(graph, masks), scores: scores, changeBytes: changeBytes))
+    }
+
+    /// What a worker would send for a decision.
+    private static func scores(for decision: MaskDecision, _ decider: MaskDecider) throws -> [ExpectedSize.Part] {
+        let isVote = decision.rules.rule != .scores
+        let layout = try isVote ? decider.voteLayout() : decider.statisticLayout(regrows: decision.regrow > 0)
+        let masks = decision.alignment(to: decider.masks)
+        return layout.map { name, shape in
+            ExpectedSize.Part(elements: shape.elementCount, alive: masks[name]?.populationCount)
+        }
     }
 
     // MARK: Low rank
@@ -108,6 +147,7 @@ struct StageRehearsal {
         if stage.samples > 0 {
             let layout = MomentLayout(factorizer.layers, choice: settings.selection.choice)
             let bytes = MomentSet.byteCount(of: layout)
+            measured.momentBytes = bytes
             guard bytes <= min(plan.limits.blobBytes, MomentSet.byteLimit) else {
                 throw CompressionError.valueOutOfRange(
                     "the moments of its layers take \(bytes) bytes, more than limits.blob: raise it, name fewer layers or set "

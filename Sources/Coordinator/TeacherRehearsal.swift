@@ -9,7 +9,8 @@ import UpdateCodec
 /// Looks at a plan's teachers beside the models that will learn from them, so that what cannot work is refused before the
 /// first round: other classes, other inputs without a word on resizing, values that do not exist or cannot be compared.
 struct TeacherRehearsal {
-    let blobs: BlobStore
+    /// Where teachers that are files are stored; nil only looks.
+    let blobs: BlobStore?
 
     /// Checks every stage, and stores the teachers that are files.
     /// - Parameter students: what the model will be like in the training rounds of each stage, and is at its end.
@@ -40,7 +41,7 @@ struct TeacherRehearsal {
         case .file(let path):
             (graph, name) = (try Graph.load(path: path), "teacher \(path)")
             try graph.validateOperators(supported: SupportedOperators.table)
-            if stored[path] == nil {
+            if let blobs, stored[path] == nil {
                 let bytes = graph.serialized()
                 stored[path] = BlobReference(digest: try blobs.put(bytes), byteCount: bytes.count)
             }

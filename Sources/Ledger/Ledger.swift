@@ -67,12 +67,7 @@ public final class Ledger: Sendable {
             guard tables == 0 else { throw LedgerError.notALedger(path: path, reason: "its schema has no version") }
             // The instant between creating the file and its tables, or a kill in it.
             guard !readOnly else { throw LedgerError.noRun(path: path) }
-            // The ledger is made before the first blob. SQLite takes what is left of a file cut to nothing for a new one.
-            let blobs = (path as NSString).deletingLastPathComponent + "/blobs"
-            guard access(blobs, F_OK) != 0 else {
-                throw LedgerError.notALedger(
-                    path: path, reason: "it is empty or missing, but there are blobs beside it")
-            }
+            try requireNoBlobs(beside: path)
             try queue.write { try create(in: $0) }
         } else if version < schemaVersion {
             throw LedgerError.olderSchema(path: path, found: version, known: schemaVersion)
@@ -87,6 +82,34 @@ public final class Ledger: Sendable {
                     Data.fromDatabaseValue(row["checksum"]) == LedgerChain.checksum(key: key, value: value)
                 else { throw LedgerError.notALedger(path: path, reason: "its metadata do not match their checksums") }
             }
+        }
+    }
+
+    /// The ledger is made before the first blob. SQLite takes what is left of a file cut to nothing for a new one.
+    private static func requireNoBlobs(beside path: String) throws(LedgerError) {
+        guard access((path as NSString).deletingLastPathComponent + "/blobs", F_OK) != 0 else {
+            throw .notALedger(path: path, reason: "it is empty or missing, but there are blobs beside it")
+        }
+    }
+
+    /// Opens a copy of STATE/ledger.sqlite, so that not even the index of its log is touched; nil where `open` would make a new
+    /// ledger.
+    /// - Throws: what `open` would.
+    public static func examine(directory: String) throws(LedgerError) -> Ledger? {
+        let path = directory + "/ledger.sqlite"
+        guard access(path, F_OK) == 0 else {
+            try requireNoBlobs(beside: path)
+            return nil
+        }
+        let copy = try LedgerCopy(of: path)
+        return try translating(path, opening: true) {
+            let queue = try DatabaseQueue(path: copy.path)
+            guard try queue.read({ try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") ?? 0 }) > 0 else {
+                try requireNoBlobs(beside: path)
+                return nil
+            }
+            try prepare(queue, path: path, readOnly: true)
+            return Ledger(database: queue, path: path, copy: copy)
         }
     }
 

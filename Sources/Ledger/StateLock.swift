@@ -32,6 +32,25 @@ public final class StateLock: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Whether a folder that is there could be taken; nothing is created.
+    /// - Throws: what `init` would.
+    public static func check(directory: String) throws(LedgerError) {
+        let path = directory + "/lock"
+        let isThere = access(path, F_OK) == 0
+        guard access(isThere ? path : directory, isThere ? R_OK | W_OK : W_OK | X_OK) == 0 else {
+            throw .writing(path, errno: errno)
+        }
+        // Only a lock that somebody living has written himself into is tried, for an instant, so a look never stands in the
+        // way of a process that starts.
+        guard isThere, let pid = holder(directory: directory) else { return }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .writing(path, errno: errno) }
+        defer { close(descriptor) }
+        guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
+            throw .stateInUse(path: directory, pid: pid)
+        }
+    }
+
     /// The living process that took the folder last, for those who only look; nil when it is gone. Takes no lock itself,
     /// so that a look never stands in a starting process's way.
     public static func holder(directory: String) -> Int32? {

@@ -33,6 +33,11 @@ public final class StatusServer: Sendable {
         _ = try checked(address: address, token: token)
     }
 
+    /// The same, and whether the address is free: it is bound for an instant and given back.
+    public static func checkFree(address: String, token: AccessToken?) throws(MonitorError) {
+        try HttpListener.checkFree(checked(address: address, token: token))
+    }
+
     private static func checked(address: String, token: AccessToken?) throws(MonitorError) -> ServingAddress {
         let parsed = try ServingAddress(parsing: address)
         guard parsed.isLoopback || token != nil else { throw .addressNeedsToken(address) }

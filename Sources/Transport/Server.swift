@@ -45,6 +45,18 @@ public final class Server: Sendable {
         self.cell = cell
     }
 
+    /// Whether an address can be bound: it is, for an instant, and given back.
+    /// - Throws: as `init`, for what concerns the address.
+    public static func check(bind: String) throws(TransportError) {
+        try Endpoint.check(bind, mayChoosePort: true)
+        let router = try Socket(Context(), type: ZMQ_ROUTER)
+        router.setCommonOptions(Limits(), endpoint: bind)
+        // A security that nobody passes, should somebody connect in that instant.
+        router.set(ZMQ_CURVE_SERVER, Int32(1))
+        try router.set(ZMQ_CURVE_SECRETKEY, key: KeyPair.generate().secretKey)
+        try router.bind(bind)
+    }
+
     deinit { close() }
 
     public var counters: TransportCounters { cell.counters }

@@ -88,13 +88,8 @@ public actor WorkerService {
         let recovered = try store.recover(store.loadMemory())
         for loss in recovered.losses { sink(LogEvent("diagnostic", level: .error, ["message": .string(loss)])) }
         machine = WorkerMachine(
-            hello: Hello(
-                software: softwareVersion, trainingSamples: data.training.count, testSamples: data.test.count,
-                classes: data.training.classCount,
-                sampleShape: data.training.sampleShape.dimensions, threads: options.threads,
-                strength: options.strength, publicSet: data.publicSet?.name,
-                studentParameters: data.student?.parameterCount ?? 0, studentClasses: data.student?.fixedClasses,
-                teacherClasses: teacherClasses),
+            hello: data.hello(
+                threads: options.threads, strength: options.strength, teacherClasses: teacherClasses),
             memory: recovered.memory, canSubmit: recovered.canSubmit, held: store.heldSnapshots(),
             patienceSeconds: options.patienceSeconds, at: 0)
     }
@@ -234,5 +229,14 @@ extension WorkerData {
     init(spec: DataSpec) throws(DataError) {
         training = try Dataset.load(spec.with(split: .train))
         test = try Dataset.load(spec.with(split: .test))
+    }
+
+    /// What a worker with these data says of itself.
+    func hello(threads: Int, strength: Double, teacherClasses: Int?) -> Hello {
+        Hello(
+            software: softwareVersion, trainingSamples: training.count, testSamples: test.count,
+            classes: training.classCount, sampleShape: training.sampleShape.dimensions, threads: threads,
+            strength: strength, publicSet: publicSet?.name, studentParameters: student?.parameterCount ?? 0,
+            studentClasses: student?.fixedClasses, teacherClasses: teacherClasses)
     }
 }

@@ -33,6 +33,9 @@ struct PlanOptions: ParsableArguments {
     @Flag(help: "Print events as JSON lines.")
     var json = false
 
+    @Flag(help: "Only look whether anything stands against a start; nothing is started, made or changed.")
+    var check = false
+
     @OptionGroup var log: LogOptions
 
     var codecThreads: Int { threads ?? min(8, ProcessInfo.processInfo.activeProcessorCount) }
@@ -50,22 +53,8 @@ struct PlanOptions: ParsableArguments {
 
     /// Reads and checks the plan.
     func load() throws -> (plan: Plan, text: String) {
-        guard let data = FileManager.default.contents(atPath: plan) else {
-            throw PlanError(path: plan, line: nil, message: "no such file, or no permission to read it")
-        }
-        let text = String(decoding: data, as: UTF8.self)
-        var parsed = try Plan.parse(text, path: plan, environment: ProcessInfo.processInfo.environment)
         if let threads, !(1...256).contains(threads) { throw ValidationError("--threads must be 1 to 256") }
-        if let workers {
-            guard workers > 0 else { throw ValidationError("--workers must be positive") }
-            parsed.fleet.ask(workers: workers)
-            guard max(parsed.fleet.quorum, parsed.fleet.buffer) <= workers else {
-                let least = max(parsed.fleet.quorum, parsed.fleet.buffer)
-                throw ValidationError("--workers \(workers) is below the plan's quorum or buffer of \(least)")
-            }
-            if let need = parsed.needOfMembers { throw ValidationError("--workers \(workers): \(need)") }
-        }
-        return (parsed, text)
+        return try PlanFile.load(plan, workers: workers)
     }
 }
 
@@ -74,7 +63,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
         commandName: "coordinator",
         abstract: "Coordinate a run: hand tasks to workers, fold their results, export the compact model.",
         discussion: """
-            Prints the endpoint and public key that workers need. Workers must be allowed: pleach keys allow. Example: \
+            Prints the endpoint and public key that workers need. Workers must be allowed: pleach keys allow. With --check \
+            it says what stands against a start, with the exit code that the start would have. Example: \
             pleach coordinator Examples/mnist/plan.yaml --bind tcp://0.0.0.0:7700 --state pleach-state
             """)
 
@@ -89,6 +79,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     func run() async throws {
         try await exitingOnError {
             let (plan, text) = try options.load()
+            if options.check { return try StartReport(options, bind: bind).print() }
             let token = try options.statusToken()
             if options.fresh { try RunState.erase(directory: options.state) }
             let console = try EventConsole(

@@ -112,7 +112,8 @@ private let workerMessages: [WorkerMessage] = [
     .hello(
         Hello(software: "1", trainingSamples: 1, classes: 2, sampleShape: [3], threads: 1, strength: 0.25)),
     .submission(Submission(round: 1, blob: nil, metrics: TaskMetrics(samples: 900, damaged: 3, reach: 0.5))),
-    .decline(round: 1, reason: "no memory"), .goodbye(reason: "bye"),
+    .decline(round: 1, reason: "no memory"), .goodbye(reason: "bye"), .inquiry(CoordinatorMachineTests.hello),
+    .inquiry(Hello(software: "1", trainingSamples: 0, classes: 0, sampleShape: [], threads: 1)),
 ]
 
 @Test(arguments: coordinatorMessages)

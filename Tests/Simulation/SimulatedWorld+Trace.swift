@@ -39,6 +39,7 @@ extension SimulatedWorld {
     private func describe(_ message: WorkerMessage) -> String {
         switch message {
         case .hello: "hello"
+        case .inquiry: "inquiry"
         case .ready(let held): "ready, holds \(held.map(\.short))"
         case .submission(let submission): "submission \(submission.round) \(submission.blob?.digest.short ?? "-")"
         default: "\(message)"

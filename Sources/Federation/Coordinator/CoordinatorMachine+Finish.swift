@@ -30,6 +30,8 @@ extension CoordinatorMachine {
     mutating func linger(_ event: CoordinatorEvent, at now: Double) -> [CoordinatorAction] {
         guard case .lingering(let until) = phase else { return [] }
         switch event {
+        case .received(.inquiry, let session, _):
+            return [.send(.finished(succeeded: true, reason: Self.farewell), session)]
         case .received(_, let session, let worker):
             sentHome.insert(worker)
             return [.send(.finished(succeeded: true, reason: Self.farewell), session)] + endIfAllToldOff()

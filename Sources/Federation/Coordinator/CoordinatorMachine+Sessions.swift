@@ -6,6 +6,8 @@ extension CoordinatorMachine {
     mutating func onMessage(
         _ message: WorkerMessage, session: SessionID, worker: String, at now: Double
     ) -> [CoordinatorAction] {
+        // Who only asks is no worker: its name may be one's that is at work at this moment.
+        if case .inquiry(let hello) = message { return [.send(answer(toInquiry: hello, of: worker), session)] }
         lastSeen[worker] = now
         if case .hello(let hello) = message { return onHello(hello, session: session, worker: worker, at: now) }
         guard sessions[session]?.worker == worker else {
@@ -13,7 +15,7 @@ extension CoordinatorMachine {
         }
         sessions[session]?.lastSeenAt = now
         switch message {
-        case .hello: preconditionFailure("handled above")
+        case .hello, .inquiry: preconditionFailure("handled above")
         case .ready(let held): return onReady(held, session: session, worker: worker, at: now)
         case .heartbeat(let round, let progress):
             onHeartbeat(round: round, progress: progress, session: session, worker: worker, at: now)
@@ -27,14 +29,7 @@ extension CoordinatorMachine {
     private mutating func onHello(_ hello: Hello, session: SessionID, worker: String, at now: Double)
         -> [CoordinatorAction]
     {
-        let spoken = max(hello.minimumVersion, supportedProtocolVersions.lowerBound)
-        guard spoken <= min(hello.maximumVersion, supportedProtocolVersions.upperBound) else {
-            let reason =
-                "worker speaks protocol \(hello.minimumVersion) to \(hello.maximumVersion), this coordinator "
-                + "\(supportedProtocolVersions.lowerBound) to \(supportedProtocolVersions.upperBound): install matching versions"
-            return refuse(session, worker, .version, reason)
-        }
-        if let reason = mismatch(hello) { return refuse(session, worker, .data, reason) }
+        if let (code, reason) = objection(to: hello) { return refuse(session, worker, code, reason) }
         if let owner = sessions[session]?.worker, owner != worker {
             return refuse(session, worker, .unknownSession, "this connection is another worker's")
         }
@@ -58,13 +53,34 @@ extension CoordinatorMachine {
                             "version": .string(hello.software),
                         ])))
         }
-        actions.append(
-            .send(
-                .welcome(
-                    version: min(hello.maximumVersion, supportedProtocolVersions.upperBound), run: history.run ?? "",
-                    heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: history.acceptedRounds[worker] ?? 0),
-                session))
+        actions.append(.send(welcome(hello, worker: worker), session))
         return actions
+    }
+
+    private func welcome(_ hello: Hello, worker: String) -> CoordinatorMessage {
+        .welcome(
+            version: min(hello.maximumVersion, supportedProtocolVersions.upperBound), run: history.run ?? "",
+            heartbeatSeconds: plan.fleet.heartbeatSeconds, acceptedRounds: history.acceptedRounds[worker] ?? 0)
+    }
+
+    /// What a hello would be answered. One without samples only wants to know whether it is understood.
+    func answer(toInquiry hello: Hello, of worker: String) -> CoordinatorMessage {
+        if let (code, reason) = objection(to: hello), code != .data || hello.trainingSamples > 0 {
+            return .refusal(code, reason: reason)
+        }
+        return welcome(hello, worker: worker)
+    }
+
+    /// Why a worker cannot take part, or nil.
+    private func objection(to hello: Hello) -> (RefusalCode, String)? {
+        let spoken = max(hello.minimumVersion, supportedProtocolVersions.lowerBound)
+        guard spoken <= min(hello.maximumVersion, supportedProtocolVersions.upperBound) else {
+            let reason =
+                "worker speaks protocol \(hello.minimumVersion) to \(hello.maximumVersion), this coordinator "
+                + "\(supportedProtocolVersions.lowerBound) to \(supportedProtocolVersions.upperBound): install matching versions"
+            return (.version, reason)
+        }
+        return mismatch(hello).map { (.data, $0) }
     }
 
     private func refuse(

@@ -85,6 +85,15 @@ nonisolated struct Pleach_V1_WorkerMessage: Sendable {
     set {body = .goodbye(newValue)}
   }
 
+  /// The same as hello, but only asks: it is answered as hello would be, and no session begins or ends by it.
+  var inquiry: Pleach_V1_Hello {
+    get {
+      if case .inquiry(let v)? = body {return v}
+      return Pleach_V1_Hello()
+    }
+    set {body = .inquiry(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -94,6 +103,8 @@ nonisolated struct Pleach_V1_WorkerMessage: Sendable {
     case submission(Pleach_V1_Submission)
     case decline(Pleach_V1_Decline)
     case goodbye(Pleach_V1_Goodbye)
+    /// The same as hello, but only asks: it is answered as hello would be, and no session begins or ends by it.
+    case inquiry(Pleach_V1_Hello)
 
   }
 
@@ -1520,7 +1531,7 @@ fileprivate nonisolated let _protobuf_package = "pleach.v1"
 
 nonisolated extension Pleach_V1_WorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ready\0\u{1}heartbeat\0\u{1}submission\0\u{1}decline\0\u{1}goodbye\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ready\0\u{1}heartbeat\0\u{1}submission\0\u{1}decline\0\u{1}goodbye\0\u{1}inquiry\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1606,6 +1617,19 @@ nonisolated extension Pleach_V1_WorkerMessage: SwiftProtobuf.Message, SwiftProto
           self.body = .goodbye(v)
         }
       }()
+      case 7: try {
+        var v: Pleach_V1_Hello?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .inquiry(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .inquiry(v)
+        }
+      }()
       default: break
       }
     }
@@ -1640,6 +1664,10 @@ nonisolated extension Pleach_V1_WorkerMessage: SwiftProtobuf.Message, SwiftProto
     case .goodbye?: try {
       guard case .goodbye(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case .inquiry?: try {
+      guard case .inquiry(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     }()
     case nil: break
     }

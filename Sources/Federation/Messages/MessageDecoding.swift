@@ -33,6 +33,8 @@ extension WorkerMessage {
                 round: try count(body.round, "decline.round"), reason: try text(body.reason, "decline.reason"))
         case .goodbye(let body):
             self = .goodbye(reason: try text(body.reason, "goodbye.reason"))
+        case .inquiry(let body):
+            self = .inquiry(try Hello(body))
         case nil:
             throw MessageError("worker message without a body this version knows")
         }

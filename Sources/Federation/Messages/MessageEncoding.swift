@@ -8,20 +8,7 @@ extension WorkerMessage {
         var message = Pleach_V1_WorkerMessage()
         switch self {
         case .hello(let hello):
-            message.hello.minimumVersion = hello.minimumVersion
-            message.hello.maximumVersion = hello.maximumVersion
-            message.hello.software = hello.software
-            message.hello.trainingSamples = UInt64(hello.trainingSamples)
-            message.hello.testSamples = UInt64(hello.testSamples)
-            message.hello.classes = UInt32(hello.classes)
-            message.hello.sampleShape = hello.sampleShape.map(UInt64.init)
-            message.hello.threads = UInt32(hello.threads)
-            message.hello.strength = hello.strength
-            message.hello.publicSet = hello.publicSet?.digest.data ?? Data()
-            message.hello.publicSamples = UInt64(hello.publicSet?.samples ?? 0)
-            message.hello.studentParameters = UInt64(hello.studentParameters)
-            message.hello.studentClasses = UInt32(hello.studentClasses ?? 0)
-            message.hello.teacherClasses = UInt32(hello.teacherClasses ?? 0)
+            message.hello = hello.message
         case .ready(let held):
             message.ready.held = held.map { $0.data }
         case .heartbeat(let round, let progress):
@@ -41,8 +28,31 @@ extension WorkerMessage {
             message.decline.reason = reason.shortened
         case .goodbye(let reason):
             message.goodbye.reason = reason.shortened
+        case .inquiry(let hello):
+            message.inquiry = hello.message
         }
         return serialized(message)
+    }
+}
+
+extension Hello {
+    fileprivate var message: Pleach_V1_Hello {
+        var message = Pleach_V1_Hello()
+        message.minimumVersion = minimumVersion
+        message.maximumVersion = maximumVersion
+        message.software = software
+        message.trainingSamples = UInt64(trainingSamples)
+        message.testSamples = UInt64(testSamples)
+        message.classes = UInt32(classes)
+        message.sampleShape = sampleShape.map(UInt64.init)
+        message.threads = UInt32(threads)
+        message.strength = strength
+        message.publicSet = publicSet?.digest.data ?? Data()
+        message.publicSamples = UInt64(publicSet?.samples ?? 0)
+        message.studentParameters = UInt64(studentParameters)
+        message.studentClasses = UInt32(studentClasses ?? 0)
+        message.teacherClasses = UInt32(teacherClasses ?? 0)
+        return message
     }
 }
 

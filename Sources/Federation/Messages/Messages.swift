@@ -111,6 +111,8 @@ public enum WorkerMessage: Sendable, Equatable {
     case submission(Submission)
     case decline(round: Int, reason: String)
     case goodbye(reason: String)
+    /// Whether a hello would be welcome; no session begins or ends by it.
+    case inquiry(Hello)
 }
 
 /// Why a coordinator will not go on with a session.

@@ -51,6 +51,9 @@ final class HttpListener: Sendable {
         close(wake.write)
     }
 
+    /// Binds and lets go again.
+    static func checkFree(_ address: ServingAddress) throws(MonitorError) { close(try listen(address).0) }
+
     private static func listen(_ address: ServingAddress) throws(MonitorError) -> (Int32, UInt16) {
         let family = address.isVersion6 ? AF_INET6 : AF_INET
         let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

@@ -12,12 +12,18 @@ public enum KeyFile {
         let name = try checkedName(name)
         try createFolder(directory)
         let (publicPath, secretPath) = ("\(directory)/\(name).key", "\(directory)/\(name).secret")
-        for path in [publicPath, secretPath] where access(path, F_OK) == 0 {
-            throw .unwritableKeyFile(path: path, reason: "it exists already; choose another name or remove it")
-        }
+        try checkFree(directory: directory, name: name)
         try create(secretPath, "# Pleach secret key of \(name): never give it away\n\(pair.secretKey)\n", mode: 0o600)
         try create(publicPath, "# Pleach public key of \(name)\n\(pair.publicKey)\n", mode: 0o644)
         return (publicPath, secretPath)
+    }
+
+    /// Whether neither file of a pair is there yet.
+    /// - Throws: `TransportError.unwritableKeyFile` with the one that is.
+    public static func checkFree(directory: String, name: String) throws(TransportError) {
+        for path in ["\(directory)/\(name).key", "\(directory)/\(name).secret"] where access(path, F_OK) == 0 {
+            throw .unwritableKeyFile(path: path, reason: "it exists already; choose another name or remove it")
+        }
     }
 
     /// A public key: from a `.key` file, of the pair in a `.secret` file, or as it stands when the text is one itself.

@@ -1,0 +1,74 @@
+import Foundation
+import Testing
+
+/// `plan explain` beside what a run really sends, and `--check` beside a real start.
+@Suite(.serialized)
+struct PlanExplainTests {
+    @Test func estimatedBytesAreThoseOfARun() async throws {
+        let folder = try ScratchFolder()
+        let plan = try folder.file("plan.yaml", smallPlan())
+        let explained = try await PleachProcess.run(["plan", "explain", plan, "--json"])
+        #expect(explained.status == 0, "\(explained.text)")
+        let estimate = try #require(try JSONSerialization.jsonObject(with: Data(explained.text.utf8)) as? [String: Any])
+        let (status, text) = try await PleachProcess.run(["run", plan, "--state", folder.path + "/state"])
+        #expect(status == 0, "\(text)")
+        let report = try FederationRunTests.report(folder, "state")
+        for (ours, theirs) in [("bytesUp", "wireBytesUp"), ("bytesDown", "wireBytesDown")] {
+            let (expected, real) = (try #require(estimate[ours] as? Double), try #require(report[theirs] as? Double))
+            // The model is tiny, so messages and headers weigh more than in any real run.
+            #expect(abs(expected / real - 1) < 0.25, "\(ours): \(expected) estimated, \(real) sent")
+        }
+        #expect(estimate["rounds"] as? Int == report["rounds"] as? Int)
+        let forecast = try #require(estimate["forecast"] as? [String: Any])
+        let (float32, real) = (
+            try #require(forecast["bytesFloat32"] as? Double), try #require(report["wireBytesFloat32"] as? Double)
+        )
+        #expect(abs(float32 / real - 1) < 0.1, "\(float32) estimated, \(real) counted")
+        // The plan's data are here, so there is a time too.
+        #expect(estimate["duration"] is [String: Any])
+    }
+
+    @Test func aPlanIsSaidInWords() async throws {
+        let folder = try ScratchFolder()
+        let plan = try folder.file("plan.yaml", smallPlan())
+        let (status, text) = try await PleachProcess.run(["plan", "explain", plan, "--rate", "1e9", "--samples", "300"])
+        #expect(status == 0, "\(text)")
+        for word in ["Stage 5: quantize", "Samples never leave a worker", "Estimated, a worker", "as given by --rate"] {
+            #expect(text.contains(word), "\(word): \(text)")
+        }
+    }
+
+    @Test func aCheckHasTheStartsExitCodeAndLeavesNothing() async throws {
+        let folder = try ScratchFolder()
+        let state = folder.path + "/state"
+        let good = try folder.file("good.yaml", smallPlan())
+        let checked = try await PleachProcess.run([
+            "coordinator", good, "--state", state, "--bind", "tcp://127.0.0.1:*", "--check",
+        ])
+        #expect(checked.status == 0 && checked.text.contains("nothing stands against it"), "\(checked.text)")
+        for (name, text, status) in [
+            ("syntax", "model: {architecture: cnn}\nstages: [trian]\n", 2),
+            ("model", "model: {file: missing.onnx}\nstages: [train]\n", 3),
+            ("stage", "model: {architecture: cnn}\nstages: [{prune: {exclude: [nothing]}}]\n", 3),
+        ] {
+            let plan = try folder.file("\(name).yaml", text)
+            let arguments = ["coordinator", plan, "--state", state, "--bind", "tcp://127.0.0.1:*"]
+            let look = try await PleachProcess.run(arguments + ["--check"])
+            #expect(look.status == Int32(status), "\(look.text)")
+            #expect(!FileManager.default.fileExists(atPath: state))
+            let start = try await PleachProcess.run(arguments)
+            #expect(start.status == look.status, "\(start.text)")
+            let (a, b) = (look.text.split(separator: "\n").last, start.text.split(separator: "\n").last)
+            #expect(a == b, "\(look.text) / \(start.text)")
+            try? FileManager.default.removeItem(atPath: state)
+        }
+        let run = try await PleachProcess.run(["run", good, "--state", state, "--check"])
+        #expect(run.status == 0 && run.text.contains("fits the model"), "\(run.text)")
+        let data = try folder.file(
+            "data.yaml",
+            "model: {architecture: resnet20}\ndata: synthetic:digits?samples=60\nfleet: {workers: 1}\nstages: [train]\n"
+        )
+        #expect(try await PleachProcess.run(["run", data, "--state", state, "--check"]).status == 4)
+        #expect(!FileManager.default.fileExists(atPath: state))
+    }
+}
