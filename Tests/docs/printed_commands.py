@@ -121,7 +121,9 @@ class Place:
             file.write(script)
         return subprocess.Popen(
             ["bash", path], cwd=os.path.join(self.folder, machine), env=environment, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            stderr=subprocess.STDOUT, start_new_session=True,
+            # Who starts us in a script's background has Ctrl-C ignored, which a terminal's commands have not.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def finish(self, script, machine, prelude="strict", output=None):
         """Runs to the end; returns the exit code."""
