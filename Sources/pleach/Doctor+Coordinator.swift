@@ -13,7 +13,7 @@ extension Doctor {
     private func spec(_ text: String) throws -> DataSpec { try DataSpec(parsing: text, environment: Self.environment) }
 
     /// Classes, shapes, the first samples decoded; against the model where there is one.
-    mutating func lookAtData() {
+    func lookAtData() {
         guard let text = options.data ?? (isWorker ? nil : plan?.data) else { return }
         let (graph, limit) = (graph, DataReport.sampleLimit)
         look("data") {
@@ -32,7 +32,7 @@ extension Doctor {
     }
 
     /// TCP, then the handshake and a question that begins no session.
-    mutating func lookAtCoordinator() async {
+    func lookAtCoordinator() async {
         guard let address = options.coordinator, let key = options.serverKey else { return }
         var isThere = false
         look("reached") {

@@ -8,7 +8,7 @@ extension Doctor {
     private var folder: String { state + "/keys" }
 
     /// Whether a public file holds the other half of the secret one beside it: workers would be given a wrong key.
-    mutating func lookAtPair(_ name: String) {
+    func lookAtPair(_ name: String) {
         let (publicPath, secretPath) = ("\(folder)/\(name).key", "\(folder)/\(name).secret")
         // What is wrong with the secret has been said.
         guard let pair = try? KeyFile.readSecret(secretPath) else { return }
@@ -28,7 +28,7 @@ extension Doctor {
         add(Finding("key pair", "\(publicPath) and .secret belong together; the secret is not for everybody to read"))
     }
 
-    mutating func lookAtWorkerKeys() {
+    func lookAtWorkerKeys() {
         if let key = options.serverKey {
             look("server key") { "\(try KeyFile.readPublic(key))" }
         }

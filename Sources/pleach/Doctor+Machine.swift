@@ -10,7 +10,7 @@ import UpdateCodec
 // What the machine has: libraries, processors, memory, disk, clock.
 
 extension Doctor {
-    mutating func lookAtLibraries() {
+    func lookAtLibraries() {
         let processors = ProcessInfo.processInfo.activeProcessorCount
         look("libtorch") { "\(try EngineSelfTest.compute()); \(processors) processors" }
         look("images") { try EngineSelfTest.decodeImages() }
@@ -32,7 +32,7 @@ extension Doctor {
     }
 
     /// Python with ONNX Runtime: needed for budgets of milliseconds, used for the report.
-    mutating func lookAtRuntime() {
+    func lookAtRuntime() {
         guard let plan, !isWorker else { return }
         let needs = plan.stages.contains(where: \.needsMilliseconds)
         guard needs || plan.export.measure else { return }
@@ -48,7 +48,7 @@ extension Doctor {
                 : Finding("runtime", .warning, trial.reason, mend: "the report will have no milliseconds: \(help)"))
     }
 
-    mutating func lookAtMachine() {
+    func lookAtMachine() {
         let machine = MachineFacts()
         add(.clock(machine))
         let fleet = plan.map { $0.fleet.workers + $0.fleet.overSelect } ?? 0
@@ -63,7 +63,7 @@ extension Doctor {
     }
 
     /// A few bytes, written, synced and removed, in the state folder or where it would be made.
-    private mutating func lookAtWriting() {
+    private func lookAtWriting() {
         var folder = URL(fileURLWithPath: state).standardizedFileURL
         while !FileManager.default.fileExists(atPath: folder.path), folder.path != "/" {
             folder.deleteLastPathComponent()

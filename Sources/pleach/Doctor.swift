@@ -7,7 +7,7 @@ import Monitor
 import Transport
 
 /// One look at this machine, check after check. No check keeps another from being done.
-struct Doctor {
+final class Doctor {
     let options: DoctorCommand
     private(set) var findings = Findings()
     /// With the number of workers that was asked for.
@@ -24,7 +24,7 @@ struct Doctor {
 
     var state: String { options.state ?? (isWorker ? "pleach-worker" : "pleach-state") }
 
-    mutating func look() async {
+    func look() async {
         lookAtLibraries()
         lookAtPlan()
         if isWorker {
@@ -40,13 +40,13 @@ struct Doctor {
     }
 
     /// Told at once, because some looks take their time.
-    mutating func add(_ finding: Finding) {
+    func add(_ finding: Finding) {
         findings.add(finding)
         if !options.json { print(finding.line(checkWidth: 12)) }
     }
 
     /// One check: what it says is found, what it throws is why it failed.
-    mutating func look(_ check: String, _ body: () throws -> String) {
+    func look(_ check: String, _ body: () throws -> String) {
         do {
             add(Finding(check, try body()))
         } catch {
@@ -54,7 +54,7 @@ struct Doctor {
         }
     }
 
-    private mutating func lookAtPlan() {
+    private func lookAtPlan() {
         guard let path = options.plan else { return }
         var read: (plan: Plan, text: String)?
         look("plan") {
@@ -66,7 +66,7 @@ struct Doctor {
         (plan, planText) = (read?.plan, read?.text ?? "")
     }
 
-    private mutating func loadModel(_ path: String) throws -> String {
+    private func loadModel(_ path: String) throws -> String {
         let loaded = try Graph.load(path: path)
         try loaded.validateOperators(supported: SupportedOperators.table)
         graph = loaded
@@ -75,7 +75,7 @@ struct Doctor {
 
     // MARK: As a coordinator
 
-    private mutating func lookAtStart() {
+    private func lookAtStart() {
         guard let plan else { return lookWithoutPlan() }
         do {
             let token = try AccessToken.given(
@@ -97,7 +97,7 @@ struct Doctor {
         }
     }
 
-    private mutating func lookWithoutPlan() {
+    private func lookWithoutPlan() {
         look("keys") { try StartCheck.keys(state: state) }
         lookAtPair("server")
         look("address") { try StartCheck.address(options.bind) }

@@ -72,7 +72,7 @@ struct DoctorCommand: AsyncParsableCommand {
             guard patience > 0, patience <= 3600 else {
                 throw ValidationError("--patience is above 0 and at most 3600")
             }
-            var doctor = Doctor(self)
+            let doctor = Doctor(self)
             await doctor.look()
             if json {
                 try printJSON(doctor.findings)
