@@ -76,7 +76,11 @@ actor StatusFeed {
         let question = asking ?? ask()
         asking = question
         // Tasks are cancelled only when the server ends: then nobody else waits either.
-        let found = await withTaskCancellationHandler { await question.value } onCancel: { question.cancel() }
+        let found = await withTaskCancellationHandler {
+            await question.value
+        } onCancel: {
+            question.cancel()
+        }
         if asking == question {
             asking = nil
             newest = found

@@ -102,7 +102,8 @@ struct StatusRoutes: Sendable {
             let state = picture.status.state
             let isReady = state != "failed" && state != "stopped"
             return HttpAnswer(
-                isReady ? .ok : .serviceUnavailable, text: isTrusted ? "\(state)\n" : isReady ? "ready\n" : "not ready\n")
+                isReady ? .ok : .serviceUnavailable,
+                text: isTrusted ? "\(state)\n" : isReady ? "ready\n" : "not ready\n")
         }
     }
 

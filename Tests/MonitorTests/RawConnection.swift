@@ -42,6 +42,9 @@ final class RawConnection: Sendable {
 
     @discardableResult func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
+    /// Says that nothing more comes, and goes on reading.
+    func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// What comes until the text holds `end`, or until the server closes.
     func receive(until end: String? = nil) -> String {
         var bytes: [UInt8] = []

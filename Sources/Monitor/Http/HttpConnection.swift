@@ -68,8 +68,9 @@ final class HttpConnection: ChannelInboundHandler, ChannelOutboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard state == .reading else { return context.close(promise: nil) }
         switch error {
+        // What follows a head in the same piece may be anything.
+        case is HTTPParserError where state != .reading: break
         case let refusal as HttpRefusal: refuse(refusal, context)
         case HTTPParserError.invalidVersion: refuse(.version, context)
         case HTTPParserError.headerOverflow: refuse(.tooLarge, context)

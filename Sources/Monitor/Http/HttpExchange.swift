@@ -22,7 +22,9 @@ struct HttpExchange: Sendable {
 
     /// Begins an answer that lasts; `answer` holds its first bytes. Returns whether they were taken.
     func begin(_ answer: HttpAnswer) async -> Bool {
-        guard (try? await channel.triggerUserOutboundEvent(HttpConnection.Progress.isStream)) != nil else { return false }
+        guard (try? await channel.triggerUserOutboundEvent(HttpConnection.Progress.isStream)) != nil else {
+            return false
+        }
         return await send(answer.body, behind: answer.head(isStream: true))
     }
 
@@ -43,7 +45,12 @@ struct HttpExchange: Sendable {
             let late = channel.eventLoop.scheduleTask(in: limits.pieceTime) { [channel] in channel.close(promise: nil) }
             defer { late.cancel() }
             let part = HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: piece)))
-            do { try await channel.writeAndFlush(part) } catch { return false }
+            do {
+                try await channel.writeAndFlush(part)
+            } catch {
+                channel.close(promise: nil)
+                return false
+            }
         } while offset < bytes.count
         return true
     }

@@ -9,7 +9,7 @@ struct HttpLimits: Sendable {
     /// From the connection to the head's last byte.
     var headTime = TimeAmount.seconds(10)
     /// An answer goes out in pieces of so many bytes, each of which has to be taken in `pieceTime`.
-    var pieceBytes = 64 << 10
+    var pieceBytes = 128 << 10
     var pieceTime = TimeAmount.seconds(10)
     /// What the system holds of an answer that is not taken yet.
     var socketBytes = 256 << 10
