@@ -78,20 +78,26 @@ import Testing
     /// Clients that come and go do not leave more work behind than there are places.
     @Test func whatIsBeingAnsweredHoldsItsPlace() async throws {
         var limits = HttpLimits()
-        limits.connections = 2
-        let served = Mutex(0)
-        let listener = try await listening(limits: limits) { _ in
-            served.withLock { $0 += 1 }
+        limits.connections = 1
+        let (steps, step) = AsyncStream<String>.makeStream()
+        let listener = try await listening(limits: limits) { exchange in
+            step.yield("asked")
+            while exchange.isOpen { try? await Task.sleep(for: .milliseconds(5)) }
+            step.yield("gone")
             try? await Task.sleep(for: .seconds(3600))
         }
         let port = listener.port
-        let refused = try await RawConnection.onThread {
-            // Each of them has gone before the next one comes.
-            for _ in 0..<20 { try RawConnection(port: port).send(Self.request) }
-            return try RawConnection(port: port).receive()
+        var iterator = steps.makeAsyncIterator()
+        let client = try await RawConnection.onThread {
+            let client = try RawConnection(port: port)
+            client.send(Self.request)
+            return client
         }
+        #expect(await iterator.next() == "asked")
+        client.reset()
+        #expect(await iterator.next() == "gone")
+        let refused = try await RawConnection.onThread { try RawConnection(port: port, receiveSeconds: 5).receive() }
         #expect(refused.hasPrefix("HTTP/1.1 503"))
-        #expect(served.withLock { $0 } <= 2)
         await listener.stop(grace: .zero)
     }
 
