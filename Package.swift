@@ -19,6 +19,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         // Leaves: system libraries and plain C or C++.
@@ -69,7 +70,11 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Monitor",
-            dependencies: ["UpdateCodec", "Federation", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "UpdateCodec", "Federation", .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
             swiftSettings: strict),
 
         // Shells and the command line.

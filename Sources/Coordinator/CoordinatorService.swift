@@ -108,7 +108,7 @@ public actor CoordinatorService {
     /// Runs to the end of the plan, or until stopped or failed.
     public func run() async throws -> CoordinatorOutcome {
         defer { try? FileManager.default.removeItem(atPath: options.state + "/endpoint") }
-        let statusServer = try startStatusServer()
+        let statusServer = try await startStatusServer()
         let feed = feed
         let server = server
         // What the network brings waits in the transport's bounded queue until it is taken here, one after another.
@@ -148,10 +148,10 @@ public actor CoordinatorService {
 
     private var now: Double { (ContinuousClock.now - startedAt) / .seconds(1) }
 
-    private func startStatusServer() throws -> StatusServer? {
+    private func startStatusServer() async throws -> StatusServer? {
         guard let address = options.http else { return nil }
         let server = try StatusServer(address: address, token: options.httpToken) { [self] in await self.picture() }
-        try server.start()
+        try await server.start()
         return server
     }
 

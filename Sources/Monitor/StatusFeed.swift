@@ -1,10 +1,9 @@
 import Federation
 import Foundation
-import Synchronization
 
-/// Brings what the coordinator knows to the server's threads. Asked once for all who look within a moment, encoded once for as
-/// long as it stays the same.
-final class StatusFeed: Sendable {
+/// Brings what the coordinator knows to those who ask. Asked once for all who look within a moment, encoded once for as long as
+/// it stays the same; both happen here, away from the thread that serves the connections.
+actor StatusFeed {
     /// What the page is sent.
     struct Frame: Sendable {
         /// Grows when something but an age or the memory changed.
@@ -18,26 +17,27 @@ final class StatusFeed: Sendable {
 
     /// For so long a picture serves whoever asks.
     private static let freshness = Duration.milliseconds(250)
+    /// Between two frames of a stream, the same moments for all streams.
+    private static let pause = Duration.seconds(1)
 
-    private struct Newest {
+    private struct Newest: Sendable {
         var picture: RunPicture
         var at: ContinuousClock.Instant
     }
 
-    private struct State {
-        var newest: Newest?
-        var frame = Frame()
-        var shownPage: PageState?
-        var shownCourse: PageCourse?
-        /// Of the picture that `frame` was made of.
-        var frameAt: ContinuousClock.Instant?
-        var isClosing = false
-    }
-
     private let source: @Sendable () async -> RunPicture
     private let patience: Duration
-    private let state = Mutex(State())
-    private let closing = NSCondition()
+    private var newest: Newest?
+    /// At most one question at a time, which everybody waits for.
+    private var asking: Task<Newest?, Never>?
+    private var shown = Frame()
+    private var shownPage: PageState?
+    private var shownCourse: PageCourse?
+    /// Of the picture that `shown` was made of.
+    private var shownAt: ContinuousClock.Instant?
+    private var moment: Task<Void, Never>?
+    /// Whether the coordinator ends.
+    private(set) var isClosing = false
 
     /// - Parameter patience: how long the coordinator may take to answer.
     init(patience: Duration, source: @escaping @Sendable () async -> RunPicture) {
@@ -45,78 +45,85 @@ final class StatusFeed: Sendable {
         self.source = source
     }
 
-    /// The run now, or a moment ago; nil when the coordinator does not answer. Blocks; only for threads of their own.
-    func picture() -> RunPicture? { state.withLock { refresh(&$0) }?.picture }
+    /// The run now, or a moment ago; nil when the coordinator does not answer, or the task was cancelled.
+    func picture() async -> RunPicture? { await refreshed()?.picture }
 
-    /// The newest frame. Blocks as `picture` does.
-    func frame() -> Frame? {
-        state.withLock { state in
-            guard let newest = refresh(&state) else { return nil }
-            guard state.frameAt != newest.at else { return state.frame }
-            state.frameAt = newest.at
-            let page = PageState(
-                newest.picture.status, memory: (ProcessMemory.residentBytes, ProcessMemory.peakBytes))
-            if state.shownPage != page.withoutAges {
-                state.shownPage = page.withoutAges
-                state.frame.number += 1
-            }
-            state.frame.live = PageJSON.encode(page)
-            let course = PageCourse(course: newest.picture.course, layers: newest.picture.layers)
-            if state.shownCourse?.isSame(as: course) != true {
-                state.shownCourse = course
-                state.frame.course = PageJSON.encode(course)
-                state.frame.courseNumber += 1
-            }
-            return state.frame
+    /// The newest frame; nil as `picture` is.
+    func frame() async -> Frame? {
+        guard let newest = await refreshed() else { return nil }
+        if shownAt.map({ $0 < newest.at }) ?? true { show(newest) }
+        return shown
+    }
+
+    private func show(_ newest: Newest) {
+        shownAt = newest.at
+        let page = PageState(newest.picture.status, memory: (ProcessMemory.residentBytes, ProcessMemory.peakBytes))
+        if shownPage != page.withoutAges {
+            shownPage = page.withoutAges
+            shown.number += 1
+        }
+        shown.live = PageJSON.encode(page)
+        let course = PageCourse(course: newest.picture.course, layers: newest.picture.layers)
+        if shownCourse?.isSame(as: course) != true {
+            shownCourse = course
+            shown.course = PageJSON.encode(course)
+            shown.courseNumber += 1
         }
     }
 
-    private func refresh(_ state: inout State) -> Newest? {
-        let now = ContinuousClock.now
-        if let newest = state.newest, now - newest.at < Self.freshness, !state.isClosing { return newest }
-        guard let picture = ask() else { return nil }
-        state.newest = Newest(picture: picture, at: now)
-        return state.newest
+    private func refreshed() async -> Newest? {
+        if let newest, .now - newest.at < Self.freshness { return newest }
+        let question = asking ?? ask()
+        asking = question
+        // Tasks are cancelled only when the server ends: then nobody else waits either.
+        let found = await withTaskCancellationHandler {
+            await question.value
+        } onCancel: {
+            question.cancel()
+        }
+        if asking == question {
+            asking = nil
+            newest = found
+        }
+        return found
     }
 
-    /// Waits on this thread for an answer that is computed on the tasks' threads.
-    private func ask() -> RunPicture? {
-        let answered = DispatchSemaphore(value: 0)
-        let answer = AnswerBox()
-        let task = Task { [source] in
-            let picture = await source()
-            answer.value.withLock { $0 = picture }
-            answered.signal()
+    /// The coordinator's answer, or nil once it has taken too long: whichever comes first.
+    private func ask() -> Task<Newest?, Never> {
+        let (outcomes, outcome) = AsyncStream<RunPicture?>.makeStream(bufferingPolicy: .bufferingOldest(1))
+        let at = ContinuousClock.now
+        let answer = Task { [source] in outcome.yield(await source()) }
+        let limit = Task { [patience] in
+            try? await Task.sleep(for: patience)
+            outcome.yield(nil)
         }
-        let milliseconds = Int(patience / .milliseconds(1))
-        guard answered.wait(timeout: .now() + .milliseconds(milliseconds)) == .success else {
-            task.cancel()
+        return Task {
+            defer {
+                answer.cancel()
+                limit.cancel()
+            }
+            for await first in outcomes { return first.map { Newest(picture: $0, at: at) } }
             return nil
         }
-        return answer.value.withLock { $0 }
-    }
-
-    private final class AnswerBox: Sendable {
-        let value = Mutex<RunPicture?>(nil)
     }
 
     /// Waits until the next moment, or until the feed closes; returns whether it is closing.
-    func waitForNext(seconds: Double) -> Bool {
-        closing.lock()
-        defer { closing.unlock() }
-        if !isClosing { _ = closing.wait(until: Date(timeIntervalSinceNow: seconds)) }
+    func nextMoment() async -> Bool {
+        if isClosing { return true }
+        let waiting = moment ?? Task { try? await Task.sleep(for: Self.pause) }
+        moment = waiting
+        await waiting.value
+        if moment == waiting { moment = nil }
         return isClosing
     }
 
-    /// Wakes everybody who waits: a last frame, then the end.
+    /// Wakes everybody who waits: a last frame, of a picture that is asked for from here on, then the end.
     func close() {
-        closing.lock()
-        state.withLock { $0.isClosing = true }
-        closing.broadcast()
-        closing.unlock()
+        isClosing = true
+        newest = nil
+        asking = nil
+        moment?.cancel()
     }
-
-    private var isClosing: Bool { state.withLock { $0.isClosing } }
 }
 
 /// JSON on one line; a number that is none is the text `NaN`, which the page shows as unknown.

@@ -1,5 +1,6 @@
 import Federation
 import Foundation
+import NIOHTTP1
 import Synchronization
 
 /// Answers one request.
@@ -20,41 +21,37 @@ struct StatusRoutes: Sendable {
         self.feed = feed
     }
 
-    func serve(_ connection: borrowing HttpConnection) {
-        switch connection.request() {
-        case nil: return
-        case .failure(let refusal): connection.send(refusal.answer, withoutBody: false)
-        case .success(let request):
-            if request.path == "/events", request.method == "GET", objection(to: request) == nil {
-                stream(to: connection)
-            } else {
-                connection.send(answer(to: request), withoutBody: request.method == "HEAD")
-            }
+    func serve(_ exchange: HttpExchange) async {
+        let request = exchange.request
+        if request.path == "/events", request.method == .GET, objection(to: request) == nil {
+            await stream(to: exchange)
+        } else {
+            await exchange.send(answer(to: request))
         }
     }
 
     /// Everything but the stream.
-    func answer(to request: HttpRequest) -> HttpAnswer {
+    func answer(to request: HttpRequest) async -> HttpAnswer {
         if let objection = objection(to: request) { return objection }
         switch request.path {
         case "/healthz": return HttpAnswer(.ok, text: "ok\n")
-        case "/readyz": return readiness(isTrusted: isTrusted(request))
+        case "/readyz": return await readiness(isTrusted: isTrusted(request))
         case "/": return StatusPage.answer(.ok)
         case "/status.json":
-            return withPicture { HttpAnswer(.ok, type: "application/json", body: $0.status.json()) }
+            return await withPicture { HttpAnswer(.ok, type: "application/json", body: $0.status.json()) }
         case "/metrics":
-            return withPicture { picture in
+            return await withPicture { picture in
                 let memory = (resident: ProcessMemory.residentBytes, peak: ProcessMemory.peakBytes)
                 return HttpAnswer(
                     .ok, type: "text/plain; version=0.0.4; charset=utf-8",
                     body: Array(Metrics.text(of: picture, memory: memory).utf8))
             }
         case "/view.json":
-            guard let frame = feed.frame() else { return Self.busy }
+            guard let frame = await feed.frame() else { return Self.busy }
             let body =
                 Array("{\"live\":".utf8) + frame.live + Array(",\"course\":".utf8) + frame.course + Array("}\n".utf8)
             return HttpAnswer(.ok, type: "application/json", body: body)
-        case "/fleet.json": return withPicture { fleet(request, $0.status) }
+        case "/fleet.json": return await withPicture { fleet(request, $0.status) }
         case "/events": return HttpAnswer(.ok, type: "text/event-stream", body: [])
         default: return HttpAnswer(.notFound, text: "not here; try /, /status.json, /metrics, /healthz or /readyz\n")
         }
@@ -68,9 +65,9 @@ struct StatusRoutes: Sendable {
         // Probes of containers have no token; they learn no more than that.
         let isProbe = request.path == "/healthz" || request.path == "/readyz"
         if !isProbe, !isTrusted(request) { return unauthorized(request) }
-        guard request.method == "GET" || request.method == "HEAD" else {
+        guard request.method == .GET || request.method == .HEAD else {
             var answer = HttpAnswer(.methodNotAllowed, text: "only GET is answered here\n")
-            answer.headers = [("Allow", "GET, HEAD")]
+            answer.headers = ["Allow": "GET, HEAD"]
             return answer
         }
         return nil
@@ -84,28 +81,29 @@ struct StatusRoutes: Sendable {
     /// the run.
     private func unauthorized(_ request: HttpRequest) -> HttpAnswer {
         var answer =
-            request.path == "/" && request.method == "GET"
+            request.path == "/" && request.method == .GET
             ? StatusPage.answer(.unauthorized) : HttpAnswer(.unauthorized, text: "a token is needed\n")
-        answer.headers.append(("WWW-Authenticate", "Bearer"))
+        answer.headers.add(name: "WWW-Authenticate", value: "Bearer")
         return answer
     }
 
     private static let busy: HttpAnswer = {
-        var answer = HttpAnswer(.unavailable, text: "the coordinator is busy; try again\n")
-        answer.headers = [("Retry-After", "5")]
+        var answer = HttpAnswer(.serviceUnavailable, text: "the coordinator is busy; try again\n")
+        answer.headers = ["Retry-After": "5"]
         return answer
     }()
 
-    private func withPicture(_ body: (RunPicture) -> HttpAnswer) -> HttpAnswer {
-        feed.picture().map(body) ?? Self.busy
+    private func withPicture(_ body: (RunPicture) -> HttpAnswer) async -> HttpAnswer {
+        await feed.picture().map(body) ?? Self.busy
     }
 
-    private func readiness(isTrusted: Bool) -> HttpAnswer {
-        withPicture { picture in
+    private func readiness(isTrusted: Bool) async -> HttpAnswer {
+        await withPicture { picture in
             let state = picture.status.state
             let isReady = state != "failed" && state != "stopped"
             return HttpAnswer(
-                isReady ? .ok : .unavailable, text: isTrusted ? "\(state)\n" : isReady ? "ready\n" : "not ready\n")
+                isReady ? .ok : .serviceUnavailable,
+                text: isTrusted ? "\(state)\n" : isReady ? "ready\n" : "not ready\n")
         }
     }
 
@@ -120,28 +118,26 @@ struct StatusRoutes: Sendable {
     // MARK: Server-sent events
 
     /// Events `live` and `course` whenever they change, and `end` when the coordinator ends (HTML, "Server-sent events").
-    private func stream(to connection: borrowing HttpConnection) {
+    private func stream(to exchange: HttpExchange) async {
         let isAdmitted = streams.open.withLock { open in
             guard open < Self.streamLimit else { return false }
             open += 1
             return true
         }
         guard isAdmitted else {
-            var answer = HttpAnswer(.unavailable, text: "too many pages are open\n")
-            answer.headers = [("Retry-After", "10")]
-            return connection.send(answer, withoutBody: false)
+            var answer = HttpAnswer(.serviceUnavailable, text: "too many pages are open\n")
+            answer.headers = ["Retry-After": "10"]
+            return await exchange.send(answer)
         }
         defer { streams.open.withLock { $0 -= 1 } }
-        let head = HttpAnswer(.ok, type: "text/event-stream", body: []).head(isStream: true)
-        guard connection.send(head + Array("retry: 2000\n\n".utf8)) else { return }
+        let opening = HttpAnswer(.ok, type: "text/event-stream", body: Array("retry: 2000\n\n".utf8))
+        guard await exchange.begin(opening) else { return }
         var sent = StatusFeed.Frame()
         var sentAt = ContinuousClock.now
-        var isClosing = false
-        repeat {
-            isClosing = feed.waitForNext(seconds: sent.number == 0 ? 0 : Self.secondsBetweenFrames)
-            guard !connection.isAbandoned else { return }
+        var isClosing = await feed.isClosing
+        while exchange.isOpen {
             var bytes: [UInt8] = []
-            if let frame = feed.frame() {
+            if let frame = await feed.frame() {
                 if frame.courseNumber != sent.courseNumber { bytes += Self.event("course", frame.course) }
                 let isOld = ContinuousClock.now - sentAt > Self.longestSilence
                 if frame.number != sent.number || isOld || isClosing { bytes += Self.event("live", frame.live) }
@@ -151,13 +147,14 @@ struct StatusRoutes: Sendable {
             }
             if isClosing { bytes += Self.event("end", Array("{}".utf8)) }
             if !bytes.isEmpty {
-                guard connection.send(bytes) else { return }
+                guard await exchange.send(bytes) else { return }
                 sentAt = ContinuousClock.now
             }
-        } while !isClosing
+            if isClosing { return await exchange.end() }
+            isClosing = await feed.nextMoment()
+        }
     }
 
-    private static let secondsBetweenFrames = 1.0
     /// Ages are told again, and a broken connection is noticed.
     private static let longestSilence = Duration.seconds(5)
 

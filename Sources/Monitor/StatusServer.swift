@@ -1,5 +1,4 @@
 import Federation
-import Foundation
 import Synchronization
 
 /// Serves a run's status: `/` (a page), `/events`, `/view.json`, `/fleet.json`, `/status.json`, `/metrics`, `/healthz`, `/readyz`.
@@ -10,6 +9,7 @@ public final class StatusServer: Sendable {
     private let address: ServingAddress
     private let token: AccessToken?
     private let feed: StatusFeed
+    private let limits: HttpLimits
     private let listener = Mutex<HttpListener?>(nil)
 
     /// - Parameters:
@@ -17,16 +17,23 @@ public final class StatusServer: Sendable {
     ///   - token: what requests have to bring; nil on loopback only.
     ///   - patienceSeconds: how long `picture` may take before a request gets 503.
     ///   - picture: asked at most four times a second, however many look.
-    public init(
+    public convenience init(
         address: String, token: AccessToken? = nil, patienceSeconds: Double = 10,
+        picture: @escaping @Sendable () async -> RunPicture
+    ) throws(MonitorError) {
+        try self.init(
+            address: address, token: token, patienceSeconds: patienceSeconds, limits: HttpLimits(), picture: picture)
+    }
+
+    init(
+        address: String, token: AccessToken? = nil, patienceSeconds: Double = 10, limits: HttpLimits,
         picture: @escaping @Sendable () async -> RunPicture
     ) throws(MonitorError) {
         self.address = try Self.checked(address: address, token: token)
         self.token = token
+        self.limits = limits
         feed = StatusFeed(patience: .seconds(patienceSeconds), source: picture)
     }
-
-    deinit { listener.withLock { $0.take() }?.stop(graceSeconds: 0) }
 
     /// Whether a page may be served there: what is wrong is said before anything is started.
     public static func check(address: String, token: AccessToken?) throws(MonitorError) {
@@ -45,9 +52,9 @@ public final class StatusServer: Sendable {
     }
 
     /// Requests are answered from here on.
-    public func start() throws(MonitorError) {
+    public func start() async throws(MonitorError) {
         let routes = StatusRoutes(token: token, feed: feed)
-        let started = try HttpListener(address) { connection in routes.serve(connection) }
+        let started = try await HttpListener(address, limits: limits) { exchange in await routes.serve(exchange) }
         let previous = listener.withLock { listener in
             defer { listener = started }
             return listener
@@ -61,13 +68,7 @@ public final class StatusServer: Sendable {
     /// Sends the last state to every open page, then closes the socket and all connections.
     public func stop() async {
         guard let listener = listener.withLock({ $0.take() }) else { return }
-        feed.close()
-        // On a thread of its own: it waits for the connections' threads, which may ask the caller for the last state.
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                listener.stop(graceSeconds: 2)
-                continuation.resume()
-            }
-        }
+        await feed.close()
+        await listener.stop(grace: .seconds(2))
     }
 }

@@ -124,7 +124,7 @@ final class PageBenchmark: Sendable {
 
     func run(requests: Int) async throws -> Figures {
         let server = try StatusServer(address: "127.0.0.1:0") { [self] in picture() }
-        try server.start()
+        try await server.start()
         let url = "http://127.0.0.1:\(server.port ?? 0)"
         var answers: [Answer] = []
         for path in ["/", "/view.json", "/fleet.json?search=site-9", "/status.json", "/metrics", "/healthz"] {

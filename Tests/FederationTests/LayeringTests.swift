@@ -12,7 +12,7 @@ private let allowed: [String: Set<String>] = [
     "Federation": ["Tensors", "UpdateCodec", "SwiftProtobuf", "Yams"],
     "Transport": ["CZeroMQ"],
     "Ledger": ["Tensors", "Federation", "GRDB", "Crypto"],
-    "Monitor": ["UpdateCodec", "Federation", "Logging"],
+    "Monitor": ["UpdateCodec", "Federation", "Logging", "NIOCore", "NIOPosix", "NIOHTTP1"],
     "Shell": ["Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger"],
     "Coordinator": [
         "Tensors", "UpdateCodec", "ModelGraph", "Engine", "Compression", "Federation", "Transport", "Ledger", "Monitor",

@@ -26,7 +26,7 @@ import Testing
         let server = try StatusServer(
             address: "127.0.0.1:0", patienceSeconds: Double(StatusServerTests.patienceSeconds)
         ) { run.picture() }
-        try server.start()
+        try await server.start()
         do { try await body(try #require(server.port), server) } catch {
             await server.stop()
             throw error

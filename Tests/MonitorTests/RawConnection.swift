@@ -42,6 +42,16 @@ final class RawConnection: Sendable {
 
     @discardableResult func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
+    /// Says that nothing more comes, and goes on reading.
+    func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// Breaks the connection: nothing can be sent to this client any more.
+    func reset() {
+        var nowhere = sockaddr()
+        nowhere.sa_family = sa_family_t(AF_UNSPEC)
+        connect(descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+    }
+
     /// What comes until the text holds `end`, or until the server closes.
     func receive(until end: String? = nil) -> String {
         var bytes: [UInt8] = []

@@ -41,12 +41,13 @@ import Testing
 
     /// Serves until the body ends, whatever its end.
     static func serving(
-        _ status: RunStatus = status(), token: AccessToken? = nil, _ body: (_ url: String) async throws -> Void
+        _ status: RunStatus = status(), token: AccessToken? = nil, limits: HttpLimits = HttpLimits(),
+        _ body: (_ url: String) async throws -> Void
     ) async throws {
         let server = try StatusServer(
-            address: "127.0.0.1:0", token: token, patienceSeconds: Double(patienceSeconds)
+            address: "127.0.0.1:0", token: token, patienceSeconds: Double(patienceSeconds), limits: limits
         ) { picture(status) }
-        try server.start()
+        try await server.start()
         let port = try #require(server.port)
         do { try await body("http://127.0.0.1:\(port)") } catch {
             await server.stop()
@@ -119,7 +120,7 @@ import Testing
             try? await Task.sleep(for: .seconds(300))
             return Self.picture()
         }
-        try server.start()
+        try await server.start()
         let url = "http://127.0.0.1:\(try #require(server.port))"
         let answer = try await Self.get(url, "/status.json")
         #expect(answer.code == 503)
@@ -132,18 +133,18 @@ import Testing
         try await Self.serving { url in
             let address = String(url.dropFirst("http://".count))
             let second = try StatusServer(address: address) { Self.picture() }
-            #expect(throws: MonitorError.addressInUse(address)) { try second.start() }
+            await #expect(throws: MonitorError.addressInUse(address)) { try await second.start() }
         }
     }
 
     @Test func stopFreesThePort() async throws {
         let first = try StatusServer(address: "127.0.0.1:0") { Self.picture() }
-        try first.start()
+        try await first.start()
         let address = "127.0.0.1:\(try #require(first.port))"
         await first.stop()
         await #expect(throws: MonitorError.self) { try await Self.get("http://" + address, "/") }
         let second = try StatusServer(address: address) { Self.picture() }
-        try second.start()
+        try await second.start()
         #expect(try await code("http://" + address, "/healthz") == 200)
         await second.stop()
     }

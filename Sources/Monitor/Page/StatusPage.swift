@@ -1,23 +1,23 @@
+import NIOHTTP1
+
 /// The page at `/`: one document, nothing from elsewhere, not a word of the run in it: its script fetches that.
 ///
 /// Its Content-Security-Policy lets only the script and style run that carry the answer's nonce, and lets it talk to nobody but
 /// the server it came from.
 enum StatusPage {
     /// The page, with a nonce of its own.
-    static func answer(_ code: HttpAnswer.Code) -> HttpAnswer {
+    static func answer(_ status: HTTPResponseStatus) -> HttpAnswer {
         var random = SystemRandomNumberGenerator()
-        return answer(code, nonce: String(random.next(), radix: 36) + String(random.next(), radix: 36))
+        return answer(status, nonce: String(random.next(), radix: 36) + String(random.next(), radix: 36))
     }
 
-    static func answer(_ code: HttpAnswer.Code, nonce: String) -> HttpAnswer {
+    static func answer(_ status: HTTPResponseStatus, nonce: String) -> HttpAnswer {
         var answer = HttpAnswer(
-            code, type: "text/html; charset=utf-8", body: Array(parts.joined(separator: Array(nonce.utf8))))
+            status, type: "text/html; charset=utf-8", body: Array(parts.joined(separator: Array(nonce.utf8))))
         answer.headers = [
-            (
-                "Content-Security-Policy",
+            "Content-Security-Policy":
                 "\(HttpAnswer.strictPolicy); style-src 'nonce-\(nonce)'; script-src 'nonce-\(nonce)'; connect-src 'self'; "
-                    + "img-src data:"
-            )
+                + "img-src data:"
         ]
         return answer
     }
