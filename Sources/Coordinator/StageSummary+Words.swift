@@ -15,7 +15,7 @@ extension StageSummary {
                 "the file cost too much accuracy and was made again, with more bits, \(times(compactFiles - 1))")
         }
         if let quantization, !quantization.givenUp.isEmpty {
-            words.append("bits were given up for the accuracy: \(listed(quantization.givenUp))")
+            words.append("bits were given up for the accuracy: \(firstFew(quantization.givenUp))")
         }
         return words
     }
@@ -25,8 +25,8 @@ extension FactorizationFacts {
     fileprivate var words: [String] {
         guard layers > 0 else { return ["no layer was factorized: nothing would have been saved"] }
         var words = ["\(layers) layers became products of smaller ones, \(dataAware) of them weighed by data"]
-        words.append("ranks: \(listed(ranks))")
-        if !masked.isEmpty { words.append("stay because of masks: \(listed(masked))") }
+        words.append("ranks: \(firstFew(ranks))")
+        if !masked.isEmpty { words.append("stay because of masks: \(firstFew(masked))") }
         return words
     }
 }
@@ -34,6 +34,6 @@ extension FactorizationFacts {
 private func times(_ count: Int) -> String { count == 1 ? "once" : count == 2 ? "twice" : "\(count) times" }
 
 /// The first few of many.
-private func listed(_ names: [String]) -> String {
+private func firstFew(_ names: [String]) -> String {
     names.prefix(8).joined(separator: ", ") + (names.count > 8 ? " and \(names.count - 8) more" : "")
 }

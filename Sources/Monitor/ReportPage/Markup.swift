@@ -45,9 +45,9 @@ struct Markup: ExpressibleByStringInterpolation, Equatable {
 
     /// Text of several lines as it is, for `pre`; tabs become spaces.
     static func lines(_ text: String) -> Markup {
-        Markup(
-            text.split(separator: "\n", omittingEmptySubsequences: false).map {
-                escaped($0.replacing("\t", with: "    ").replacing("\r", with: ""), limit: 1000)
-            }.joined(separator: "\n"))
+        let plain = text.replacing("\r\n", with: "\n").replacing("\t", with: "    ")
+        return Markup(
+            plain.split(separator: "\n", omittingEmptySubsequences: false).map { escaped(String($0), limit: 1000) }
+                .joined(separator: "\n"))
     }
 }
