@@ -50,6 +50,8 @@ public struct RunCourse: Sendable, Equatable, Codable {
     public struct Refusals: Sendable, Equatable, Codable {
         public var kind: RefusalKind
         public var count: Int
+
+        public init(kind: RefusalKind, count: Int) { (self.kind, self.count) = (kind, count) }
     }
 
     /// `RunHistory.revision` when it was made.

@@ -5,9 +5,10 @@ import Federation
 extension RunComparison {
     /// One line for people: whether figures of the two say something about their plans.
     public var verdict: String {
-        if a.origin == nil || b.origin == nil {
+        let untold = [(nameA, a), (nameB, b)].filter { $0.1.origin == nil }.map(\.0)
+        guard untold.isEmpty else {
             return "whether both runs have the same data, model and seed is not known: "
-                + "\(a.origin == nil ? nameA : nameB) is the report of an earlier version"
+                + "\(untold.joined(separator: " and ")) \(untold.count == 1 ? "does" : "do") not say"
                 + (differences.isEmpty ? "" : "; " + differences.joined(separator: "; "))
         }
         return differences.isEmpty

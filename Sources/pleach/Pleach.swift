@@ -17,7 +17,7 @@ struct Pleach: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, CoordinatorCommand.self, WorkerCommand.self, KeysCommand.self, StatusCommand.self,
             LogsCommand.self, ReportCommand.self, CompareCommand.self, ModelCommand.self, DataCommand.self,
-            UpdateCommand.self, BenchCommand.self,
-            BenchWorkersCommand.self, CompletionsCommand.self, ManualCommand.self,
+            UpdateCommand.self, BenchCommand.self, BenchWorkersCommand.self, CompletionsCommand.self,
+            ManualCommand.self,
         ])
 }

@@ -24,7 +24,7 @@ import Testing
         let lines = comparison.text().split(separator: "\n").map(String.init)
         #expect(lines.first == "comparable: the same data, model and seed")
         func line(_ start: String) -> String { lines.first { $0.hasPrefix(start) } ?? "none" }
-        #expect(line("accuracy after").hasSuffix("98.91 %             97.91 %        −1.00 points"))
+        #expect(line("accuracy after").hasSuffix("98.91 %     97.91 %       −1.00 points"))
         #expect(line("model file after").contains("−215 KB (−50.0 %)"))
         #expect(line("time").contains("+17.0 s (+9.3 %)"))
         #expect(line("rounds").hasSuffix(" 0"))

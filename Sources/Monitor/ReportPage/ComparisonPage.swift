@@ -81,9 +81,7 @@ struct ComparisonPage {
         guard !parts.isEmpty else { return "" }
         var table = PageTable(caption, ["name", "figure ", comparison.nameA, comparison.nameB, "difference"])
         for part in parts.prefix(most) {
-            for (index, figure) in part.figures.enumerated() {
-                table.rows.append(row([index == 0 ? part.name : "", figure.label], figure))
-            }
+            for figure in part.figures { table.rows.append(row([part.name, figure.label], figure)) }
         }
         return table.markup
             + (parts.count > most ? "<p class=\"soft\">\(parts.count - most) more: compare --json has them.</p>\n" : "")

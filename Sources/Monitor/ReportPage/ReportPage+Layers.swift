@@ -60,7 +60,7 @@ extension ReportPage {
                 PageTable.Cell(layer.shareOfMacs.map(Figures.percent), share: layer.shareOfMacs),
                 PageTable.Cell(layer.signalToNoise.map { "\(Figures.number($0)) dB" }),
                 PageTable.Cell(layer.cosine.map(Figures.number)),
-                PageTable.Cell(layer.clippedShare.map(Figures.percent)),
+                PageTable.Cell(layer.clippedShare.map { "\(Figures.number(100 * $0)) %" }),
                 PageTable.Cell(layer.sensitivity.map(Figures.number)),
                 PageTable.Cell([layer.rounding, layer.scales].filter { !$0.isEmpty }.joined(separator: ", ")),
                 PageTable.Cell(layer.advice),

@@ -38,15 +38,17 @@ enum ReportWords {
     /// `from 272,474 (−49.7 %)`
     static func from(_ before: Int?, _ after: Int?) -> String? {
         guard let before, let after else { return nil }
+        guard before != after else { return "as before" }
         return "from \(amount(before))" + (change(before, after).map { " (\($0))" } ?? "")
     }
 
-    /// `−49.7 %`; nil where nothing was there before, or nothing changed.
+    /// `−49.7 %`; nil where nothing was there before, or too little changed to be told.
     static func change(_ before: Int, _ after: Int) -> String? { change(Double(before), Double(after)) }
 
     static func change(_ before: Double, _ after: Double) -> String? {
         guard before > 0, before != after, (after / before).isFinite else { return nil }
         let change = after / before - 1
+        guard abs(change) >= 0.0005 else { return nil }
         return change > 9 ? Figures.factor(after / before) : signed(100 * change, "%.1f") + " %"
     }
 
