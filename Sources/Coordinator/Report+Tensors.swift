@@ -17,7 +17,6 @@ extension Report {
         let ranks = history.ranks
         let began = Dictionary(
             before.layout.entries.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
-        let names = Set(after.layout.entries.map(\.name))
         var tensors = after.layout.entries.map { entry in
             var tensor = Tensor(
                 name: entry.name, shapeBefore: began[entry.name]?.dimensions, shapeAfter: entry.shape.dimensions)
@@ -26,10 +25,18 @@ extension Report {
                 stored?.storedBits(of: entry.name, elements: entry.elementCount) ?? history.plan.export.target.floatBits
             return tensor
         }
-        for (place, entry) in before.layout.entries.enumerated() where !names.contains(entry.name) {
+        // What is gone stands before what it became, else behind what it stood behind.
+        var place = 0
+        for entry in before.layout.entries {
+            if let same = tensors.firstIndex(where: { $0.name == entry.name }) {
+                place = same + 1
+                continue
+            }
             var gone = Tensor(name: entry.name, shapeBefore: entry.shape.dimensions)
             gone.rank = ranks[entry.name]
-            tensors.insert(gone, at: min(place, tensors.count))
+            place = tensors.firstIndex { $0.name.hasPrefix(entry.name + ".") } ?? min(place, tensors.count)
+            tensors.insert(gone, at: place)
+            place += 1
         }
         return Array(tensors.prefix(tensorLimit))
     }

@@ -32,7 +32,8 @@ extension RunComparison {
     private static func differences(_ a: Report.Origin, _ b: Report.Origin, hasModel: Bool) -> [String] {
         var found: [String] = []
         if a.data != b.data {
-            found.append("other data (\(a.data ?? "each worker's own") and \(b.data ?? "each worker's own"))")
+            let (first, second) = ReportWords.apart(a.data ?? "each worker's own", b.data ?? "each worker's own")
+            found.append("other data (\(first) and \(second))")
         } else if a.data == nil {
             found.append("whether the data are the same is not known, because workers brought their own")
         }

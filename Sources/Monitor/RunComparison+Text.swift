@@ -79,9 +79,9 @@ extension RunComparison {
     private var settingTable: String {
         var cells = [["setting", nameA, nameB].map { shown($0, Self.valueWidth) }]
         for setting in settings.prefix(Self.rowLimit) {
+            let (first, second) = ReportWords.apart(setting.a ?? "-", setting.b ?? "-", width: Self.valueWidth)
             cells.append([
-                shown(setting.key, Self.nameWidth), shown(setting.a ?? "-", Self.valueWidth),
-                shown(setting.b ?? "-", Self.valueWidth),
+                shown(setting.key, Self.nameWidth), shown(first, Self.valueWidth), shown(second, Self.valueWidth),
             ])
         }
         let rest =

@@ -107,6 +107,13 @@ import Testing
         #expect(!hostile.text().contains("\u{202E}"))
     }
 
+    @Test func longTextsShowWhereTheyPart() {
+        let start = "folder:/data/" + String(repeating: "deep/", count: 20)
+        let (first, second) = ReportWords.apart(start + "seed=7", start + "seed=8")
+        #expect(first == "…/seed=7" && second == "…/seed=8")
+        #expect(ReportWords.apart("seed=7", "seed=8") == ("seed=7", "seed=8"))
+    }
+
     @Test func sameNamesAreToldApart() {
         let comparison = RunComparison(ReportSamples.report(), ReportSamples.report(), nameA: "out", nameB: "out")
         #expect(comparison.nameA == "A" && comparison.nameB == "B")

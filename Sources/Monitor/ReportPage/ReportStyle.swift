@@ -63,7 +63,7 @@ enum ReportStyle {
             th, td { overflow-wrap: normal; text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid
               var(--rule); vertical-align: top; font-weight: 400; }
             thead th { color: var(--soft); font-weight: 500; font-size: .82rem; vertical-align: bottom; }
-            tbody th { min-width: 7rem; max-width: 22rem; overflow-wrap: anywhere; }
+            tbody th { min-width: 9rem; max-width: 22rem; overflow-wrap: anywhere; }
             th.n, td.n { text-align: right; white-space: nowrap; }
             td.text { min-width: 10rem; overflow-wrap: anywhere; }
             .bar { display: block; width: 100%; min-width: 4rem; height: 5px; margin-top: 2px; }

@@ -60,4 +60,11 @@ enum ReportWords {
     static func count(_ number: Int, _ one: String, _ many: String) -> String {
         "\(Figures.count(number)) \(number == 1 ? one : many)"
     }
+
+    /// Two long texts with what they begin with in common cut, so that what tells them apart is seen.
+    static func apart(_ a: String, _ b: String, width: Int = 40) -> (String, String) {
+        guard max(a.count, b.count) > width else { return (a, b) }
+        let common = a.commonPrefix(with: b).count - 6
+        return common < 6 ? (a, b) : ("…\(a.dropFirst(common))", "…\(b.dropFirst(common))")
+    }
 }
