@@ -6,12 +6,14 @@ import ModelGraph
 import Monitor
 import Shell
 
-/// Writes `out/compact.onnx`, `out/compact.safetensors` and `out/report.json`, each atomically.
+/// Writes `out/compact.onnx`, `out/compact.safetensors`, `out/report.json` and `out/report.html`, each atomically.
 struct Exporter: Sendable {
     let plan: Plan
     let directory: String
     let blobs: BlobStore
     var probe = RuntimeProbe()
+    /// Where the report finds the run's plan and times.
+    var ledger: Ledger?
 
     /// The bytes depend on the snapshot, what the fleet has measured and the plan only.
     func export(_ history: RunHistory, numerics: CoordinatorNumerics) throws -> ExportFacts {
@@ -35,7 +37,11 @@ struct Exporter: Sendable {
         var report = Report(history: finished)
         report.take(StageCosts(finished, blobs: blobs, timer: timer))
         if let explanation { report.take(explanation) }
+        report.tensors = Report.tensors(finished, blobs: blobs)
+        report.files = Report.files(in: folder)
+        if let ledger { try report.take(ledger, finished) }
         try report.write(to: Self.reportPath(directory))
+        try report.writePage(to: Self.pagePath(directory))
         return facts
     }
 
@@ -57,6 +63,7 @@ struct Exporter: Sendable {
     }
 
     static func reportPath(_ directory: String) -> String { directory + "/out/report.json" }
+    static func pagePath(_ directory: String) -> String { directory + "/out/report.html" }
 
     var timer: ModelTimer? {
         guard plan.export.measure else { return nil }

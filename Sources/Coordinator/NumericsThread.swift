@@ -35,6 +35,7 @@ final class NumericsThread: Sendable {
         self.isFinishing = isFinishing
         var exporter = Exporter(plan: plan, directory: state.directory, blobs: state.blobs)
         exporter.probe.isCancelled = { isFinishing.isSet }
+        exporter.ledger = state.ledger
         numerics.timer.probe.isCancelled = { isFinishing.isSet }
         self.exporter = exporter
         layers.refresh(numerics, compact: state.history.compact?.digest)

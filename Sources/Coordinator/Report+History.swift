@@ -15,6 +15,16 @@ extension Report {
             rounds: history.roundsClosed, seconds: history.seconds, refused: history.contributionsRefused,
             stages: history.summaries.map(Stage.init))
         roundDetails = history.roundSummaries.suffix(RunHistory.roundSummaryLimit).map(Round.init)
+        for (index, plan) in history.plan.stages.enumerated() where stages.indices.contains(index) {
+            stages[index].settings = plan.words
+        }
+        state = history.export == nil ? "running" : "finished"
+        stagesPlanned = history.plan.stages.count
+        let totals = history.workerTotals.sorted { ($1.value.contributions, $0.key) < ($0.value.contributions, $1.key) }
+        workers = totals.prefix(Self.workerLimit).map { Worker(name: $0.key, $0.value) }
+        workersTotal = totals.count
+        refusals = history.refusals.byKind.map { RunCourse.Refusals(kind: $0.kind, count: $0.count) }
+        newestRefusals = history.refusals.newest.reversed()
     }
 
     /// The closing figures, and what was counted and timed when the export wrote its report: a finished run that is
@@ -46,6 +56,17 @@ extension Report.Round {
             round: summary.number, stage: summary.stage, task: summary.task,
             wireBytesUp: summary.traffic.wireBytesUp, wireBytesDown: summary.traffic.wireBytesDown,
             parameters: summary.parameters, sparsity: summary.sparsity, density: summary.density)
+        wireBytesFloat32 = summary.traffic.float32BytesUp + summary.traffic.float32BytesDown
+        (seconds, loss, accuracy) = (summary.seconds, summary.loss, summary.accuracy)
+        (contributions, refusals) = (summary.contributions, summary.refusals)
+    }
+}
+
+extension Report.Worker {
+    init(name: String, _ totals: WorkerTotals) {
+        self.init(
+            name: name, contributions: totals.contributions, refusals: totals.refusals, samples: totals.samples,
+            bytes: totals.bytes, seconds: totals.seconds)
     }
 }
 
@@ -57,5 +78,8 @@ extension Report.Stage {
             wireBytesUp: summary.traffic.wireBytesUp, wireBytesDown: summary.traffic.wireBytesDown,
             wireBytesFloat32: summary.traffic.float32BytesUp + summary.traffic.float32BytesDown, rounds: summary.rounds,
             seconds: summary.seconds)
+        state = summary.finished ? "finished" : "running"
+        (loss, contributions, refusals) = (summary.loss, summary.contributions, summary.refusals)
+        facts = summary.words
     }
 }

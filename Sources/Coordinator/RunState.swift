@@ -15,8 +15,8 @@ public struct RunState: Sendable {
     var history: RunHistory
     let isResumed: Bool
 
-    private static let planKey = "plan"
-    private static let planPathKey = "planPath"
+    static let planKey = "plan"
+    static let planPathKey = "planPath"
     private static let environmentKey = "environment"
     private static let workersKey = "workers"
 
@@ -116,6 +116,16 @@ public struct RunState: Sendable {
                 throw CoordinatorError.state("\(contributions[digest].map { "the \($0): " } ?? "")\(error)")
             }
         }
+    }
+
+    /// Opens a state folder's ledger and history for those who only look, whether or not a coordinator is at it.
+    /// - Throws: `CoordinatorError.state` where there is no run, `LedgerError` where it is damaged.
+    public static func look(into directory: String) throws -> (ledger: Ledger, history: RunHistory) {
+        guard FileManager.default.fileExists(atPath: directory + "/ledger.sqlite") else {
+            throw CoordinatorError.state("\(directory) holds no run: name the folder given to --state")
+        }
+        let ledger = try Ledger.open(directory: directory, readOnly: true)
+        return (ledger, try readHistory(ledger, directory: directory))
     }
 
     /// Reads a run's history from its ledger, for those who only look.

@@ -47,10 +47,12 @@ struct StageCosts: Equatable {
 }
 
 extension Report {
-    /// Takes over what another report of the same run holds.
+    /// Takes over what another report of the same run holds beside its history.
     mutating func takeCosts(of other: Report) {
         guard stages.count == other.stages.count else { return }
         (quantization, layers) = (other.quantization, other.layers)
+        (origin, tensors, files) = (other.origin, other.tensors, other.files)
+        (startedAt, endedAt) = (other.startedAt, other.endedAt)
         (parametersBefore, parametersAfter) = (other.parametersBefore, other.parametersAfter)
         (macsBefore, macsAfter) = (other.macsBefore, other.macsAfter)
         (millisecondsBefore, millisecondsAfter) = (other.millisecondsBefore, other.millisecondsAfter)

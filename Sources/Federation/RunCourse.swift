@@ -50,6 +50,8 @@ public struct RunCourse: Sendable, Equatable, Codable {
     public struct Refusals: Sendable, Equatable, Codable {
         public var kind: RefusalKind
         public var count: Int
+
+        public init(kind: RefusalKind, count: Int) { (self.kind, self.count) = (kind, count) }
     }
 
     /// `RunHistory.revision` when it was made.
@@ -96,7 +98,7 @@ public struct RunCourse: Sendable, Equatable, Codable {
     }
 
     /// Sums of counts, means of training losses, the last of what is a state: no round is left out, so totals stay what they are.
-    static func grouped(_ summaries: ArraySlice<RoundSummary>, by size: Int) -> [Rounds] {
+    public static func grouped(_ summaries: ArraySlice<RoundSummary>, by size: Int) -> [Rounds] {
         var groups: [Rounds] = []
         var members = 0
         var losses = 0

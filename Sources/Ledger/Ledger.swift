@@ -191,6 +191,16 @@ public final class Ledger: Sendable {
         }
     }
 
+    /// When the oldest or the newest record, of a kind or of any, was written; nil where there is none.
+    /// - Returns: seconds since 1970.
+    public func time(ofOldest isOldest: Bool, kind: String? = nil) throws(LedgerError) -> Double? {
+        let filter = kind == nil ? "" : "WHERE kind = ?"
+        let sql = "SELECT time FROM records \(filter) ORDER BY id \(isOldest ? "ASC" : "DESC") LIMIT 1"
+        return try Self.translating(path) {
+            try database.read { try Double.fetchOne($0, sql: sql, arguments: kind.map { [$0] } ?? []) }
+        }
+    }
+
     /// Sets one value that belongs to the whole run, such as its plan's text.
     public func setMetadata(_ key: String, _ value: String) throws(LedgerError) {
         try Self.translating(path) {

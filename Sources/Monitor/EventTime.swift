@@ -1,11 +1,11 @@
 import Foundation
 
 /// Times as event lines write them.
-enum EventTime {
+public enum EventTime {
     /// `2025-11-21T04:15:10.123Z`: ISO 8601, UTC, milliseconds rounded down, years 0 to 9999.
     ///
     /// Days to date by Howard Hinnant's `civil_from_days`: Foundation's formatters are slow and allocate per line.
-    static func text(_ date: Date) -> String {
+    public static func text(_ date: Date) -> String {
         let limited = min(max(date.timeIntervalSince1970, -62_167_219_200), 253_402_300_799)
         let milliseconds = Int((limited * 1000).rounded(.down))
         let (days, ofDay) = floorDivide(milliseconds, by: 86_400_000)

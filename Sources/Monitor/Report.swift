@@ -1,3 +1,4 @@
+import Federation
 import Foundation
 
 /// The closing figures of a run, as `out/report.json` holds them. Fractions are 0 to 1, sizes bytes, times seconds; what
@@ -24,6 +25,16 @@ public struct Report: Sendable, Equatable, Codable {
         /// Of one sample in ONNX Runtime, one thread, median.
         public var millisecondsBefore: Double?
         public var millisecondsAfter: Double?
+        /// `running` or `finished`; nil, as all that follows, in files of earlier versions.
+        public var state: String?
+        /// Of the newest round that had one.
+        public var loss: Double?
+        /// Contributions that counted, and that were refused.
+        public var contributions: Int?
+        public var refusals: Int?
+        /// What the plan says of it, and what came of it, in words.
+        public var settings: [String]?
+        public var facts: [String]?
 
         public init(
             kind: String, accuracyBefore: Double?, accuracyAfter: Double?, bytesBefore: Int, bytesAfter: Int,
@@ -55,6 +66,14 @@ public struct Report: Sendable, Equatable, Codable {
         public var sparsity: Double
         /// Share of positions that the delta carries which the round ended with.
         public var density: Double?
+        /// What averaging float32 weights would have moved; nil, as all that follows, in files of earlier versions.
+        public var wireBytesFloat32: Int?
+        public var seconds: Double?
+        /// Mean training loss, or test loss of an evaluation.
+        public var loss: Double?
+        public var accuracy: Double?
+        public var contributions: Int?
+        public var refusals: Int?
 
         public init(
             round: Int, stage: Int, task: String, wireBytesUp: Int, wireBytesDown: Int, parameters: Int?,
@@ -108,6 +127,30 @@ public struct Report: Sendable, Equatable, Codable {
     public var quantization: Quantization?
     /// Its layers, the worst first.
     public var layers: [Layer] = []
+    /// `running`, `stopped` or `finished`; nil, as all that follows, in files of earlier versions.
+    public var state: String?
+    public var stagesPlanned: Int?
+    /// Of the first record of the ledger, and of the end of the newest stage or, while the run goes on, of the newest
+    /// record: ISO 8601, UTC.
+    public var startedAt: String?
+    public var endedAt: String?
+    /// What the run follows from.
+    public var origin: Origin?
+    /// The model's weights as they began and as they are, in its order; at most `tensorLimit`.
+    public var tensors: [Tensor] = []
+    /// Those with most contributions first; at most `workerLimit`.
+    public var workers: [Worker] = []
+    /// How many workers there were.
+    public var workersTotal: Int?
+    /// How often contributions were refused for which kind of reason, and the last few, the newest first.
+    public var refusals: [RunCourse.Refusals] = []
+    public var newestRefusals: [RefusalLog.Entry] = []
+    /// What lies beside the report.
+    public var files: [File] = []
+
+    /// Entries of lists that a report holds at most.
+    public static let tensorLimit = 2000
+    public static let workerLimit = 1000
 
     public init(
         run: String, plan: String, accuracyBefore: Double?, accuracyAfter: Double?, bytesBefore: Int, bytesAfter: Int,

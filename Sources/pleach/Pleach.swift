@@ -16,8 +16,8 @@ struct Pleach: AsyncParsableCommand {
         version: softwareVersion,
         subcommands: [
             RunCommand.self, CoordinatorCommand.self, WorkerCommand.self, KeysCommand.self, DoctorCommand.self,
-            PlanCommand.self, StatusCommand.self, LogsCommand.self, ModelCommand.self, DataCommand.self,
-            UpdateCommand.self, BenchCommand.self,
-            BenchWorkersCommand.self, CompletionsCommand.self, ManualCommand.self,
+            PlanCommand.self, StatusCommand.self, LogsCommand.self, ReportCommand.self, CompareCommand.self,
+            ModelCommand.self, DataCommand.self, UpdateCommand.self, BenchCommand.self, BenchWorkersCommand.self,
+            CompletionsCommand.self, ManualCommand.self,
         ])
 }

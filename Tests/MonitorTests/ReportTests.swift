@@ -29,11 +29,12 @@ import Testing
         #expect(json["millisecondsAfter"] is NSNull)
         #expect(
             json.keys.sorted() == [
-                "accuracyAfter", "accuracyBefore", "bytesAfter", "bytesBefore", "layers", "macsAfter", "macsBefore",
-                "millisecondsAfter", "millisecondsBefore", "notMeasured", "parametersAfter", "parametersBefore", "plan",
-                "quantization", "refused", "roundDetails", "rounds", "run", "runtime", "runtimeVersion", "seconds",
-                "sparsity",
-                "stages", "wireBytesDown", "wireBytesFloat32", "wireBytesUp",
+                "accuracyAfter", "accuracyBefore", "bytesAfter", "bytesBefore", "endedAt", "files", "layers",
+                "macsAfter", "macsBefore", "millisecondsAfter", "millisecondsBefore", "newestRefusals", "notMeasured",
+                "origin", "parametersAfter", "parametersBefore", "plan", "quantization", "refusals", "refused",
+                "roundDetails", "rounds", "run", "runtime", "runtimeVersion", "seconds", "sparsity", "stages",
+                "stagesPlanned", "startedAt", "state", "tensors", "wireBytesDown", "wireBytesFloat32", "wireBytesUp",
+                "workers", "workersTotal",
             ])
         #expect(json["accuracyBefore"] is NSNull)
         #expect(json["quantization"] is NSNull)
@@ -41,16 +42,18 @@ import Testing
         let stage = try #require((json["stages"] as? [[String: Any]])?.first)
         #expect(
             stage.keys.sorted() == [
-                "accuracyAfter", "accuracyBefore", "bytesAfter", "bytesBefore", "kind", "macsAfter", "macsBefore",
-                "millisecondsAfter", "millisecondsBefore", "parametersAfter", "parametersBefore", "rounds", "seconds",
-                "sparsity", "wireBytesDown", "wireBytesFloat32", "wireBytesUp",
+                "accuracyAfter", "accuracyBefore", "bytesAfter", "bytesBefore", "contributions", "facts", "kind",
+                "loss", "macsAfter", "macsBefore", "millisecondsAfter", "millisecondsBefore", "parametersAfter",
+                "parametersBefore", "refusals", "rounds", "seconds", "settings", "sparsity", "state", "wireBytesDown",
+                "wireBytesFloat32", "wireBytesUp",
             ])
         #expect(stage["seconds"] as? Double == 0)
         #expect(stage["macsAfter"] is NSNull)
         let round = try #require((json["roundDetails"] as? [[String: Any]])?.first)
         #expect(
             round.keys.sorted() == [
-                "density", "parameters", "round", "sparsity", "stage", "task", "wireBytesDown", "wireBytesUp",
+                "accuracy", "contributions", "density", "loss", "parameters", "refusals", "round", "seconds",
+                "sparsity", "stage", "task", "wireBytesDown", "wireBytesFloat32", "wireBytesUp",
             ])
         #expect(round["parameters"] is NSNull)
         #expect(round["density"] as? Double == 0.1)

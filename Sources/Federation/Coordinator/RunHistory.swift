@@ -32,6 +32,7 @@ public struct RunHistory: Sendable {
     public private(set) var stageSnapshots: [Int] = []
     /// Newest round, plus one, in which a task of each worker was accepted.
     public private(set) var acceptedRounds: [String: Int] = [:]
+    public private(set) var workerTotals: [String: WorkerTotals] = [:]
     /// nil when the current snapshot comes from something else.
     public private(set) var control: ControlRound?
     /// The compact file, once there is one.
@@ -89,10 +90,12 @@ public struct RunHistory: Sendable {
         case .contributionAccepted(let facts):
             openRound?.accepted.append(facts)
             acceptedRounds[facts.worker] = facts.round + 1
+            workerTotals[facts.worker, default: WorkerTotals()].add(facts.submission)
             summaries[stageIndex].contributions += 1
         case .contributionRefused(let round, let worker, let reason):
             summaries[stageIndex].refusals += 1
             openRound?.refusals += 1
+            workerTotals[worker, default: WorkerTotals()].refusals += 1
             refusals.note(round: round, worker: worker, reason: reason)
         case .stepFinished(let round, _, let outcome, let snapshot, let traffic, let seconds):
             finishStep(isRound: round != nil, outcome, snapshot: snapshot, traffic: traffic, seconds: seconds)
@@ -169,7 +172,7 @@ public struct RunHistory: Sendable {
         var outcome = outcome
         noteConsensus(&outcome)
         noteAccuracy(outcome.accuracy)
-        summaries[stageIndex].take(outcome, traffic: traffic, seconds: seconds, isRound: isRound)
+        summaries[stageIndex].take(outcome, of: step, traffic: traffic, seconds: seconds, isRound: isRound)
         self.traffic = self.traffic + traffic
         self.seconds += seconds
         if isRound { roundsClosed += 1 }
