@@ -140,7 +140,7 @@ import Testing
         let server = try StatusServer(
             address: "127.0.0.1:0", patienceSeconds: Double(StatusServerTests.patienceSeconds)
         ) { StatusServerTests.picture(Self.status(of: name)) }
-        try server.start()
+        try await server.start()
         let port = try #require(server.port)
         let connection = try await RawConnection.onThread {
             let connection = try RawConnection(port: port)
