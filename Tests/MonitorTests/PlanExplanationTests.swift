@@ -94,7 +94,7 @@ import Testing
             wire: {up: {density: 0.05, values: int4}, down: {budget: 20KB}}
             """)
         for phrase in [
-            "5 contributions, 1 more are asked", "3 suffice at the deadline", "1 min 30 s is late", "exit code 7",
+            "5 contributions, 1 more are asked", "3 suffice at the deadline", "A task older than 90.0 s is late", "exit code 7",
             "the largest 5.00 % of each tensor's alive elements as int4", "at most 20.0 KB an update",
             "Samples never leave a worker",
             "no secure aggregation", "out/compact.onnx",

@@ -31,7 +31,12 @@ struct LogSchemaRunTests {
         let folder = try ScratchFolder()
         let plan = try folder.file("plan.yaml", smallPlan(rounds: 1))
         let state = folder.path + "/state"
-        let (status, text) = try await PleachProcess.run(["run", plan, "--state", state, "--json"])
+        let token = "page-token-that-nobody-may-be-told"
+        let tokenFile = try folder.file("page.token", token)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: tokenFile)
+        let (status, text) = try await PleachProcess.run([
+            "run", plan, "--state", state, "--json", "--http", "127.0.0.1:0", "--http-token", tokenFile,
+        ])
         #expect(status == 0, "\(text)")
         let schema = try EventSchema.ofRepository()
         let logs = try Self.files(below: state, ending: ".jsonl")
@@ -46,22 +51,23 @@ struct LogSchemaRunTests {
         let printed = text.split(separator: "\n").filter { $0.hasPrefix("{") }
         #expect(printed.count > 20)
         for line in printed { #expect(schema.complaint(about: String(line)) == nil, "\(line)") }
-        try Self.noSecretIsTold(state, logs: logs, output: text)
+        try Self.noSecretIsTold(state, token: token, logs: logs, output: text)
         try await Self.summaryAgrees(state)
     }
 
     /// Whatever stands in a file of a secret stands in no log, no output and no report.
-    private static func noSecretIsTold(_ state: String, logs: [String], output: String) throws {
-        let secrets = try files(below: state, ending: ".secret").map {
+    private static func noSecretIsTold(_ state: String, token: String, logs: [String], output: String) throws {
+        let keys = try files(below: state, ending: ".secret").map {
             try String(contentsOfFile: $0, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
         }
-        #expect(secrets.count == 3, "the server's and two workers'")
-        #expect(secrets.allSatisfy { $0.count >= 40 })
-        let told = try (logs + files(below: state + "/out", ending: ".json")).map {
-            try String(contentsOfFile: $0, encoding: .utf8)
-        }
+        #expect(keys.count == 3, "the server's and two workers'")
+        #expect(keys.allSatisfy { $0.count >= 40 })
+        let reports = try [".json", ".html"].flatMap { try files(below: state + "/out", ending: $0) }
+        #expect(reports.count == 2)
+        let told = try (logs + reports).map { try String(contentsOfFile: $0, encoding: .utf8) }
         // A key has characters that JSON escapes: compare with what a JSON string makes of it too.
-        for secret in secrets.flatMap({ $0.split(separator: "\n").map(String.init) }) where secret.count >= 40 {
+        let secrets = keys.flatMap { $0.split(separator: "\n").map(String.init) }.filter { $0.count >= 40 }
+        for secret in secrets + [token] {
             let encoded = String(decoding: try JSONEncoder().encode(secret), as: UTF8.self).dropFirst().dropLast()
             for text in told + [output] {
                 #expect(!text.contains(secret))

@@ -13,6 +13,8 @@ struct RoundWalk {
     private let stageModels: [ModelOutline]
     private let publicSamples: Int?
     private let classes: Int
+    /// Of the model that the run begins with: what plain averaging, which prunes nothing, would send.
+    private let parametersAveraged: Int
     private(set) var stages: [RunForecast.Stage] = []
     private(set) var bytesFloat32 = 0
     private(set) var remarks: [String] = []
@@ -47,6 +49,7 @@ struct RoundWalk {
         stageModels = examined.stages.map(\.model)
         classes = try examined.graph.outputExtent() ?? 1
         model = ModelOutline(examined.graph)
+        parametersAveraged = model.size.parameters
         let whole = Self.snapshotBytes(model) + Self.skeletonBytes(examined.graph)
         largestSnapshot = whole
         owed = examined.recipe == nil ? whole : 0
@@ -202,7 +205,7 @@ struct RoundWalk {
             work.fixed += 3 * macs * Double(publicSamples) * (recipe.ensemble?.rules.epochs ?? 1)
         }
         add("train", up: try updateBytes(), work: work)
-        bytesFloat32 += 2 * 4 * model.size.parameters
+        bytesFloat32 += 2 * 4 * parametersAveraged
         let delta = try deltaBytes()
         owed += delta
         storedDeltas += delta
