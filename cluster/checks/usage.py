@@ -9,7 +9,7 @@ from common import documents, fault, read, run, walk
 
 
 COMMAND = re.compile(
-    r"(?:\bpleach|\$PLEACH\") (run|coordinator|worker|status|logs|(?:keys|model|data|update|bench) [a-z]+)\b([^|;`]*)")
+    r"(?:\bpleach|\$PLEACH\") (run|coordinator|worker|status|logs|doctor|compare|(?:keys|plan|model|data|update|bench) [a-z]+)\b([^|;`]*)")
 
 
 def table(path, columns):
