@@ -4,7 +4,7 @@ import Federation
 struct QuantizationWords {
     let paragraphs: [String]
 
-    init(_ stage: QuantizePlan, export: ExportPlan) {
+    init(_ stage: QuantizePlan) {
         let rules = stage.rules
         paragraphs =
             [
