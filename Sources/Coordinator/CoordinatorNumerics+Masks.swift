@@ -127,10 +127,7 @@ extension CoordinatorNumerics {
         current.digest = reference.digest
         current.masks = snapshot.masks
         current.norm = snapshot.norm
-        let facts = SnapshotFacts(
-            version: base.version + 1, snapshot: reference, graph: base.graph, maskEpoch: snapshot.masks.epoch,
-            sparsity: sparsity, size: current.size, isFresh: true)
-        return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: facts)
+        return ComputedStep(outcome: StepOutcome(sparsity: sparsity), snapshot: freshFacts(reference, base: base))
     }
 }
 

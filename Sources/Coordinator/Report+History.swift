@@ -15,8 +15,8 @@ extension Report {
             rounds: history.roundsClosed, seconds: history.seconds, refused: history.contributionsRefused,
             stages: history.summaries.map(Stage.init))
         roundDetails = history.roundSummaries.suffix(RunHistory.roundSummaryLimit).map(Round.init)
-        for (index, plan) in history.plan.stages.enumerated() where stages.indices.contains(index) {
-            stages[index].settings = plan.words
+        for index in stages.indices where history.plan.stages.indices.contains(index) {
+            stages[index].settings = PlanExplanation.stage(index, of: history.plan)
         }
         state = history.export == nil ? "running" : "finished"
         stagesPlanned = history.plan.stages.count

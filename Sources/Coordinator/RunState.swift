@@ -76,7 +76,7 @@ public struct RunState: Sendable {
                 "\(directory) holds a run with \(recorded) workers, not \(plan.fleet.workers): give --workers "
                     + "\(recorded), use another --state, or start over with --fresh")
         }
-        let history = RunHistory(plan: plan, records: records.map(\.record))
+        let history = try replay(records.map(\.record), plan, directory: directory)
         guard history.run != nil, history.snapshot != nil else { return nil }
         if let path = plan.stages.lazy.flatMap({ $0.teacher?.files ?? [] }).first(where: {
             history.teachers[$0] == nil
@@ -138,8 +138,24 @@ public struct RunState: Sendable {
         }
         let path = try ledger.metadata(planPathKey) ?? "the plan recorded in \(directory)"
         var plan = try Plan.parse(text, path: path, environment: recorded ?? ProcessInfo.processInfo.environment)
-        if let workers = try ledger.metadata(workersKey).flatMap({ Int($0) }) { plan.fleet.ask(workers: workers) }
-        return RunHistory(plan: plan, records: try ledger.ledgerRecords().map(\.record))
+        if let recorded = try ledger.metadata(workersKey) {
+            guard let workers = Int(recorded), FleetRules.workerCounts.contains(workers) else {
+                throw LedgerError.notALedger(
+                    path: directory + "/ledger.sqlite", reason: "'\(recorded)' is no number of workers")
+            }
+            plan.fleet.ask(workers: workers)
+        }
+        return try replay(try ledger.ledgerRecords().map(\.record), plan, directory: directory)
+    }
+
+    private static func replay(
+        _ records: [LedgerRecord], _ plan: Plan, directory: String
+    ) throws(LedgerError) -> RunHistory {
+        do throws(HistoryFault) {
+            return try RunHistory(plan: plan, reading: records)
+        } catch {
+            throw .notALedger(path: directory + "/ledger.sqlite", reason: error.description)
+        }
     }
 
     /// The environment variables that a plan's `${NAME}` and `${NAME:-default}` read: without them it cannot be read again.

@@ -2,8 +2,13 @@ import Foundation
 
 /// Whole-file writes that survive a crash at any instant: the old file or the new one, never a mixture.
 enum DurableFile {
-    /// Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the folder.
+    /// Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the folder. A device or a pipe is written to
+    /// as it is: /dev/stdout is to take the bytes, not to become a file.
     static func write(_ bytes: [UInt8], to path: String) throws(MonitorError) {
+        var facts = stat()
+        if stat(path, &facts) == 0, ![S_IFREG, S_IFDIR].contains(facts.st_mode & S_IFMT) {
+            return try writeThrough(bytes, to: path)
+        }
         let temporary = "\(path).\(getpid()).tmp"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .file(path: path, operation: "write", errno: errno) }
@@ -21,6 +26,14 @@ enum DurableFile {
         guard folder >= 0 else { return }
         fsync(folder)
         close(folder)
+    }
+
+    private static func writeThrough(_ bytes: [UInt8], to path: String) throws(MonitorError) {
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .file(path: path, operation: "write", errno: errno) }
+        var failure = writeAll(bytes, to: descriptor)
+        if close(descriptor) != 0, failure == 0 { failure = errno }
+        guard failure == 0 else { throw .file(path: path, operation: "write", errno: failure) }
     }
 
     /// Writes everything; returns 0 or the errno.

@@ -8,6 +8,8 @@ public enum MonitorError: Error, Equatable, CustomStringConvertible {
     case logName(String)
     /// A folder holds no logs.
     case noLogs(String)
+    /// A file that is no report.
+    case report(String)
     /// An address for the status page that cannot be understood.
     case address(String)
     /// An address beyond this machine, and no token.
@@ -30,7 +32,7 @@ public enum MonitorError: Error, Equatable, CustomStringConvertible {
     public var concernsNetwork: Bool {
         switch self {
         case .address, .addressNeedsToken, .token, .tokenExposed, .addressInUse, .serverFailed, .url, .request: true
-        case .file, .logName, .noLogs: false
+        case .file, .logName, .noLogs, .report: false
         }
     }
 
@@ -41,6 +43,8 @@ public enum MonitorError: Error, Equatable, CustomStringConvertible {
         case .logName(let name):
             "'\(escapedForTerminal(name))' cannot name a log file: give 1 to 80 characters"
         case .noLogs(let directory): "\(directory) holds no logs/*.jsonl: name the folder given to --state"
+        case .report(let path):
+            "\(escapedForTerminal(path)) is no report: give an out/report.json, or the state folder that it is from"
         case .address(let text):
             "'\(escapedForTerminal(text))' is no address to serve on: give IP:PORT such as 127.0.0.1:7780, [::1]:7780 or "
                 + "0.0.0.0:7780; names other than localhost are not taken"

@@ -2,16 +2,10 @@ import Foundation
 
 extension Report {
     /// Reads `out/report.json`.
+    /// - Throws: `MonitorError.report` for anything else, `.file` for what cannot be read.
     public init(contentsOf path: String) throws(MonitorError) {
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        guard attributes?[.size] as? Int ?? 0 <= Self.byteLimit else {
-            throw .file(path: path, operation: "read a report from", errno: EFBIG)
-        }
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw .file(path: path, operation: "read", errno: ENOENT)
-        }
-        guard let report = Report(parsing: data) else {
-            throw .file(path: path, operation: "understand the report in", errno: EINVAL)
+        guard let data = try RegularFile.read(path, limit: Self.byteLimit), let report = Report(parsing: data) else {
+            throw .report(path)
         }
         self = report
     }

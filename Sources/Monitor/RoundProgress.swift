@@ -23,8 +23,9 @@ struct RoundProgress: Sendable {
         var missing: [(name: String, shown: String)] = []
         var openedAt: Date
 
+        /// Empty beyond the plan's rounds: a stage that makes its file again has more.
         func ordinal(of rounds: Int?) -> String {
-            rounds.map { " (\(round.addingReportingOverflow(1).partialValue) of \($0))" } ?? ""
+            rounds.flatMap { round < $0 ? " (\(round.addingReportingOverflow(1).partialValue) of \($0))" : nil } ?? ""
         }
     }
 

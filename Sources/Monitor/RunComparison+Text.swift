@@ -94,7 +94,7 @@ extension RunComparison {
     /// Writes the page atomically and durably.
     public func writePage(to path: String) throws(MonitorError) { try DurableFile.write(page(), to: path) }
 
-    /// JSON with sorted keys and a newline.
+    /// JSON with sorted keys and a newline; names out of reports cannot move a terminal.
     public func json() -> [UInt8] {
         struct Whole: Encodable {
             var a: String
@@ -116,7 +116,7 @@ extension RunComparison {
             stages: stages, stagesRemark: stagesRemark, layers: layers, settings: settings,
             settingsRemark: settingsRemark)
         guard let data = try? encoder.encode(whole) else { preconditionFailure("finite figures can be encoded") }
-        return Array(data) + [UInt8(ascii: "\n")]
+        return Array(escapedJSON(String(decoding: data, as: UTF8.self)).utf8) + [UInt8(ascii: "\n")]
     }
 }
 

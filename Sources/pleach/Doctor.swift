@@ -1,3 +1,4 @@
+import ArgumentParser
 import Coordinator
 import Engine
 import Federation
@@ -49,6 +50,8 @@ final class Doctor {
     func look(_ check: String, _ body: () throws -> String) {
         do {
             add(Finding(check, try body()))
+        } catch let error as ValidationError {
+            add(Finding(check, .failed, error.message, exitCode: ExitCode.validationFailure.rawValue))
         } catch {
             add(Finding(check, .failed, "\(error)", exitCode: PleachExit(error).rawValue))
         }

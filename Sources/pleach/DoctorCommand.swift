@@ -69,6 +69,9 @@ struct DoctorCommand: AsyncParsableCommand {
             guard coordinator == nil || serverKey != nil else {
                 throw ValidationError("--coordinator needs --server-key: the public key that it must prove to have")
             }
+            guard httpToken == nil || http != nil else {
+                throw ValidationError("--http-token is for the page of --http: give both")
+            }
             guard patience > 0, patience <= 3600 else {
                 throw ValidationError("--patience is above 0 and at most 3600")
             }

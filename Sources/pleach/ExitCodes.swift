@@ -53,6 +53,7 @@ enum PleachExit: Int32, Sendable, CaseIterable {
         case is DataError, is TensorError, is CodecError: self = .data
         case let error as LedgerError: self = error.isDiskFull ? .diskFull : .state
         case let error as TransportError: self = error.concernsKeys ? .keys : .network
+        case MonitorError.tokenExposed: self = .keys
         case let error as MonitorError: self = error.isDiskFull ? .diskFull : error.concernsNetwork ? .network : .state
         case let error as CoordinatorError:
             switch error {

@@ -13,7 +13,10 @@ enum PlanFile {
         let text = String(decoding: data, as: UTF8.self)
         var plan = try Plan.parse(text, path: path, environment: ProcessInfo.processInfo.environment)
         guard let workers else { return (plan, text) }
-        guard workers > 0 else { throw ValidationError("--workers must be positive") }
+        let counts = FleetRules.workerCounts
+        guard counts.contains(workers) else {
+            throw ValidationError("--workers is \(counts.lowerBound) to \(counts.upperBound)")
+        }
         plan.fleet.ask(workers: workers)
         guard max(plan.fleet.quorum, plan.fleet.buffer) <= workers else {
             let least = max(plan.fleet.quorum, plan.fleet.buffer)

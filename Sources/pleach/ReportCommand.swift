@@ -31,7 +31,11 @@ struct ReportCommand: AsyncParsableCommand {
         try await exitingOnError {
             let (report, remarks) = try Report.ofState(state)
             remarks.forEach(printWarning)
-            if json { try FileHandle.standardOutput.write(contentsOf: Data(report.serialized())) }
+            if json {
+                // The same JSON as in the file; names in it cannot move a terminal.
+                let text = escapedJSON(String(decoding: report.serialized(), as: UTF8.self))
+                try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+            }
             if json, out == nil { return }
             let path = out ?? state + "/out/report.html"
             // A run that has not ended has no such folder yet.

@@ -46,6 +46,18 @@ import Testing
     }
     private static let first = "04:15:10 ▶ run r1 · plan demo · stages train, prune · 3 workers"
 
+    /// A stage that makes its file again has more rounds than the plan.
+    @Test func aRoundBeyondThePlanHasNoPlaceInIt() {
+        var screen = Screen()
+        screen.take(Self.started, 0)
+        var beyond = Self.opened
+        for index in beyond.fields.indices where beyond.fields[index].key == "round" {
+            beyond.fields[index].value = .int(8)
+        }
+        screen.take(beyond, 0)
+        #expect(screen.terminal.text.last == "[░░░░░░░░░░░░] 0/3 · round 8 score · quorum 2 · 0 s of 60 s")
+    }
+
     @Test func barsOfRunRoundAndTasksStandBelowTheLines() {
         var screen = Screen()
         screen.take(Self.started, 0)

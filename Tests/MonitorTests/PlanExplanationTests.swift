@@ -61,12 +61,14 @@ import Testing
             "{quantize: {}}",
             [
                 "target x86", "8 bits each", "rounded to nearest", "histograms of values over 1,024 samples",
+                "Scales are shared as suits the target",
                 "percentile 100", "evaluate the file itself",
             ]
         ),
         (
-            "{quantize: {averageBits: 4, rounding: adaround, maximumDrop: 1}}",
+            "{quantize: {averageBits: 4, rounding: adaround, maximumDrop: 1, scales: tensor, range: minMax, powerOfTwo: true}}",
             [
+                "A scale for each tensor, so large that no weight is clipped, a power of two.",
                 "4 bits on average", "AdaRound", "biases corrected", "2, 3, 4, 5, 6, 8 bits",
                 "more than 1 percentage points worse",
             ]
@@ -94,7 +96,8 @@ import Testing
             wire: {up: {density: 0.05, values: int4}, down: {budget: 20KB}}
             """)
         for phrase in [
-            "5 contributions, 1 more are asked", "3 suffice at the deadline", "A task older than 90.0 s is late", "exit code 7",
+            "5 contributions, 1 more are asked", "3 suffice at the deadline", "A task older than 90.0 s is late",
+            "exit code 7",
             "the largest 5.00 % of each tensor's alive elements as int4", "at most 20.0 KB an update",
             "Samples never leave a worker",
             "no secure aggregation", "out/compact.onnx",

@@ -40,7 +40,7 @@ enum ReportSamples {
             sparsity: kind == "prune" ? 0.85 : 0, wireBytesUp: 800_000, wireBytesDown: 700_000,
             wireBytesFloat32: 90_000_000, rounds: 4, seconds: 60)
         (stage.state, stage.loss, stage.contributions, stage.refusals) = ("finished", 0.04, 16, 1)
-        stage.settings = ["8 rounds", "from \(name)"]
+        stage.settings = ["8 rounds.", "Only these may change: \(name)."]
         stage.facts = ["1 mask was decided for \(name)"]
         return stage
     }

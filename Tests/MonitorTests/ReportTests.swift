@@ -80,6 +80,37 @@ import Testing
         #expect(throws: MonitorError.self) { try Report(contentsOf: "/nowhere/report.json") }
     }
 
+    /// A folder that came from elsewhere may hold anything of that name; opening a pipe would wait for ever.
+    @Test(.timeLimit(.minutes(1))) func whatIsNoRegularFileIsNoReport() throws {
+        let folder = LogFolder()
+        let path = folder.state + "/report.json"
+        #expect(mkfifo(path, 0o600) == 0)
+        for file in [path, "/dev/zero", folder.state] {
+            #expect(throws: MonitorError.report(file)) { try Report(contentsOf: file) }
+        }
+        try Data("{}".utf8).write(to: URL(fileURLWithPath: folder.state + "/other.json"))
+        #expect {
+            try Report(contentsOf: folder.state + "/other.json")
+        } throws: { "\($0)".contains("other.json is no report: give an out/report.json") }
+    }
+
+    /// A rename would put a file in the place of /dev/stdout.
+    @Test func aPipeIsWrittenToAndStaysOne() throws {
+        let folder = LogFolder()
+        let path = folder.state + "/pipe"
+        #expect(mkfifo(path, 0o600) == 0)
+        // Open for both, so that neither end waits for the other; the report fits into the pipe.
+        let reader = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK)
+        defer { close(reader) }
+        try Self.report.write(to: path)
+        let expected = Self.report.serialized()
+        var received = [UInt8](repeating: 0, count: expected.count + 1)
+        let count = read(reader, &received, received.count)
+        #expect(count == expected.count && Array(received.prefix(max(0, count))) == expected)
+        var facts = stat()
+        #expect(stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFIFO)
+    }
+
     /// Three stages, of which the second makes the model smaller and the third makes it integers.
     private static var measured: Report {
         var report = report

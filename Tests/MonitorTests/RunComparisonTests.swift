@@ -33,6 +33,17 @@ import Testing
         #expect(lines.allSatisfy { terminalWidth($0) < 160 })
     }
 
+    @Test func namesCannotMoveATerminalThatIsGivenJSON() throws {
+        let name = "conv\u{9B}31m\u{202E}"
+        let report = ReportSamples.report()
+        let comparison = RunComparison(report, report, nameA: name, nameB: "four")
+        let json = String(decoding: comparison.json(), as: UTF8.self)
+        #expect(json.contains("\\u009b") && json.contains("\\u202e"))
+        #expect(!json.unicodeScalars.contains { $0 != "\n" && isUnsafeOnTerminal($0) })
+        let read = try #require(JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+        #expect(read["a"] as? String == name)
+    }
+
     private static func verdict(_ change: (inout Report) -> Void) -> String { other(change).verdict }
 
     @Test func differentRunsSayWhy() throws {

@@ -38,6 +38,30 @@ struct PlanExplainTests {
         }
     }
 
+    /// Beyond the plan's own bounds numbers would not fit into what is made of them.
+    @Test func numbersBesideThePlanKeepItsBounds() async throws {
+        let folder = try ScratchFolder()
+        let plan = try folder.file("plan.yaml", smallPlan())
+        for count in ["0", "1025", "9223372036854775807"] {
+            for command in [["plan", "explain", plan], ["coordinator", plan, "--check"], ["doctor", plan]] {
+                let (status, text) = try await PleachProcess.run(command + ["--workers", count])
+                #expect(status == 64, "\(command) \(count): \(text)")
+                #expect(text.contains("--workers is 1 to 1024"), "\(text)")
+            }
+        }
+    }
+
+    @Test func aTokenThatEverybodyReadsEndsAsKeysDo() async throws {
+        let folder = try ScratchFolder()
+        let token = try folder.file("token", String(repeating: "a", count: 32))
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: token)
+        let page = ["--http", "127.0.0.1:0", "--http-token", token]
+        let plan = try folder.file("plan.yaml", smallPlan())
+        let (status, text) = try await PleachProcess.run(["coordinator", plan, "--check"] + page)
+        #expect(status == 6 && text.contains("chmod 600"), "\(text)")
+        #expect(try await PleachProcess.run(["doctor", "--http-token", token]).status == 64, "a token for no page")
+    }
+
     @Test func aCheckHasTheStartsExitCodeAndLeavesNothing() async throws {
         let folder = try ScratchFolder()
         let state = folder.path + "/state"

@@ -69,6 +69,9 @@ public enum RoundMode: String, Sendable, Equatable, CaseIterable {
 
 /// Who takes part in a round and how long the coordinator waits.
 public struct FleetRules: Sendable, Equatable {
+    /// What `workers` may be, in a plan and beside it.
+    public static let workerCounts = 1...1024
+
     /// Contributions wanted in each round.
     public var workers: Int
     /// Contributions that suffice at the deadline; at most `workers`.
@@ -141,7 +144,7 @@ extension FleetRules {
     /// - Parameter index: of the worker, from 0.
     public func teacher(ofWorker index: Int) -> String? { teachers.isEmpty ? nil : teachers[index % teachers.count] }
 
-    /// Sets another number of workers. A quorum of everybody stays one of everybody, and a buffer one of half of them.
+    /// Sets another number of workers, one of `workerCounts`. A quorum of everybody stays one of everybody, and a buffer one of half of them.
     public mutating func ask(workers count: Int) {
         if quorum == workers { quorum = count }
         if buffer == (workers + 1) / 2 { buffer = (count + 1) / 2 }

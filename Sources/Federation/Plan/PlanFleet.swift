@@ -4,7 +4,7 @@ extension PlanReader {
             try top.section("fleet", place: "fleet", keys: PlanKeys.fleet)
             ?? .absent(path: path, place: "fleet", line: top.line, keys: PlanKeys.fleet)
         let day: Double = 86_400
-        let workers = try section.integer("workers", 1...1024, default: 2)
+        let workers = try section.integer("workers", FleetRules.workerCounts, default: 2)
         let lease = try section.duration("lease", .from(0.1, upTo: day), default: 30)
         let fleet = FleetRules(
             workers: workers,

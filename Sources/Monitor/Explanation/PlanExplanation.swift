@@ -36,6 +36,10 @@ public struct PlanExplanation: Sendable, Equatable, Encodable {
         }
     }
 
+    /// What one stage will do, a paragraph each: reports say it too, so that nobody must read the plan to follow them.
+    /// - Parameter index: of the stage, from 0.
+    public static func stage(_ index: Int, of plan: Plan) -> [String] { StageWords(plan, number: index + 1).paragraphs }
+
     /// For a terminal, wrapped to `width` columns.
     public func lines(width: Int = 100) -> [String] {
         var lines: [String] = []

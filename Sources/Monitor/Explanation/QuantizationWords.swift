@@ -4,7 +4,7 @@ import Federation
 struct QuantizationWords {
     let paragraphs: [String]
 
-    init(_ stage: QuantizePlan, export: ExportPlan) {
+    init(_ stage: QuantizePlan) {
         let rules = stage.rules
         paragraphs =
             [
@@ -12,7 +12,7 @@ struct QuantizationWords {
                     + (rules.correctsBiases && !stage.isSimulated ? ", biases corrected" : "")
                     + (rules.scope.equalizes ? ", channels of neighbouring layers brought to one range first" : "")
                     + (rules.packs ? ", packed where they have fewer than 8." : ", a byte each."),
-                Self.measuring(stage),
+                Self.scales(stage), Self.measuring(stage),
             ] + Self.training(stage) + Self.file(stage)
             + (rules.scope.excluded.isEmpty
                 ? [] : ["These stay float32: \(rules.scope.excluded.joined(separator: ", "))."])
@@ -43,6 +43,27 @@ struct QuantizationWords {
         case .adaround: "rounded up or down as it costs least (AdaRound)"
         case .gptq: "rounded one after another, later ones taking back earlier errors (GPTQ)"
         }
+    }
+
+    private static func scales(_ stage: QuantizePlan) -> String {
+        let rules = stage.rules.weights
+        let sharing =
+            switch rules.sharing {
+            case .tensor: "A scale for each tensor"
+            case .channel: "A scale for each channel"
+            case .block(let size): "A scale for every \(PlanExplanation.counted(size, "input")) of a channel"
+            case nil: "Scales are shared as suits the target"
+            }
+        let range =
+            switch rules.range {
+            case .minMax: ", so large that no weight is clipped"
+            case .leastSquares: ", of least squared error"
+            case nil: ", of least squared error below 8 bits and with a budget, else so large that no weight is clipped"
+            }
+        // Training finds its own, and levels that are fitted have none to choose.
+        let hasRange = !stage.isSimulated && rules.levels == .uniform
+        return sharing + (hasRange ? range : "") + (rules.isSymmetric ? "" : ", with zero points")
+            + (rules.hasPowerOfTwoScales ? ", a power of two" : "") + "."
     }
 
     private static func measuring(_ stage: QuantizePlan) -> String {

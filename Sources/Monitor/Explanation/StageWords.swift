@@ -2,12 +2,10 @@ import Federation
 
 /// One stage in a few sentences.
 struct StageWords {
-    private let plan: Plan
     let paragraphs: [String]
 
     /// - Parameter number: from 1.
     init(_ plan: Plan, number: Int) {
-        self.plan = plan
         let measures = "A round of evaluation on the workers' test shards ends the stage."
         switch plan.stages[number - 1] {
         case .train(let stage):
@@ -21,7 +19,7 @@ struct StageWords {
         case .distill(let stage): paragraphs = Self.distill(stage, of: plan.stages[number - 1]) + [measures]
         case .prune(let stage): paragraphs = PruneWords(stage).paragraphs + [measures]
         case .factorize(let stage): paragraphs = FactorizationWords(stage).paragraphs + [measures]
-        case .quantize(let stage): paragraphs = QuantizationWords(stage, export: plan.export).paragraphs
+        case .quantize(let stage): paragraphs = QuantizationWords(stage).paragraphs
         case .evaluate(let stage):
             paragraphs = [
                 "Each worker measures loss and accuracy of the model on "

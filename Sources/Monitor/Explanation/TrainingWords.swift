@@ -42,7 +42,7 @@ struct TrainingWords {
         self.sentences = [sentences.joined(separator: " ")]
     }
 
-    /// `distill` and `quantize` know no `loss`.
+    /// `distill` has no key `loss`: what it learns from says it.
     private static func keepsItsOwnLoss(_ stage: StagePlan) -> Bool {
         if case .distill = stage { true } else { false }
     }

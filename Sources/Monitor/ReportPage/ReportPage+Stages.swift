@@ -56,8 +56,7 @@ extension ReportPage {
         let unfinished = stage.state == "running" ? ", in progress" : ""
         return """
             <article aria-labelledby="s\(index)"><h3 id="s\(index)">\(index + 1) · \(stage.kind)\(unfinished)</h3>
-            \(Self.sentences(stage.settings, "What it was told", joined: true))\(figures(of: stage))\
-            \(Self.sentences(stage.facts, "What came of it", joined: false))
+            \(Self.paragraphs(stage.settings))\(figures(of: stage))\(Self.facts(stage.facts))
             \(plots.isEmpty ? Markup() : "<div class=\"plots\">\(plots)</div>")</article>
 
             """
@@ -100,9 +99,17 @@ extension ReportPage {
         return "\(text(before)) → \(text(after))"
     }
 
-    private static func sentences(_ sentences: [String]?, _ what: String, joined: Bool) -> Markup {
-        guard let sentences, !sentences.isEmpty else { return "" }
-        if joined { return "<p><span class=\"soft\">\(what):</span> \(sentences.joined(separator: "; ")).</p>\n" }
-        return "<p class=\"soft\">\(what):</p><ul>\(sentences.map { "<li>\($0)</li>" as Markup })</ul>\n"
+    /// Most characters of one paragraph: the plan's names of layers and files stand in it.
+    private static let paragraphLimit = 2000
+
+    private static func paragraphs(_ settings: [String]?) -> Markup {
+        guard let settings, !settings.isEmpty else { return "" }
+        let told = settings.map { "<p>\(Markup(Markup.escaped($0, limit: paragraphLimit)))</p>\n" as Markup }
+        return "<p class=\"soft\">What it was told:</p>\n\(told)"
+    }
+
+    private static func facts(_ facts: [String]?) -> Markup {
+        guard let facts, !facts.isEmpty else { return "" }
+        return "<p class=\"soft\">What came of it:</p><ul>\(facts.map { "<li>\($0)</li>" as Markup })</ul>\n"
     }
 }

@@ -34,7 +34,7 @@ struct ReportPage {
             parts.append(end.map { "\(start) to \($0) UTC" } ?? "begun \(start) UTC")
         }
         if let origin = report.origin {
-            parts.append("\(Figures.count(origin.workers)) workers")
+            parts.append(ReportWords.count(origin.workers, "worker", "workers"))
             parts.append("model \(origin.model)")
             parts.append("for \(origin.target)")
         }
@@ -80,7 +80,7 @@ struct ReportPage {
             report.wireBytesFloat32 > 0
                 ? "float32 averaging: \(Figures.bytes(report.wireBytesFloat32))"
                     + ReportWords.smaller(report.wireBytesFloat32, wire, "fewer") : nil)
-        card("Time", Figures.seconds(report.seconds), "in \(Figures.count(report.rounds)) rounds")
+        card("Time", Figures.seconds(report.seconds), "in \(ReportWords.count(report.rounds, "round", "rounds"))")
         return "<dl class=\"gains\">\(cards)</dl>\(timing)"
     }
 
