@@ -49,7 +49,7 @@ struct EventFacts {
     func count(_ key: String) -> String? { integer(key).map(Figures.count) }
     /// "1 round", "2 rounds".
     func counted(_ key: String, _ one: String, _ several: String? = nil) -> String? {
-        integer(key).map { "\(Figures.count($0)) \($0 == 1 ? one : several ?? one + "s")" }
+        integer(key).map { Figures.counted($0, one, several) }
     }
     func bytes(_ key: String) -> String? { integer(key).map(Figures.bytes) }
     func seconds(_ key: String) -> String? { double(key).map(Figures.seconds) }

@@ -48,6 +48,11 @@ enum Figures {
         return String(format: "%d h %02d min", whole / 3600, whole / 60 % 60)
     }
 
+    /// `1 worker`, `4 workers`.
+    static func counted(_ count: Int, _ one: String, _ several: String? = nil) -> String {
+        "\(Self.count(count)) \(count == 1 ? one : several ?? one + "s")"
+    }
+
     /// A share of one as `97.31 %`.
     static func percent(_ share: Double) -> String { share.isFinite ? String(format: "%.2f %%", share * 100) : "?" }
 

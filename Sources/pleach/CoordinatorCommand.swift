@@ -46,7 +46,7 @@ struct PlanOptions: ParsableArguments {
             guard httpToken == nil else { throw ValidationError("--http-token is for the page of --http: give both") }
             return nil
         }
-        let token = try AccessToken.given(file: httpToken, environment: ProcessInfo.processInfo.environment)
+        let token = try AccessToken.given(file: httpToken)
         try StatusServer.check(address: http, token: token)
         return token
     }

@@ -81,8 +81,7 @@ final class Doctor {
     private func lookAtStart() {
         guard let plan else { return lookWithoutPlan() }
         do {
-            let token = try AccessToken.given(
-                file: options.httpToken, environment: ProcessInfo.processInfo.environment)
+            let token = try AccessToken.given(file: options.httpToken)
             var check = StartCheck(
                 CoordinatorOptions(
                     plan: plan, planText: planText, planPath: options.plan ?? "", bind: options.bind, state: state,
@@ -106,8 +105,7 @@ final class Doctor {
         look("address") { try StartCheck.address(options.bind) }
         guard let http = options.http else { return }
         look("status page") {
-            let token = try AccessToken.given(
-                file: options.httpToken, environment: ProcessInfo.processInfo.environment)
+            let token = try AccessToken.given(file: options.httpToken)
             return try StartCheck.page(http, token: token)
         }
     }

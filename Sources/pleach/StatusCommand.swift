@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
                 if let url {
                     try StatusClient.status(
                         url: url,
-                        token: AccessToken.given(file: httpToken, environment: ProcessInfo.processInfo.environment))
+                        token: AccessToken.given(file: httpToken))
                 } else {
                     try statusFromState(state ?? "pleach-state")
                 }

@@ -19,10 +19,8 @@ final class RawConnection: Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard connected == 0 else {
-            close(descriptor)
-            throw NoConnection()
-        }
+        // The descriptor is closed by `deinit`, which runs for an initializer that fails with everything in place.
+        guard connected == 0 else { throw NoConnection() }
     }
 
     deinit { close(descriptor) }

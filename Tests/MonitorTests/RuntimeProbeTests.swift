@@ -46,12 +46,12 @@ private let oneModel = #"{"version": "1.2.3", "models": [{"milliseconds": 2.5, "
 
     /// `python -c SCRIPT REQUEST`, standard input open, nothing else of ours.
     @Test func theChildGetsItsRequestAndNothingElse() throws {
-        let ends = try #require(openFile())
-        defer { close(ends) }
+        let inherited = try #require(openFile())
+        defer { close(inherited) }
         let fake = try FakePython(
             """
             printf '%s' "$1" > "$0.flag"; printf '%s' "$2" > "$0.script"; printf '%s' "$3" > "$0.request"
-            [ -e /proc/$$/fd/57 ] && echo leaked > "$0.leak"
+            [ -e /proc/$$/fd/\(inherited) ] && echo leaked > "$0.leak"
             echo '\(oneModel)'
             """)
         var options = RuntimeProbe.Options()
@@ -71,11 +71,14 @@ private let oneModel = #"{"version": "1.2.3", "models": [{"milliseconds": 2.5, "
         #expect(!FileManager.default.fileExists(atPath: fake.path + ".leak"))
     }
 
-    /// An open file that children would inherit.
+    /// An open file that children would inherit. Its number is above those a shell opens for itself, and free: a fixed
+    /// one would be taken from whatever test has it at the time.
     private func openFile() -> Int32? {
         let file = open("/dev/null", O_RDONLY)
+        guard file >= 0 else { return nil }
         defer { close(file) }
-        return dup2(file, 57) == 57 ? 57 : nil
+        let inherited = fcntl(file, F_DUPFD, 57)
+        return inherited >= 57 ? inherited : nil
     }
 
     @Test func oneModelMayFailAlone() throws {

@@ -5,7 +5,7 @@ enum EstimateWords {
     static func stage(_ forecast: RunForecast, _ index: Int, _ duration: RunDuration?) -> [String] {
         let stage = forecast.stages[index]
         let rounds = stage.rounds.map { rounds in
-            "\(PlanExplanation.counted(rounds.count, "round")) of \(rounds.task) at \(mean(rounds.bytesUp, rounds.count)) up and "
+            "\(Figures.counted(rounds.count, "round")) of \(rounds.task) at \(mean(rounds.bytesUp, rounds.count)) up and "
                 + "\(mean(rounds.bytesDown, rounds.count)) down"
         }
         var words =
@@ -26,8 +26,8 @@ enum EstimateWords {
     static func whole(_ plan: Plan, _ forecast: RunForecast, _ duration: RunDuration?) -> [String] {
         let (up, down) = (forecast.bytesUp, forecast.bytesDown)
         var bytes =
-            "Bytes: about \(Figures.bytes(up)) up and \(Figures.bytes(down)) down over \(PlanExplanation.counted(forecast.workers, "worker")) and "
-            + "\(PlanExplanation.counted(forecast.rounds, "round"))"
+            "Bytes: about \(Figures.bytes(up)) up and \(Figures.bytes(down)) down over \(Figures.counted(forecast.workers, "worker")) and "
+            + "\(Figures.counted(forecast.rounds, "round"))"
         if forecast.bytesFloat32 > 0, up + down > 0 {
             let ratio = Double(forecast.bytesFloat32) / Double(up + down)
             bytes +=

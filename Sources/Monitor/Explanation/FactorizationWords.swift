@@ -19,7 +19,7 @@ struct FactorizationWords {
         ]
         words.append(
             stage.samples > 0
-                ? "Each worker first shows the model \(PlanExplanation.counted(stage.samples, "sample")) and sends second moments, so that "
+                ? "Each worker first shows the model \(Figures.counted(stage.samples, "sample")) and sends second moments, so that "
                     + "what is cut is what costs the layers' outputs least over the whole fleet."
                 : "The weights alone decide; no round is needed for it.")
         words.append("The model is another one then: workers fetch it whole, and what they kept of it begins anew.")
@@ -34,7 +34,7 @@ struct FactorizationWords {
             return
         }
         words.append(
-            "\(PlanExplanation.counted(stage.rounds, "round")) of training follow; \(ServerWords(stage.server).text).")
+            "\(Figures.counted(stage.rounds, "round")) of training follow; \(ServerWords(stage.server).text).")
         paragraphs =
             words + TrainingWords(stage.recipe, of: .factorize(stage)).sentences + TeacherWords.sentences(stage.teacher)
     }

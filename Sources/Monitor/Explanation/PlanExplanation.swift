@@ -101,7 +101,7 @@ public struct PlanExplanation: Sendable, Equatable, Encodable {
         let fleet = plan.fleet
         let over = fleet.overSelect == 0 ? "" : ", \(fleet.overSelect) more are asked and the first enough win"
         var words = [
-            "Each round wants \(counted(fleet.workers, "contribution"))\(over); "
+            "Each round wants \(Figures.counted(fleet.workers, "contribution"))\(over); "
                 + (fleet.quorum == fleet.workers
                     ? "all of them are needed (quorum \(fleet.quorum))."
                     : "\(fleet.quorum) suffice at the deadline."),
@@ -113,7 +113,7 @@ public struct PlanExplanation: Sendable, Equatable, Encodable {
         ]
         if fleet.rounds == .asynchronous {
             words.append(
-                "Training rounds are asynchronous: each closes with \(counted(fleet.buffer, "contribution")), whichever snapshot "
+                "Training rounds are asynchronous: each closes with \(Figures.counted(fleet.buffer, "contribution")), whichever snapshot "
                     + "they were made for, up to \(fleet.maximumStaleness) snapshots behind; the staler, the less they count."
             )
         }
@@ -122,7 +122,7 @@ public struct PlanExplanation: Sendable, Equatable, Encodable {
                 "Workers train the widest part of the model that their strength allows: "
                     + fleet.widths.map { Figures.number($0) }.joined(separator: ", ") + " of each group's channels.")
         }
-        words.append("'pleach run' gives each worker \(counted(fleet.threads, "compute thread")).")
+        words.append("'pleach run' gives each worker \(Figures.counted(fleet.threads, "compute thread")).")
         return words
     }
 
@@ -159,10 +159,5 @@ public struct PlanExplanation: Sendable, Equatable, Encodable {
         words += " out/report.json and out/report.html say what was done and what it cost"
         words += export.measure ? ", with milliseconds in ONNX Runtime where a Python has it." : "; nothing is timed."
         return [words]
-    }
-
-    /// `1 worker`, `4 workers`.
-    static func counted(_ count: Int, _ noun: String) -> String {
-        "\(Figures.count(count)) \(noun)" + (count == 1 ? "" : "s")
     }
 }

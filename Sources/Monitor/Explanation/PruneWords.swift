@@ -5,7 +5,7 @@ struct PruneWords {
     let paragraphs: [String]
 
     init(_ stage: PrunePlan) {
-        let steps = PlanExplanation.counted(stage.steps, "step")
+        let steps = Figures.counted(stage.steps, "step")
         var first =
             "In \(steps) (\(Self.schedule(stage))) \(Self.units(stage.rules)) \(stage.rules.granularity.isStructural ? "leave the model" : "become zeros that stay") until "
             + "\(Self.target(stage))."
@@ -72,7 +72,7 @@ struct PruneWords {
         guard (1...stage.steps).contains(where: stage.asksForScores) else {
             return "The coordinator decides alone, from the weights (criterion \(rules.criterion)), compared \(scope)."
         }
-        let samples = PlanExplanation.counted(stage.scoreSamples, "sample")
+        let samples = Figures.counted(stage.scoreSamples, "sample")
         let start =
             "Before a step each worker looks at \(samples) (criterion \(rules.criterion), compared \(scope)) and sends "
         switch rules.rule {
@@ -87,7 +87,7 @@ struct PruneWords {
 
     private static func recovery(_ stage: PrunePlan) -> [String] {
         guard stage.roundsPerStep > 0 else { return ["No training follows a step."] }
-        let rounds = PlanExplanation.counted(stage.roundsPerStep, "round")
+        let rounds = Figures.counted(stage.roundsPerStep, "round")
         return [
             "Each step is followed by \(rounds) of training, so that what is left takes over; \(ServerWords(stage.server).text)."
         ] + TrainingWords(stage.recipe, of: .prune(stage)).sentences + TeacherWords.sentences(stage.teacher)

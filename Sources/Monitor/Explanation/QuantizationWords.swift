@@ -51,7 +51,7 @@ struct QuantizationWords {
             switch rules.sharing {
             case .tensor: "A scale for each tensor"
             case .channel: "A scale for each channel"
-            case .block(let size): "A scale for every \(PlanExplanation.counted(size, "input")) of a channel"
+            case .block(let size): "A scale for every \(Figures.counted(size, "input")) of a channel"
             case nil: "Scales are shared as suits the target"
             }
         let range =
@@ -68,7 +68,7 @@ struct QuantizationWords {
 
     private static func measuring(_ stage: QuantizePlan) -> String {
         let rules = stage.rules
-        let samples = PlanExplanation.counted(stage.samples, "sample")
+        let samples = Figures.counted(stage.samples, "sample")
         var parts: [String] = []
         if rules.scope.target.needsCalibration {
             let method =
@@ -79,7 +79,7 @@ struct QuantizationWords {
         if !stage.bitsOfBudget.isEmpty {
             parts.append(
                 "what each layer costs with \(stage.bitsOfBudget.map(String.init).joined(separator: ", ")) bits, over "
-                    + PlanExplanation.counted(stage.sensitivitySamples, "sample"))
+                    + Figures.counted(stage.sensitivitySamples, "sample"))
         }
         return parts.isEmpty
             ? "Nothing is measured for it." : "The fleet measures first: " + parts.joined(separator: "; ") + "."
@@ -89,7 +89,7 @@ struct QuantizationWords {
         let again = "Batch norms' statistics are measured anew behind rounded weights, in a round of their own."
         guard stage.rounds > 0 else { return stage.reestimates ? [again] : [] }
         return [
-            "\(PlanExplanation.counted(stage.rounds, "round")) of training with rounding simulated come before the file (learned steps; after "
+            "\(Figures.counted(stage.rounds, "round")) of training with rounding simulated come before the file (learned steps; after "
                 + "\(Figures.percent(stage.frozenStatistics)) of them batch norms keep their statistics); \(ServerWords(stage.server).text)."
         ] + TrainingWords(stage.recipe, of: .quantize(stage)).sentences + TeacherWords.sentences(stage.teacher)
             + (stage.reestimates ? [again] : [])
@@ -105,7 +105,7 @@ struct QuantizationWords {
         if stage.comparedSamples > 0 {
             words +=
                 " At last each worker compares its layers with the float model's on "
-                + "\(PlanExplanation.counted(stage.comparedSamples, "sample")), for the report."
+                + "\(Figures.counted(stage.comparedSamples, "sample")), for the report."
         }
         return [words]
     }

@@ -11,7 +11,7 @@ struct StageWords {
         case .train(let stage):
             paragraphs =
                 [
-                    "\(PlanExplanation.counted(stage.rounds, "round")) of federated averaging: each worker trains on its shard, and "
+                    "\(Figures.counted(stage.rounds, "round")) of federated averaging: each worker trains on its shard, and "
                         + ServerWords(stage.server).text + "."
                 ] + TrainingWords(stage.recipe, of: plan.stages[number - 1]).sentences
                 + TeacherWords.sentences(stage.teacher)
@@ -23,7 +23,7 @@ struct StageWords {
         case .evaluate(let stage):
             paragraphs = [
                 "Each worker measures loss and accuracy of the model on "
-                    + (stage.samples.map { "at most \(PlanExplanation.counted($0, "sample")) of " } ?? "")
+                    + (stage.samples.map { "at most \(Figures.counted($0, "sample")) of " } ?? "")
                     + "its test shard. Nothing changes."
             ]
         }
@@ -31,7 +31,7 @@ struct StageWords {
 
     private static func distill(_ stage: DistillPlan, of kind: StagePlan) -> [String] {
         var words: [String] = []
-        let rounds = PlanExplanation.counted(stage.rounds, "round")
+        let rounds = Figures.counted(stage.rounds, "round")
         if let ensemble = stage.ensemble {
             words.append(
                 "\(rounds) of two parts each: workers train, then each says its model's logits on the public set. From the second "

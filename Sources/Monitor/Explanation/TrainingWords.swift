@@ -112,7 +112,7 @@ enum TeacherWords {
             + members.joined(separator: "; ")
             + ". Temperature \(Figures.number(teacher.temperature)), alpha \(Figures.number(teacher.alpha)) (its share of the loss)."
         for term in teacher.features {
-            let pairs = term.pairs.isEmpty ? "pairs by place" : PlanExplanation.counted(term.pairs.count, "named pair")
+            let pairs = term.pairs.isEmpty ? "pairs by place" : Figures.counted(term.pairs.count, "named pair")
             text += " \(term.measure) inside are compared too, weight \(Figures.number(term.weight)), \(pairs)."
         }
         return [text]

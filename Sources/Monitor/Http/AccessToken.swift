@@ -36,7 +36,7 @@ public struct AccessToken: Sendable, Equatable, CustomStringConvertible, CustomD
 
     /// The one that a command was given: a file's before the environment's; nil where there is none.
     public static func given(
-        file: String?, environment: [String: String]
+        file: String?, environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(MonitorError) -> AccessToken? {
         if let file { return try AccessToken(contentsOf: file) }
         guard let text = environment[variable], !text.isEmpty else { return nil }
