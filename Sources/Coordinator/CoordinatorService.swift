@@ -165,7 +165,7 @@ public actor CoordinatorService {
                     "seed": .string(String(options.plan.seed)), "stages": .strings(options.plan.stages.map(\.kind)),
                     "workers": .int(options.plan.fleet.workers), "model": .string(history.model?.source ?? ""),
                     "parameters": .int(history.model?.parameters ?? 0), "endpoint": .string(server.endpoint),
-                    "roundsCompleted": .int(history.roundsClosed), "roundsPlanned": .int(options.plan.roundsPlanned),
+                    "roundsCompleted": .int(history.roundsClosed), "roundsPlanned": .int(history.roundsExpected),
                 ]))
     }
 }

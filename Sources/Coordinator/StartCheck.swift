@@ -89,7 +89,7 @@ public struct StartCheck {
         try RunState.verifyBlobs(history, blobs: BlobStore(directory: state + "/blobs", readOnly: true))
         return history.isFinished
             ? "run \(history.run ?? "") has finished"
-            : "run \(history.run ?? "") goes on behind round \(history.roundsClosed) of \(options.plan.roundsPlanned)"
+            : "run \(history.run ?? "") goes on behind round \(history.roundsClosed) of \(history.roundsExpected)"
     }
 
     private mutating func model() throws -> String {

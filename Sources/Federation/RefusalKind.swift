@@ -21,6 +21,11 @@ public enum RefusalKind: String, Sendable, Equatable, Codable, CaseIterable {
     case malformed
     case other
 
+    /// A later version's kind, in its report, is `other` here.
+    public init(from decoder: any Decoder) throws {
+        self = Self(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .other
+    }
+
     /// The kind of a reason as the ledger holds it: reasons are ours, but for what follows their first words.
     public init(reason: String) {
         self = Self.marks.first { mark in mark.words.allSatisfy { reason.contains($0) } }?.kind ?? .other

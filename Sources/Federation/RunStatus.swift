@@ -85,6 +85,7 @@ public struct RunStatus: Sendable, Equatable, Codable {
     public var stages: [String]
     public var round: Round?
     public var roundsCompleted: Int
+    /// Of the whole plan; as many as were begun where a guard that tries again has made it more.
     public var roundsPlanned: Int
     public var contributionsAccepted: Int
     public var contributionsRefused: Int

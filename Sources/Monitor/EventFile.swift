@@ -25,7 +25,24 @@ public enum LogEntry: Sendable, Equatable {
 public final class EventFile {
     private let folder: String
     private let filter: EventFilter
-    private var tails: [(log: String, tail: LogTail)] = []
+    private var sources: [Source] = []
+    /// The next entry of each log, the earliest last; of one instant, that of the log found first.
+    private var heads: [Head] = []
+
+    private struct Source {
+        var log: String
+        var tail: LogTail
+        /// Of its last event. A malformed line has none of its own: it keeps its place after the line before it.
+        var time = ""
+    }
+
+    private struct Head {
+        var time: String
+        var source: Int
+        var entry: LogEntry
+
+        func isEarlier(than other: Head) -> Bool { (time, source) < (other.time, other.source) }
+    }
 
     /// - Parameters:
     ///   - state: the state folder; logs are in its `logs`.
@@ -36,40 +53,66 @@ public final class EventFile {
         guard !Self.logs(in: folder).isEmpty else { throw .noLogs(state) }
     }
 
-    /// Entries since the last call, in order of time; the first call gives everything that was logged so far.
+    /// Hands out the entries since the last call, the logs woven together by time; the first call gives everything that
+    /// was logged so far. Memory is a piece of each log, however long they are.
+    ///
+    /// Each log keeps its own order, also where its clock was set back.
+    public func read(_ body: (LogEntry) throws -> Void) rethrows {
+        for log in Self.logs(in: folder) where !sources.contains(where: { $0.log == log }) {
+            sources.append(Source(log: log, tail: LogTail(path: "\(folder)/\(log)\(LogFileName.suffix)")))
+        }
+        for index in sources.indices {
+            sources[index].tail.look()
+            // One whose reader stopped in the middle last time may still have its head.
+            if !heads.contains(where: { $0.source == index }) { advance(index) }
+        }
+        while let head = heads.popLast() {
+            defer { advance(head.source) }
+            try body(head.entry)
+        }
+    }
+
+    /// What `read` hands out, all at once.
     public func poll() -> [LogEntry] {
-        for log in Self.logs(in: folder) where !tails.contains(where: { $0.log == log }) {
-            tails.append((log, LogTail(path: "\(folder)/\(log)\(LogFileName.suffix)")))
+        var entries: [LogEntry] = []
+        read { entries.append($0) }
+        return entries
+    }
+
+    /// Puts the next wanted entry of a log in its place among the heads.
+    private func advance(_ index: Int) {
+        guard let entry = next(of: index) else { return }
+        let head = Head(time: sources[index].time, source: index, entry: entry)
+        // What comes next in a log is seldom far away in time, so the place is near the end.
+        var place = heads.count
+        while place > 0, heads[place - 1].isEarlier(than: head) { place -= 1 }
+        heads.insert(head, at: place)
+    }
+
+    private func next(of index: Int) -> LogEntry? {
+        while let line = sources[index].tail.next() {
+            let entry = read(line, log: sources[index].log)
+            if case .event(let event) = entry { sources[index].time = event.time }
+            if isWanted(entry) { return entry }
         }
-        var entries: [(time: String, entry: LogEntry)] = []
-        for (log, tail) in tails {
-            // A malformed line has no time of its own: it keeps its place after the line before it.
-            var time = ""
-            for line in tail.poll() {
-                let entry = read(line, log: log)
-                if case .event(let event) = entry { time = event.time }
-                if let entry, isWanted(entry) { entries.append((time, entry)) }
-            }
-        }
-        // Swift's sort is stable, so what happened in the same millisecond keeps the order of its file.
-        return entries.sorted { $0.time < $1.time }.map(\.entry)
+        return nil
     }
 
     /// The beginnings of lines that have no end yet: being written, or cut by a crash.
     public func unfinished() -> [LogEntry] {
-        tails.filter { !$0.tail.unfinished.isEmpty }
+        sources.filter { !$0.tail.unfinished.isEmpty }
             .map { .malformed(log: $0.log, reason: "the last line has no end: its writer was stopped within it") }
     }
 
     /// Hands out entries as they come until the task is cancelled or `body` throws.
     public func follow(every interval: Duration, _ body: (LogEntry) throws -> Void) async throws {
         while true {
-            for entry in poll() { try body(entry) }
+            try read(body)
             try await Task.sleep(for: interval)
         }
     }
 
-    private func read(_ line: LogTail.Line, log: String) -> LogEntry? {
+    private func read(_ line: LogTail.Line, log: String) -> LogEntry {
         switch line {
         case .unreadable(let reason): return .malformed(log: log, reason: reason)
         case .complete(let bytes):

@@ -13,6 +13,7 @@ final class LogTail {
 
     private static let longestLine = 1 << 20
     private static let oldestGeneration = 64
+    private static let pieceByteCount = 1 << 16
 
     private let path: String
     private var descriptor: Int32 = -1
@@ -28,30 +29,42 @@ final class LogTail {
         var isRegular: Bool
     }
 
+    /// Files newer than the one in hand, the newest first.
+    private var newer: [(descriptor: Int32, identity: Identity)] = []
+    /// What the last piece of the file held, and how many of these lines were handed out.
+    private var lines: [Line] = []
+    private var handedOut = 0
+
     init(path: String) { self.path = path }
 
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        closeNewer()
+    }
 
-    /// What came since the last look, oldest first.
-    func poll() -> [Line] {
-        var lines: [Line] = []
+    /// Finds out which files there are now; `next` reads them to their ends.
+    func look() {
+        closeNewer()
         // Everything that is newer than the file in hand, from the newest back: a rotation meanwhile can only show a
         // file twice, which the identity check undoes, and never hide one.
-        let files = newerFiles()
-        if descriptor >= 0 { drain(into: &lines) }
-        for file in files.reversed() {
-            if descriptor >= 0 {
-                endOfFile(into: &lines)
-                close(descriptor)
-            }
-            (descriptor, identity, offset) = (file.descriptor, file.identity, 0)
-            guard descriptor >= 0 else {
-                lines.append(.unreadable(reason: "this is no regular file"))
-                continue
-            }
-            drain(into: &lines)
+        newer = newerFiles()
+        var facts = stat()
+        if descriptor >= 0, fstat(descriptor, &facts) == 0, facts.st_size < offset {
+            // Somebody emptied the file: start over.
+            (offset, partial, isSkipping) = (0, [], false)
         }
-        return lines
+    }
+
+    /// The next line that came since, oldest first; nil when all were handed out. Holds one piece of one file, however
+    /// long the log is.
+    func next() -> Line? {
+        while handedOut == lines.count {
+            lines.removeAll(keepingCapacity: true)
+            handedOut = 0
+            guard readPiece() || takeNextFile() else { return nil }
+        }
+        defer { handedOut += 1 }
+        return lines[handedOut]
     }
 
     /// What stands after the last newline: a line that is being written, or was cut by a crash.
@@ -93,24 +106,39 @@ final class LogTail {
         return files
     }
 
-    /// Reads to the end of the file in hand.
-    private func drain(into lines: inout [Line]) {
-        var facts = stat()
-        if fstat(descriptor, &facts) == 0, facts.st_size < offset {
-            // Somebody emptied the file: start over.
-            (offset, partial, isSkipping) = (0, [], false)
-        }
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = pread(descriptor, &buffer, buffer.count, off_t(offset))
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            offset += count
-            split(buffer[..<count], into: &lines)
-        }
+    private func closeNewer() {
+        for file in newer where file.descriptor >= 0 { close(file.descriptor) }
+        newer = []
     }
 
-    private func split(_ bytes: ArraySlice<UInt8>, into lines: inout [Line]) {
+    /// False when there is none.
+    private func takeNextFile() -> Bool {
+        guard let file = newer.popLast() else { return false }
+        if descriptor >= 0 {
+            endOfFile()
+            close(descriptor)
+        }
+        (descriptor, identity, offset) = (file.descriptor, file.identity, 0)
+        if descriptor < 0 { lines.append(.unreadable(reason: "this is no regular file")) }
+        return true
+    }
+
+    /// False at the end of the file in hand.
+    private func readPiece() -> Bool {
+        guard descriptor >= 0 else { return false }
+        let piece = [UInt8](unsafeUninitializedCapacity: Self.pieceByteCount) { buffer, count in
+            var got: Int
+            repeat {
+                got = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+            } while got < 0 && errno == EINTR
+            count = max(0, got)
+        }
+        offset += piece.count
+        split(piece[...])
+        return !piece.isEmpty
+    }
+
+    private func split(_ bytes: ArraySlice<UInt8>) {
         var rest = bytes
         while let end = Self.lineEnd(in: rest) {
             if isSkipping {
@@ -138,7 +166,7 @@ final class LogTail {
         }
     }
 
-    private func endOfFile(into lines: inout [Line]) {
+    private func endOfFile() {
         if !partial.isEmpty { lines.append(.unreadable(reason: "the last line of a file is cut")) }
         partial = []
         isSkipping = false

@@ -92,7 +92,9 @@ struct RoundProgress: Sendable {
 
     /// `[████░░░░░░░░] 7 of 22 rounds · stage 2/5 prune`; nil while the plan's rounds are unknown.
     private var runLine: String? {
-        guard let rounds, rounds > 0 else { return nil }
+        guard let planned = rounds, planned > 0 else { return nil }
+        // A guard that tries again makes it more than were planned.
+        let rounds = max(planned, open == nil ? closed : closed.addingReportingOverflow(1).partialValue)
         var parts = ["\(LiveBar.bar(Double(closed) / Double(rounds))) \(closed) of \(rounds) rounds"]
         if let stage {
             let number = stage.index.addingReportingOverflow(1).partialValue

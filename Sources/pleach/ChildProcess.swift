@@ -14,7 +14,8 @@ final class ChildProcess: Sendable {
     private let log: String?
 
     /// Starts `pleach` with the arguments; output goes to `log`, or to our own terminal.
-    init(_ arguments: [String], log: String?) throws {
+    /// - Parameter withheld: variables of our environment that are none of the child's business.
+    init(_ arguments: [String], log: String?, withheld: [String] = []) throws {
         self.log = log
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments = arguments
@@ -24,6 +25,7 @@ final class ChildProcess: Sendable {
         environment["OPENBLAS_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] ?? "1"
         // With more than one thread, libgomp's spinning would take the other workers' cores.
         environment["OMP_WAIT_POLICY"] = environment["OMP_WAIT_POLICY"] ?? "passive"
+        for name in withheld { environment[name] = nil }
         process.environment = environment
         if let log {
             _ = FileManager.default.createFile(atPath: log, contents: nil)

@@ -78,8 +78,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await exitingOnError {
-            let (plan, text) = try options.load()
             if options.check { return try StartReport(options, bind: bind).print() }
+            let (plan, text) = try options.load()
             let token = try options.statusToken()
             if options.fresh { try RunState.erase(directory: options.state) }
             let console = try EventConsole(

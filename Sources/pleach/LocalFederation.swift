@@ -3,6 +3,7 @@ import Engine
 import Federation
 import Foundation
 import Ledger
+import Monitor
 import Transport
 import Worker
 
@@ -126,7 +127,7 @@ final class LocalFederation {
                 String(plan.fleet.threads), "--strength", String(plan.fleet.strength(ofWorker: index)), "--device",
                 device, "--patience", "30", "--quiet", "--log-level", options.log.logLevel.rawValue,
                 "--exit-with-standard-input",
-            ] + own, log: state + "/output.log")
+            ] + own, log: state + "/output.log", withheld: [AccessToken.variable])
     }
 
     /// Restarts workers that died; a worker that says why it cannot work ends the run.

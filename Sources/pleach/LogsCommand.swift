@@ -83,7 +83,8 @@ struct LogsCommand: AsyncParsableCommand {
                 style: HumanRenderer.Style(
                     isLive: false, hasColours: isTerminal && !isPlain, showsEverything: true))
             guard follow else {
-                for entry in file.poll() + file.unfinished() { try show(entry, &renderer) }
+                try file.read { try show($0, &renderer) }
+                for entry in file.unfinished() { try show(entry, &renderer) }
                 return
             }
             try await file.follow(every: .milliseconds(200)) { try show($0, &renderer) }
@@ -92,7 +93,8 @@ struct LogsCommand: AsyncParsableCommand {
 
     private func summarize(_ file: EventFile) throws {
         var summary = LogSummary()
-        for entry in file.poll() + file.unfinished() { summary.add(entry) }
+        file.read { summary.add($0) }
+        for entry in file.unfinished() { summary.add(entry) }
         let text = json ? String(decoding: summary.json(), as: UTF8.self) : summary.text() + "\n"
         try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
     }

@@ -21,18 +21,20 @@ struct RunCommand: AsyncParsableCommand {
         try await exitingOnError {
             // Here rather than in each worker: a device that is missing is one error, not one a worker.
             try engine.apply()
+            if options.check { return try check() }
             let (plan, _) = try options.load()
             let data = try demands(of: plan)
-            if options.check {
-                return try StartReport(options, bind: "tcp://127.0.0.1:*").print { plan, examined in
-                    [try lookAtData(data, plan, examined)]
-                }
-            }
             let federation = try LocalFederation(
                 options: options, plan: plan, data: data, device: engine.device,
                 workers: plan.fleet.workers + plan.fleet.overSelect)
             try endProcess(await federation.run())
         }
+    }
+
+    private func check() throws {
+        var data = ""
+        try StartReport(options, bind: "tcp://127.0.0.1:*").print(
+            demands: { data = try demands(of: $0) }, data: { try lookAtData(data, $0, $1) })
     }
 
     /// What a plan must say besides, where the workers are ours.

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Coordinator
 import Engine
 import Federation
@@ -15,25 +16,39 @@ struct StartReport {
         (self.options, self.bind) = (options, bind)
     }
 
-    /// - Parameter more: what else there is to look at, once the model is known.
-    /// - Throws: the error that the start would throw.
-    func print(_ more: (Plan, ExaminedModel?) throws -> [Finding] = { _, _ in [] }) throws {
-        let (plan, text) = try options.load()
-        let token = try options.statusToken()
+    /// - Parameters:
+    ///   - demands: what else the plan has to say.
+    ///   - data: what is to be said of the data, once the model is known.
+    /// - Throws: the error that the start would throw. As JSON it is the last finding, too.
+    func print(
+        demands: (Plan) throws -> Void = { _ in },
+        data: ((Plan, ExaminedModel?) throws -> Finding)? = nil
+    ) throws {
         var findings = Findings()
-        let rounds = plan.roundsPlanned
-        add(
-            Finding("plan", "\(options.plan) is sound: '\(plan.name)', \(plan.stages.count) stages, \(rounds) rounds"),
-            to: &findings)
-        var check = StartCheck(
-            CoordinatorOptions(
-                plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,
-                http: options.http,
-                httpToken: token, threads: options.codecThreads), startsOver: options.fresh)
-        for subject in StartCheck.Subject.allCases {
-            add(Finding(subject.rawValue, try check.look(at: subject)), to: &findings)
+        var subject = "plan"
+        do {
+            let (plan, text) = try options.load()
+            try demands(plan)
+            let rounds = plan.roundsPlanned
+            let words = "\(options.plan) is sound: '\(plan.name)', \(plan.stages.count) stages, \(rounds) rounds"
+            add(Finding(subject, words), to: &findings)
+            let token = try options.statusToken()
+            var check = StartCheck(
+                CoordinatorOptions(
+                    plan: plan, planText: text, planPath: options.plan, bind: bind, state: options.state,
+                    http: options.http,
+                    httpToken: token, threads: options.codecThreads), startsOver: options.fresh)
+            for next in StartCheck.Subject.allCases {
+                subject = next.rawValue
+                add(Finding(subject, try check.look(at: next)), to: &findings)
+            }
+            subject = "data"
+            if let data { add(try data(plan, check.examined), to: &findings) }
+        } catch let error where !(error is ValidationError) && options.json {
+            findings.add(Finding(subject, .failed, "\(error)", exitCode: PleachExit(error).rawValue))
+            try printJSON(findings)
+            throw error
         }
-        for finding in try more(plan, check.examined) { add(finding, to: &findings) }
         if options.json { return try printJSON(findings) }
         Swift.print(findings.verdict)
     }

@@ -65,6 +65,17 @@ import Testing
         #expect(one.roundTimes == two.roundTimes)
     }
 
+    /// A guard that tries again: nobody is told of 25 of 22 rounds.
+    @Test func moreRoundsThanPlannedAreExpectedWhenTheyBegin() {
+        var history = Self.history(3)
+        let planned = history.plan.roundsPlanned
+        for round in 0..<planned { Self.close(round, &history) }
+        #expect(RunStatus(history: history).roundsPlanned == planned)
+        history.apply(.roundOpened(round: planned, stage: 0, task: "train"))
+        #expect(RunStatus(history: history).roundsPlanned == planned + 1)
+        #expect(RunStatus(history: history).roundsCompleted == planned)
+    }
+
     @Test func aLongRunIsThinnedAndLosesNothing() throws {
         var history = Self.history(3 * RunHistory.roundSummaryLimit)
         let count = 2 * RunHistory.roundSummaryLimit + 1

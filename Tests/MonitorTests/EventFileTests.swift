@@ -74,6 +74,58 @@ import Testing
         #expect(numbers(file.poll()) == [3, 4, 5])
     }
 
+    /// Several logs of many pieces each, cut into files: as a sort of everything would have it.
+    @Test func weavesLongLogsTogether() throws {
+        let folder = LogFolder()
+        var generator = SystemRandomNumberGenerator()
+        let writers = try ["a", "b", "c"].map {
+            try EventWriter(directory: folder.logs, name: $0, maximumBytes: 150_000, files: 20)
+        }
+        var expected: [(time: Int, log: Int, n: Int)] = []
+        var times = [0, 0, 0]
+        for n in 0..<6000 {
+            let log = Int.random(in: 0..<3, using: &generator)
+            times[log] += Int.random(in: 0...3, using: &generator)
+            writers[log].write(
+                LogEvent("diagnostic", ["n": .int(n), "text": .string(String(repeating: "x", count: 100))]),
+                at: moment(Double(times[log])))
+            expected.append((times[log], log, n))
+        }
+        // Within one instant the first log comes first, and each log keeps its order.
+        let sorted = expected.sorted { ($0.time, $0.log, $0.n) < ($1.time, $1.log, $1.n) }.map(\.n)
+        #expect(try numbers(EventFile(state: folder.state).poll()) == sorted)
+    }
+
+    @Test func keepsALogsOrderWhereItsClockWasSetBack() throws {
+        let folder = LogFolder()
+        let (first, second) = try (
+            EventWriter(directory: folder.logs, name: "a"), EventWriter(directory: folder.logs, name: "b")
+        )
+        for (n, time) in [(1, 10.0), (2, 3), (3, 4)] {
+            first.write(LogEvent("diagnostic", ["n": .int(n)]), at: moment(time))
+        }
+        second.write(LogEvent("diagnostic", ["n": .int(4)]), at: moment(5))
+        #expect(try numbers(EventFile(state: folder.state).poll()) == [4, 1, 2, 3])
+    }
+
+    @Test func goesOnBehindWhatWasHandedOut() throws {
+        let folder = LogFolder()
+        struct Enough: Error {}
+        let writer = try EventWriter(directory: folder.logs, name: "w", maximumBytes: 200, files: 10)
+        write(1...7, with: writer)
+        write(8...9, with: try EventWriter(directory: folder.logs, name: "other"))
+        let file = try EventFile(state: folder.state)
+        var seen: [LogEntry] = []
+        #expect(throws: Enough.self) {
+            try file.read { entry in
+                seen.append(entry)
+                if seen.count == 4 { throw Enough() }
+            }
+        }
+        write(10...10, with: writer)
+        #expect(numbers(seen + file.poll()) == Array(1...10))
+    }
+
     @Test func filtersByNameOrFamily() throws {
         let folder = LogFolder()
         let writer = try EventWriter(directory: folder.logs, name: "w")

@@ -56,6 +56,8 @@ import Testing
         }
         screen.take(beyond, 0)
         #expect(screen.terminal.text.last == "[░░░░░░░░░░░░] 0/3 · round 8 score · quorum 2 · 0 s of 60 s")
+        screen.take(Self.closed(8), 1)
+        #expect(screen.terminal.text.contains("[████████████] 9 of 9 rounds · stage 2/2 prune"))
     }
 
     @Test func barsOfRunRoundAndTasksStandBelowTheLines() {

@@ -1,3 +1,4 @@
+import Federation
 import Foundation
 import Testing
 
@@ -69,6 +70,20 @@ import Testing
         try expected.write(to: path)
         #expect(try Report(contentsOf: path) == expected)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.state).sorted() == ["logs", "report.json"])
+    }
+
+    @Test func aLaterVersionsKindOfRefusalIsAnother() throws {
+        let folder = LogFolder()
+        let path = folder.state + "/report.json"
+        var report = Self.measured
+        report.refusals = [RunCourse.Refusals(kind: .norm, count: 2)]
+        try report.write(to: path)
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let later = text.replacingOccurrences(of: "\"norm\"", with: "\"unheardOf\"")
+        try #require(later != text)
+        try later.write(toFile: path, atomically: false, encoding: .utf8)
+        report.refusals[0].kind = .other
+        #expect(try Report(contentsOf: path).refusals == report.refusals)
     }
 
     @Test func leavesTheOldFileWhenTheNewOneCannotBeWritten() throws {

@@ -118,6 +118,25 @@ struct FederationRunTests {
         #expect(!folder.bytes("calm/out/compact.onnx").isEmpty)
     }
 
+    /// The page's token is the coordinator's alone.
+    @Test func workersAreNotToldThePagesToken() async throws {
+        let folder = try ScratchFolder()
+        let plan = try folder.file("plan.yaml", smallPlan(workers: 1, rounds: 1000))
+        let state = folder.path + "/state"
+        let token = "page-token-that-nobody-may-be-told"
+        let run = try PleachProcess(
+            ["run", plan, "--state", state, "--http", "127.0.0.1:0"], environment: ["PLEACH_HTTP_TOKEN": token])
+        try await waitUntil("a worker: \(run.text)") { !Self.processes(matching: "worker", state: state).isEmpty }
+        for (kind, isTold) in [("coordinator", true), ("worker", false)] {
+            let process = try #require(Self.processes(matching: kind, state: state).first)
+            let environment = try #require(FileManager.default.contents(atPath: "/proc/\(process)/environ"))
+            #expect(environment.count > 10)
+            #expect((environment.range(of: Data(token.utf8)) != nil) == isTold, "\(kind)")
+        }
+        run.interrupt()
+        #expect(try await run.wait() == 10, "\(run.text)")
+    }
+
     /// How often an event stands in the coordinator's log.
     static func events(_ name: String, in state: String) throws -> Int {
         let log = (try? String(contentsOfFile: state + "/logs/coordinator.jsonl", encoding: .utf8)) ?? ""

@@ -94,7 +94,27 @@ struct PlanExplainTests {
             "data.yaml",
             "model: {architecture: resnet20}\ndata: synthetic:digits?samples=60\nfleet: {workers: 1}\nstages: [train]\n"
         )
-        #expect(try await PleachProcess.run(["run", data, "--state", state, "--check"]).status == 4)
+        let refused = try await PleachProcess.run(["run", data, "--state", state, "--check", "--json"])
+        #expect(refused.status == 4)
+        let findings = try Self.findings(in: refused.text)
+        #expect(findings.last?["check"] as? String == "data" && findings.last?["exitCode"] as? Int == 4)
+        #expect(findings.dropLast().allSatisfy { $0["outcome"] as? String == "ok" } && findings.count > 3)
+        let unsound = try folder.file("unsound.yaml", "model: {architecture: cnn}\nstages: [trian]\n")
+        for command in ["run", "coordinator"] {
+            let look = try await PleachProcess.run([command, unsound, "--state", state, "--check", "--json"])
+            #expect(look.status == 2)
+            let only = try #require(try Self.findings(in: look.text).first)
+            #expect(only["check"] as? String == "plan" && only["outcome"] as? String == "failed", "\(look.text)")
+            #expect((only["found"] as? String)?.contains("trian") == true, "\(look.text)")
+        }
         #expect(!FileManager.default.fileExists(atPath: state))
+    }
+
+    /// Of what a check printed beside its error line.
+    private static func findings(in text: String) throws -> [[String: Any]] {
+        let start = try #require(text.firstIndex(of: "{"), "\(text)")
+        let end = try #require(text.lastIndex(of: "}"), "\(text)")
+        let report = try JSONSerialization.jsonObject(with: Data(text[start...end].utf8)) as? [String: Any]
+        return try #require(report?["findings"] as? [[String: Any]], "\(text)")
     }
 }

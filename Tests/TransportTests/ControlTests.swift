@@ -104,11 +104,16 @@ import Testing
         }
         for bad in [
             "", "nonsense", "tcp://127.0.0.1:0x50", "tcp://127.0.0.1:-1", "tcp://", "tcp://127.0.0.1:99999",
-            "ftp://127.0.0.1:1",
+            "ftp://127.0.0.1:1", "tcp://:5",
         ] {
             #expect(throws: TransportError.self) { _ = try Server(bind: bad, keys: nil, blobs: MemoryBlobs().access) }
             #expect(throws: TransportError.self) {
                 _ = try Client(connect: bad, keys: nil, serverKey: nil, blobs: MemoryBlobs().access)
+            }
+        }
+        for (bad, reason) in [("tcp://:5", "it has no host"), ("tcp://host", "it has no port")] {
+            #expect(throws: TransportError.invalidEndpoint(endpoint: bad, reason: reason)) {
+                _ = try Server(bind: bad, keys: nil, blobs: MemoryBlobs().access)
             }
         }
         let keys = try KeyPair.generate()

@@ -228,7 +228,7 @@ extension RunStatus {
         self.init(
             run: history.run ?? "", plan: plan.name, state: history.isFinished ? "finished" : "running",
             stage: history.stageIndex, stages: plan.stages.map(\.kind), round: round,
-            roundsCompleted: history.roundsClosed, roundsPlanned: plan.roundsPlanned,
+            roundsCompleted: history.roundsClosed, roundsPlanned: history.roundsExpected,
             contributionsAccepted: history.contributionsAccepted, contributionsRefused: history.contributionsRefused,
             wireBytesUp: history.traffic.wireBytesUp, wireBytesDown: history.traffic.wireBytesDown,
             wireBytesFloat32: history.traffic.float32BytesUp + history.traffic.float32BytesDown,

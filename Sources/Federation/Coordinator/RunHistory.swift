@@ -71,6 +71,8 @@ public struct RunHistory: Sendable {
     public var contributionsAccepted: Int { summaries.reduce(0) { $0 + $1.contributions } }
     public var contributionsRefused: Int { summaries.reduce(0) { $0 + $1.refusals } }
     public var roundsOpened: Int { roundBases.count }
+    /// Rounds of the whole plan, or as many as were begun where a guard that tries again has made it more.
+    public var roundsExpected: Int { max(plan.roundsPlanned, roundsOpened) }
     public var allStagesFinished: Bool { stageIndex == plan.stages.count }
 
     /// Takes over one durable fact.

@@ -6,7 +6,8 @@ enum Endpoint {
         guard endpoint.utf8.count <= 255, !endpoint.utf8.contains(0) else { throw fail("it is too long") }
         guard endpoint.hasPrefix("tcp://") else { throw fail("it does not begin with tcp://") }
         let address = endpoint.dropFirst(6)
-        guard let colon = address.lastIndex(of: ":"), colon > address.startIndex else { throw fail("it has no port") }
+        guard let colon = address.lastIndex(of: ":") else { throw fail("it has no port") }
+        guard colon > address.startIndex else { throw fail("it has no host") }
         let port = address[address.index(after: colon)...]
         if mayChoosePort, port == "*" { return }
         guard port.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt16(port), number > 0 else {
