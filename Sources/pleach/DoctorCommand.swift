@@ -29,7 +29,10 @@ struct DoctorCommand: AsyncParsableCommand {
     @Option(help: "Ask the coordinator at this address, tcp://HOST:PORT.")
     var coordinator: String?
 
-    @Option(help: "The coordinator's public key, or a file that holds it.", completion: .file(extensions: ["key"]))
+    // A key of another tool may begin with a hyphen.
+    @Option(
+        parsing: .unconditional, help: "The coordinator's public key, or a file that holds it.",
+        completion: .file(extensions: ["key"]))
     var serverKey: String?
 
     @Option(help: "Data SPEC to look at; the plan's own unless given, where this machine coordinates.")

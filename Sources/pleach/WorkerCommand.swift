@@ -18,7 +18,10 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "The coordinator's address, tcp://HOST:PORT.")
     var coordinator: String
 
-    @Option(help: "The coordinator's public key, or a file that holds it.", completion: .file(extensions: ["key"]))
+    // A key of another tool may begin with a hyphen.
+    @Option(
+        parsing: .unconditional, help: "The coordinator's public key, or a file that holds it.",
+        completion: .file(extensions: ["key"]))
     var serverKey: String
 
     @Option(

@@ -75,6 +75,27 @@ import Testing
         await listener.stop(grace: .zero)
     }
 
+    /// A task that gets no thread for longer than a piece may take, as beside much computing: the client took each piece at
+    /// once, and gets the next one.
+    @Test func aTaskThatWaitsForAThreadCutsNobodyOff() async throws {
+        var limits = HttpLimits()
+        limits.pieceBytes = 10
+        limits.pieceTime = .seconds(2)
+        let listener = try await listening(limits: limits) { exchange in
+            await withTaskExecutorPreference(LateExecutor(delaySeconds: 2.5)) {
+                await exchange.send(HttpAnswer(.ok, text: "0123456789abc\n"))
+            }
+        }
+        let port = listener.port
+        let text = try await RawConnection.onThread {
+            let connection = try RawConnection(port: port)
+            connection.send(Self.request)
+            return connection.receive()
+        }
+        #expect(text.hasSuffix("\r\n\r\n0123456789abc\n"), "\(text)")
+        await listener.stop(grace: .zero)
+    }
+
     /// Clients that come and go do not leave more work behind than there are places.
     @Test func whatIsBeingAnsweredHoldsItsPlace() async throws {
         var limits = HttpLimits()
@@ -161,6 +182,21 @@ import Testing
         // Reserved for documentation (RFC 5737).
         await #expect(throws: MonitorError.self) {
             try await listening(on: "192.0.2.1:0") { _ in }
+        }
+    }
+}
+
+/// Runs each part of a task only after a while.
+private final class LateExecutor: TaskExecutor {
+    private let delaySeconds: Double
+
+    init(delaySeconds: Double) { self.delaySeconds = delaySeconds }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        Thread.detachNewThread { [self] in
+            Thread.sleep(forTimeInterval: delaySeconds)
+            job.runSynchronously(on: asUnownedTaskExecutor())
         }
     }
 }

@@ -58,8 +58,9 @@ final class RawConnection: Sendable {
             let count = recv(descriptor, &buffer, buffer.count, 0)
             guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
             bytes += buffer[..<count]
+            guard let end else { continue }
             let text = String(decoding: bytes, as: UTF8.self)
-            if let end, text.contains(end) { return text }
+            if text.contains(end) { return text }
         }
     }
 

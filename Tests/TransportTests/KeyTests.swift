@@ -13,6 +13,11 @@ import Testing
         #expect(try KeyPair.generate() != pair)
     }
 
+    /// One in 85 would, and be taken for an option on a command line.
+    @Test func noPublicKeyBeginsWithAHyphen() throws {
+        for _ in 0..<1000 { #expect(try !KeyPair.generate().publicKey.hasPrefix("-")) }
+    }
+
     @Test(arguments: ["", "short", String(repeating: "~", count: 40), String(repeating: "#", count: 40)])
     func refusesWhatIsNoKey(_ text: String) {
         #expect(throws: TransportError.self) { try KeyPair.publicKey(ofSecret: text) }

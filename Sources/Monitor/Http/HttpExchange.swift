@@ -43,10 +43,12 @@ struct HttpExchange: Sendable {
             let piece = bytes[offset..<min(offset + limits.pieceBytes, bytes.count)]
             offset = piece.endIndex
             let late = channel.eventLoop.scheduleTask(in: limits.pieceTime) { [channel] in channel.close(promise: nil) }
-            defer { late.cancel() }
             let part = HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: piece)))
+            let taken: EventLoopFuture<Void> = channel.writeAndFlush(part)
+            // On the event loop: how long this task waits for a thread, while others compute, is not the client's fault.
+            taken.whenComplete { _ in late.cancel() }
             do {
-                try await channel.writeAndFlush(part)
+                try await taken.get()
             } catch {
                 channel.close(promise: nil)
                 return false

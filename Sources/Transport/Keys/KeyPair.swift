@@ -5,11 +5,14 @@ public struct KeyPair: Sendable, Equatable, CustomStringConvertible {
     public let publicKey: String
     public let secretKey: String
 
-    /// New keys from the system's random source.
+    /// New keys from the system's random source. The public one never begins with `-`, as one in 85 would: on a command line
+    /// it would be taken for an option.
     public static func generate() throws(TransportError) -> KeyPair {
         var publicKey = [CChar](repeating: 0, count: 41)
         var secretKey = [CChar](repeating: 0, count: 41)
-        guard zmq_curve_keypair(&publicKey, &secretKey) == 0 else { throw .lastFailure("zmq_curve_keypair") }
+        repeat {
+            guard zmq_curve_keypair(&publicKey, &secretKey) == 0 else { throw .lastFailure("zmq_curve_keypair") }
+        } while publicKey[0] == CChar(bitPattern: UInt8(ascii: "-"))
         return KeyPair(publicKey: Z85.text(publicKey), secretKey: Z85.text(secretKey))
     }
 
