@@ -54,6 +54,8 @@ def main():
     session = onnxruntime.InferenceSession(options.model, settings, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     files = sorted(path for path in pathlib.Path(options.folder).glob("*/*") if path.suffix in (".jpg", ".jpeg", ".png"))
+    if not files:
+        parser.error(f"{options.folder} holds no images in folders of classes: give a split, such as cifar10/test")
     # Spread over the classes, which the files' order is by.
     files = files[:: max(1, len(files) // options.limit)][: options.limit]
     same = 0
