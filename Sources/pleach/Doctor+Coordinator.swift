@@ -48,13 +48,13 @@ extension Doctor {
                 data: try options.data.map(spec), publicData: try options.publicData.map(spec), teacher: options.teacher
             )
         } catch {
-            return add(Finding("welcome", .failed, "\(error)", exitCode: PleachExit(error).rawValue))
+            return add(Finding("welcome", refused: error))
         }
         do {
             let probe = CoordinatorProbe(coordinator: address, keys: pair, serverKey: serverKey)
             add(finding(try await probe.ask(hello, seconds: options.patience), pair))
         } catch {
-            add(Finding("welcome", .failed, "\(error)", exitCode: PleachExit(error).rawValue))
+            add(Finding("welcome", refused: error))
         }
     }
 
@@ -78,7 +78,7 @@ extension Doctor {
                 mend: "there: pleach keys allow STATE/keys '\(pair.publicKey)' --name NAME",
                 exitCode: PleachExit.keys.rawValue)
         case .turnedAway(let error):
-            return Finding("welcome", .failed, "\(error)", exitCode: PleachExit(error).rawValue)
+            return Finding("welcome", refused: error)
         case .notUnderstood(let reason):
             return Finding(
                 "welcome", .warning, "\(shaken), but it does not understand the question (\(reason))",

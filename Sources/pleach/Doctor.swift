@@ -53,7 +53,7 @@ final class Doctor {
         } catch let error as ValidationError {
             add(Finding(check, .failed, error.message, exitCode: ExitCode.validationFailure.rawValue))
         } catch {
-            add(Finding(check, .failed, "\(error)", exitCode: PleachExit(error).rawValue))
+            add(Finding(check, refused: error))
         }
     }
 
@@ -95,7 +95,7 @@ final class Doctor {
                 forecast = try RunForecast(plan: plan, examined: examined)
             }
         } catch {
-            add(Finding("plan", .failed, "\(error)", exitCode: PleachExit(error).rawValue))
+            add(Finding("plan", refused: error))
         }
     }
 

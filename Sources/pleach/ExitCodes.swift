@@ -126,6 +126,13 @@ func endProcess(_ status: PleachExit) throws {
     if status != .success { throw ExitCode(status.rawValue) }
 }
 
+extension Finding {
+    /// What a start would end with.
+    init(_ check: String, refused error: any Error) {
+        self.init(check, .failed, "\(error)", exitCode: PleachExit(error).rawValue)
+    }
+}
+
 /// Prints a value as JSON with sorted keys; names out of files cannot move a terminal.
 func printJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()

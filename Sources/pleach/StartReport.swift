@@ -45,7 +45,7 @@ struct StartReport {
             subject = "data"
             if let data { add(try data(plan, check.examined), to: &findings) }
         } catch let error where !(error is ValidationError) && options.json {
-            findings.add(Finding(subject, .failed, "\(error)", exitCode: PleachExit(error).rawValue))
+            findings.add(Finding(subject, refused: error))
             try printJSON(findings)
             throw error
         }
